@@ -1,0 +1,440 @@
+"""Every error that Lash raises, as one tree.
+
+::
+
+    LashError
+    ├── ConfigurationError          wrong usage or settings: nothing was started
+    │   ├── UnknownName             a model, mode, scheme, tool … that nobody offers
+    │   ├── PolicyError             a value in a session's policy that cannot be
+    │   └── PluginError             a plugin that cannot be used
+    │       └── PluginConflict      two plugins claim one name
+    ├── InvalidInput                what was sent cannot be stored or run
+    ├── SessionError                the session's own condition
+    │   ├── InvalidSessionId
+    │   ├── SessionMissing
+    │   ├── SessionExists
+    │   ├── SessionDeleted
+    │   ├── SessionBusy             somebody else works on it: names the holder
+    │   ├── StoreRegressed          the store is older than a handle to it
+    │   └── CorruptSession          kind: dangling_leaf, dangling_parent, parent_cycle, no_leaf, …
+    ├── StoreError                  what a store answers
+    │   ├── StoreUnavailable        not there, no permission, not a database
+    │   │   └── StoreFull           the disk (or a quota) is full
+    │   ├── StoreBusy               transient contention outlasted the deadline: carries retry_after
+    │   ├── SessionBindingMismatch
+    │   ├── HeadRevisionConflict
+    │   ├── CommitIdReused
+    │   ├── WriterFenced            a newer epoch owns the session: names the holder
+    │   ├── SessionLeased           the lease is held: names the holder
+    │   ├── MissingBlob
+    │   ├── UnreadableData
+    │   ├── LimitExceeded
+    │   └── UnsupportedSchema
+    ├── ModelError                  the model provider failed: says whether a retry may help
+    ├── ToolError                   a tool failed in a way that it wants the model to read
+    └── TurnError                   a turn that cannot be run or continued
+
+Every error carries a stable ``code``, and, where they are known, the session, the plugin and the step that
+failed. A store's or provider's own exception is the ``__cause__``. No message holds a secret: URLs go through
+`redact_url` first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from lash_hookspecs.records.store import Holder
+
+__all__ = [
+    "CommitIdReused",
+    "ConfigurationError",
+    "CorruptSession",
+    "HeadRevisionConflict",
+    "InvalidInput",
+    "InvalidSessionId",
+    "LashError",
+    "LimitExceeded",
+    "MissingBlob",
+    "ModelError",
+    "PluginConflict",
+    "PluginError",
+    "PolicyError",
+    "SessionBindingMismatch",
+    "SessionBusy",
+    "SessionDeleted",
+    "SessionError",
+    "SessionExists",
+    "SessionLeased",
+    "SessionMissing",
+    "StoreBusy",
+    "StoreError",
+    "StoreFull",
+    "StoreRegressed",
+    "StoreUnavailable",
+    "ToolError",
+    "TurnError",
+    "UnknownName",
+    "UnreadableData",
+    "UnsupportedSchema",
+    "WriterFenced",
+    "redact_url",
+]
+
+
+class LashError(Exception):
+    """The root of every error of Lash.
+
+    Attributes:
+        code: A stable name for programs, such as ``"writer_fenced"``.
+        session_id: The session it is about, if any.
+        plugin: The plugin that caused it, if any.
+        step: The step that failed, such as ``"commit"`` or ``"open"``, if known.
+    """
+
+    code: ClassVar[str] = "lash_error"
+
+    def __init__(
+        self, message: str, *, session_id: str | None = None, plugin: str | None = None, step: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.session_id = session_id
+        self.plugin = plugin
+        self.step = step
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ConfigurationError(LashError):
+    """Wrong usage or settings; nothing was started."""
+
+    code = "configuration"
+
+
+class UnknownName(ConfigurationError):
+    """A model, mode, store scheme, tool or command that nobody offers."""
+
+    code = "unknown_name"
+
+
+class PolicyError(ConfigurationError):
+    """A value of a session's policy that cannot be; the message names the field."""
+
+    code = "policy"
+
+
+class PluginError(ConfigurationError):
+    """A plugin that cannot be used; the message names it and the reason."""
+
+    code = "plugin"
+
+
+class PluginConflict(PluginError):
+    """Two plugins claim one name; the message names both with their versions."""
+
+    code = "plugin_conflict"
+
+
+class InvalidInput(LashError):
+    """What was sent cannot be stored or run; nothing was written."""
+
+    code = "invalid_input"
+
+
+class SessionError(LashError):
+    """The session's own condition forbids what was asked."""
+
+    code = "session"
+
+
+class InvalidSessionId(SessionError):
+    """A session id that no store could keep."""
+
+    code = "invalid_session_id"
+
+
+class SessionMissing(SessionError):
+    """There is no session of that name."""
+
+    code = "session_missing"
+
+
+class SessionExists(SessionError):
+    """A session of that name is there already, and a new one was asked for."""
+
+    code = "session_exists"
+
+
+class SessionDeleted(SessionError):
+    """The session was deleted; its writers are refused for ever."""
+
+    code = "session_deleted"
+
+
+class SessionBusy(SessionError):
+    """Somebody else works on the session.
+
+    Attributes:
+        holder: Who does, if it is known.
+    """
+
+    code = "session_busy"
+
+    def __init__(self, message: str, *, session_id: str | None = None, holder: Holder | None = None) -> None:
+        super().__init__(message, session_id=session_id)
+        self.holder = holder
+
+
+class StoreRegressed(SessionError):
+    """The store is older than the handle that names it."""
+
+    code = "store_regressed"
+
+
+class CorruptSession(SessionError):
+    """What is stored breaks a rule of the graph.
+
+    Attributes:
+        kind: Which rule: ``dangling_leaf``, ``no_leaf``, ``dangling_parent``, ``parent_cycle``,
+            ``duplicate_node``.
+        node_ids: The nodes it is about.
+    """
+
+    code = "corrupt_session"
+
+    def __init__(
+        self, message: str, *, kind: str, node_ids: tuple[str, ...] = (), session_id: str | None = None
+    ) -> None:
+        super().__init__(message, session_id=session_id)
+        self.kind = kind
+        self.node_ids = node_ids
+
+
+class StoreError(LashError):
+    """What a store answers when it cannot do what was asked."""
+
+    code = "store"
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached or used: not there, no permission, not a database."""
+
+    code = "store_unavailable"
+
+
+class StoreFull(StoreUnavailable):
+    """The disk (or a quota) is full; nothing of the write remains."""
+
+    code = "store_full"
+
+
+class StoreBusy(StoreError):
+    """Transient contention outlasted the deadline.
+
+    Attributes:
+        retry_after: Seconds after which a retry is worth it.
+    """
+
+    code = "store_busy"
+
+    def __init__(self, message: str, *, retry_after: float, session_id: str | None = None) -> None:
+        super().__init__(message, session_id=session_id)
+        self.retry_after = retry_after
+
+
+class SessionBindingMismatch(StoreError):
+    """A commit for one session was handed to the store of another."""
+
+    code = "session_binding_mismatch"
+
+    def __init__(self, *, bound: str, requested: str) -> None:
+        super().__init__(
+            f"this store handle is bound to session {bound!r}, the commit is for {requested!r}",
+            session_id=bound,
+            step="commit",
+        )
+        self.bound = bound
+        self.requested = requested
+
+
+class HeadRevisionConflict(StoreError):
+    """The stored head is not at the revision that the writer expected; nothing changed.
+
+    Attributes:
+        expected: The revision that the writer saw; ``None`` means "must not exist yet".
+        actual: The stored revision; ``None`` means there is no session.
+    """
+
+    code = "head_revision_conflict"
+
+    def __init__(self, *, session_id: str, expected: int | None, actual: int | None) -> None:
+        wanted = "to be new" if expected is None else f"at revision {expected}"
+        found = "there is none" if actual is None else f"it is at revision {actual}"
+        super().__init__(
+            f"session {session_id!r} was expected {wanted}, but {found}: somebody else committed first",
+            session_id=session_id,
+            step="commit",
+        )
+        self.expected = expected
+        self.actual = actual
+
+
+class CommitIdReused(StoreError):
+    """A commit id came back with other content."""
+
+    code = "commit_id_reused"
+
+    def __init__(self, *, session_id: str, commit_id: str) -> None:
+        super().__init__(
+            f"session {session_id!r}: commit id {commit_id!r} was used before with other content",
+            session_id=session_id,
+            step="commit",
+        )
+        self.commit_id = commit_id
+
+
+class WriterFenced(StoreError):
+    """A newer epoch owns the session; this writer may not commit any more.
+
+    Attributes:
+        epoch: The epoch that the refused writer carried.
+        current: The epoch in force.
+        holder: Who took the session over, if the store knows.
+    """
+
+    code = "writer_fenced"
+
+    def __init__(self, *, session_id: str, epoch: int, current: int, holder: Holder | None = None) -> None:
+        by = f" by {holder.describe()}" if holder else ""
+        super().__init__(
+            f"session {session_id!r} was taken over{by} (epoch {current}; this writer has {epoch}): "
+            "nothing was written",
+            session_id=session_id,
+            step="commit",
+        )
+        self.epoch = epoch
+        self.current = current
+        self.holder = holder
+
+
+class SessionLeased(StoreError):
+    """The lease is held by somebody else and has not expired.
+
+    Attributes:
+        holder: Who holds it.
+        expires_in: Seconds until it expires, by the store's clock.
+        epoch: The lease's epoch.
+    """
+
+    code = "session_leased"
+
+    def __init__(self, *, session_id: str, holder: Holder, expires_in: float, epoch: int) -> None:
+        super().__init__(
+            f"session {session_id!r} is leased to {holder.describe()} for another {expires_in:.0f} s",
+            session_id=session_id,
+            step="lease",
+        )
+        self.holder = holder
+        self.expires_in = expires_in
+        self.epoch = epoch
+
+
+class MissingBlob(StoreError):
+    """A component refers to a blob that is not there."""
+
+    code = "missing_blob"
+
+    def __init__(self, *, session_id: str, ref: str, component: str | None = None) -> None:
+        what = f"component {component!r} refers to" if component else "asked for"
+        super().__init__(f"session {session_id!r}: {what} blob {ref}, which is not stored", session_id=session_id)
+        self.ref = ref
+        self.component = component
+
+
+class UnreadableData(StoreError):
+    """A stored row cannot be read.
+
+    Attributes:
+        row: Which row, such as ``"node 01ab…"`` or ``"head"``.
+    """
+
+    code = "unreadable_data"
+
+    def __init__(self, *, row: str, reason: str, session_id: str | None = None) -> None:
+        where = f"session {session_id!r}: " if session_id else ""
+        super().__init__(f"{where}{row} cannot be read: {reason}", session_id=session_id)
+        self.row = row
+
+
+class LimitExceeded(StoreError):
+    """A value is over a limit that the store declares."""
+
+    code = "limit_exceeded"
+
+
+class UnsupportedSchema(StoreError):
+    """The stored schema is newer than this code can read; the message names both versions."""
+
+    code = "unsupported_schema"
+
+
+class ModelError(LashError):
+    """The model provider failed.
+
+    Attributes:
+        retryable: Whether the same request may succeed later.
+        retry_after: Seconds that the provider asked to wait, if it did.
+        kind: ``rate_limit``, ``overloaded``, ``transport``, ``auth``, ``invalid_request``,
+            ``context_overflow``, ``content_filter`` or ``other``.
+    """
+
+    code = "model"
+
+    def __init__(
+        self, message: str, *, retryable: bool = False, retry_after: float | None = None, kind: str = "other"
+    ) -> None:
+        super().__init__(message, step="model call")
+        self.retryable = retryable
+        self.retry_after = retry_after
+        self.kind = kind
+
+
+class ToolError(LashError):
+    """Raised by a tool to tell the model, in its own words, what went wrong."""
+
+    code = "tool"
+
+
+class TurnError(LashError):
+    """A turn that cannot be run or continued."""
+
+    code = "turn"
+
+
+def redact_url(url: str) -> str:
+    """Give a store URL without its password and without the values of secret-looking options.
+
+    >>> redact_url("postgresql://ann:s3cret@db/agents?sslpassword=x&pool=4")
+    'postgresql://ann:***@db/agents?sslpassword=***&pool=4'
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    authority, slash, tail = rest.partition("/")
+    userinfo, at, host = authority.rpartition("@")
+    if not at and "@" in tail:  # a password with a slash in it: everything up to the last @ is user info
+        userinfo, at, host = rest.rpartition("@")
+        host, slash, tail = host.partition("/")
+    user, colon, _password = userinfo.partition(":")
+    shown = f"{user}{':***' if colon else ''}{at}{host}{slash}"
+    path, question, query = tail.partition("?")
+    pairs = [_redact_pair(pair) for pair in query.split("&")] if question else []
+    return f"{scheme}://{shown}{path}{question}{'&'.join(pairs)}"
+
+
+def _redact_pair(pair: str) -> str:
+    key, equals, _value = pair.partition("=")
+    secret = any(word in key.lower() for word in ("pass", "secret", "token", "key", "credential"))
+    return f"{key}=***" if equals and secret else pair

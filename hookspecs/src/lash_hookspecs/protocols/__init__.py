@@ -1,0 +1,1 @@
+"""Protocols: what stores, hosts, modes, model providers and tools implement."""

@@ -1,0 +1,148 @@
+"""What an execution mode implements: a pure step.
+
+A mode decides what happens next; the turn machine gives it ids, keys, journal and cancellation, and a host runs what
+is asked for. A mode does no I/O, keeps nothing between calls but the state that it returns, and never sees a clock.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import attrs
+from pydantic import JsonValue
+
+from lash_hookspecs.records.models import ModelReply
+from lash_hookspecs.records.payloads import Message, ModeEvent
+from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolSpec
+from lash_hookspecs.records.turn import TurnEnd, TurnInput
+
+__all__ = [
+    "Action",
+    "Append",
+    "AskModel",
+    "BoundaryPassed",
+    "ExecutionMode",
+    "Finish",
+    "ModeInput",
+    "ModeStep",
+    "ModelAnswered",
+    "PassBoundary",
+    "RunTools",
+    "ToolsFinished",
+    "TurnBegan",
+]
+
+
+@attrs.frozen
+class TurnBegan:
+    """A turn begins; the user's message is on the path already.
+
+    Attributes:
+        input: What the user said.
+        tools: What can be called in this turn.
+    """
+
+    input: TurnInput
+    tools: tuple[ToolSpec, ...] = ()
+
+
+@attrs.frozen
+class ModelAnswered:
+    """The model answered an `AskModel`. Call ids are unique already."""
+
+    reply: ModelReply
+
+
+@attrs.frozen
+class ToolsFinished:
+    """Every call of a `RunTools` has ended; results are on the path and in the order of the calls."""
+
+    results: tuple[ToolResult, ...]
+
+
+@attrs.frozen
+class BoundaryPassed:
+    """What was appended is committed, and input that arrived meanwhile is on the path."""
+
+    inputs: tuple[TurnInput, ...] = ()
+
+
+ModeInput = TurnBegan | ModelAnswered | ToolsFinished | BoundaryPassed
+
+
+@attrs.frozen
+class Append:
+    """Put a message or an event of the mode on the path. An assistant message without parts is left out."""
+
+    payload: Message | ModeEvent
+
+
+@attrs.frozen
+class AskModel:
+    """Send the active path to the model; answered by `ModelAnswered`."""
+
+    tools: bool = True
+
+
+@attrs.frozen
+class RunTools:
+    """Run calls, parallel ones together and serial ones behind them; answered by `ToolsFinished`.
+
+    The results become tool nodes by themselves. ``recorded`` tells whether a message that this step appends holds
+    the calls; if not, each node keeps its own call.
+    """
+
+    calls: tuple[ToolCall, ...]
+    recorded: bool = True
+
+
+@attrs.frozen
+class PassBoundary:
+    """Commit what was appended and let input in; answered by `BoundaryPassed`."""
+
+
+@attrs.frozen
+class Finish:
+    """End the turn; what was appended goes into its final commit."""
+
+    end: TurnEnd
+
+
+Action = Append | AskModel | RunTools | PassBoundary | Finish
+
+
+@attrs.frozen
+class ModeStep:
+    """What a mode answers: its new state and what is to be done.
+
+    Attributes:
+        state: JSON; stored at each boundary and given to the next step.
+        actions: Any number of `Append`, then exactly one of `AskModel`, `RunTools`, `PassBoundary`, `Finish`.
+    """
+
+    state: JsonValue
+    actions: tuple[Action, ...]
+
+
+@runtime_checkable
+class ExecutionMode(Protocol):
+    """How a turn is conducted (P11).
+
+    Attributes:
+        name: The mode's name, as ``--mode`` takes it.
+        version: Grows when a turn begun by an older one cannot be continued.
+    """
+
+    @property
+    def name(self) -> str:
+        """The mode's name, as ``--mode`` takes it."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Grows when a turn begun by an older one cannot be continued."""
+        ...
+
+    def step(self, state: JsonValue, event: ModeInput) -> ModeStep:
+        """Take one step. The state is ``None`` for `TurnBegan`, which begins each turn."""
+        ...

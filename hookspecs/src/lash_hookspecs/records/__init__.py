@@ -1,0 +1,1 @@
+"""Records: what plugins, core and stores pass to each other."""

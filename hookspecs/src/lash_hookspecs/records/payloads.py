@@ -1,0 +1,186 @@
+"""The payloads of nodes, and how they become and come from bytes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, JsonValue, Tag, ValidationError
+
+from lash_hookspecs.errors import UnreadableData
+from lash_hookspecs.records.graph import Node
+from lash_hookspecs.records.model_base import Record
+from lash_hookspecs.records.tools import ToolCall, ToolResult
+
+__all__ = [
+    "PAYLOADS",
+    "Message",
+    "ModeEvent",
+    "OtherPart",
+    "Part",
+    "Payload",
+    "PluginNode",
+    "ReasoningPart",
+    "Role",
+    "StateSnapshot",
+    "TextPart",
+    "ToolCallPart",
+    "ToolInvocation",
+    "decode_payload",
+    "kind_of",
+]
+
+Role = Literal["system", "user", "assistant"]
+
+
+class TextPart(Record):
+    """Text."""
+
+    kind: Literal["text"] = "text"
+    text: str
+
+
+class ReasoningPart(Record):
+    """The model's reasoning, kept so that it can be sent back to the provider that signed it.
+
+    Attributes:
+        text: What may be shown.
+        provider: Who made it; only this provider gets it back.
+        replay: What that provider wants back, as it gave it.
+    """
+
+    kind: Literal["reasoning"] = "reasoning"
+    text: str = ""
+    provider: str | None = None
+    replay: dict[str, JsonValue] | None = None
+
+
+class ToolCallPart(Record):
+    """A tool call in an assistant message."""
+
+    kind: Literal["tool_call"] = "tool_call"
+    call: ToolCall
+
+
+class OtherPart(Record):
+    """A part of a kind that this version does not know; skipped when a request is built."""
+
+    model_config = {**Record.model_config, "extra": "allow"}
+
+    kind: str
+
+
+def _part_tag(value: Any) -> str:
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return kind if kind in ("text", "reasoning", "tool_call") else "other"
+
+
+Part = Annotated[
+    Annotated[TextPart, Tag("text")]
+    | Annotated[ReasoningPart, Tag("reasoning")]
+    | Annotated[ToolCallPart, Tag("tool_call")]
+    | Annotated[OtherPart, Tag("other")],
+    Discriminator(_part_tag),
+]
+
+
+class Message(Record):
+    """A message of the conversation.
+
+    Attributes:
+        role: Who speaks.
+        parts: What is said, in order.
+        id: Set when a rewrite copied the message to a new node; else the node's id is the message's (G5).
+        source_key: The caller's key of the input that this message brought (T10).
+        turn_index: The turn it belongs to, from 1.
+        marker: ``interrupted`` on a message that a repair added.
+    """
+
+    role: Role
+    parts: tuple[Part, ...] = ()
+    id: str | None = None
+    source_key: str | None = None
+    turn_index: int | None = None
+    marker: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined."""
+        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tool calls, in order."""
+        return tuple(part.call for part in self.parts if isinstance(part, ToolCallPart))
+
+
+class ToolInvocation(Record):
+    """The result of one tool call, beside the message that asked for it.
+
+    Attributes:
+        result: How the call ended.
+        call: The call itself where no message of the path holds it (a call made by code).
+        turn_index: The turn it belongs to, from 1.
+    """
+
+    result: ToolResult
+    call: ToolCall | None = None
+    turn_index: int | None = None
+
+
+class ModeEvent(Record):
+    """Something an execution mode wants on the path; no part of the conversation."""
+
+    mode: str
+    data: JsonValue = None
+
+
+class StateSnapshot(Record):
+    """A mode's state at a point of the path."""
+
+    mode: str
+    version: int = 1
+    data: JsonValue = None
+
+
+class PluginNode(Record):
+    """A node that a plugin or an app owns; no part of the conversation."""
+
+    plugin: str
+    type: str
+    body: JsonValue = None
+
+
+Payload = Message | ToolInvocation | ModeEvent | StateSnapshot | PluginNode
+
+#: Node kind → payload model. A new kind is a line here and a class above.
+PAYLOADS: dict[str, type[Payload]] = {
+    "message": Message,
+    "tool": ToolInvocation,
+    "mode_event": ModeEvent,
+    "state_snapshot": StateSnapshot,
+    "plugin": PluginNode,
+}
+
+_KINDS = {model: kind for kind, model in PAYLOADS.items()}
+
+
+def kind_of(payload: Payload) -> str:
+    """Give the node kind of a payload."""
+    return _KINDS[type(payload)]
+
+
+def decode_payload(node: Node) -> Payload | None:
+    """Decode a node's payload; ``None`` for a kind that this version does not know (G2).
+
+    Raises:
+        UnreadableData: The payload does not fit its kind.
+    """
+    model = PAYLOADS.get(node.kind)
+    if model is None:
+        return None
+    try:
+        return model.from_bytes(node.payload)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"]) or "payload"
+        raise UnreadableData(row=f"node {node.node_id}", reason=f"{where}: {first['msg']}") from error

@@ -1,0 +1,160 @@
+"""A turn: what goes in, what is kept while it runs, what comes out."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from lash_hookspecs.records.effects import Effect
+from lash_hookspecs.records.model_base import Record
+from lash_hookspecs.records.tools import ToolResult, ToolSpec
+from lash_hookspecs.records.usage import TokenUsage
+
+__all__ = [
+    "MachineSnapshot",
+    "OpenTurn",
+    "StopReason",
+    "TurnEnd",
+    "TurnInput",
+    "TurnLimits",
+    "TurnOutcome",
+    "TurnResult",
+]
+
+#: ``stopped`` ended before the model was done (a limit, an abandonment); ``failed`` by an error.
+TurnOutcome = Literal["finished", "stopped", "failed", "cancelled", "waiting", "queued"]
+
+StopReason = Literal[
+    "model_call_limit",
+    "token_limit",
+    "cost_limit",
+    "time_limit",
+    "output_limit",
+    "content_filter",
+    "model_error",
+    "mode_error",
+    "cancelled",
+    "abandoned",
+]
+
+
+class TurnLimits(Record):
+    """What one turn may use; reaching a limit ends it in a committed outcome (T12). ``None`` is no limit.
+
+    Attributes:
+        model_calls: Calls of the model.
+        tokens: Input plus output tokens.
+        cost: US dollars, as the provider reports them; refused for a model that reports none.
+        seconds: Wall-clock time, counted anew when the turn is continued.
+    """
+
+    model_calls: int | None = Field(default=100, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
+    cost: Decimal | None = Field(default=None, gt=0)
+    seconds: float | None = Field(default=None, gt=0)
+
+
+class TurnInput(Record):
+    """What a caller says in a turn.
+
+    Attributes:
+        text: The user's words.
+        source_key: The caller's own key for this input (T10).
+    """
+
+    text: str
+    source_key: str | None = None
+
+
+class TurnEnd(Record):
+    """How a turn ended.
+
+    Attributes:
+        outcome: How.
+        text: The final answer; what there is of it when the turn did not finish.
+        reason: Why it did not finish.
+        message: The same for people.
+    """
+
+    outcome: TurnOutcome
+    text: str = ""
+    reason: StopReason | None = None
+    message: str = ""
+
+
+class MachineSnapshot(Record):
+    """The turn machine between two steps: with the journal it is rebuilt anywhere (T1).
+
+    Attributes:
+        version: The machine's version; another one's turn is continued only if it says it can.
+        mode: The execution mode's name.
+        mode_version: The mode's version.
+        mode_state: The mode's own state.
+        next_effect: Number of the next effect key.
+        next_node: Number of the next node id.
+        waiting: Effects that are out.
+        queued: Effects of the same batch that run after those (serial tools).
+        results: Results of the batch so far, by call id.
+        batch: The call ids of the batch, in order.
+        model_calls: Calls of the model so far.
+        usage: Usage of the turn so far.
+        tools: The tools that the turn began with.
+        limits: The turn's limits.
+    """
+
+    version: int
+    mode: str
+    mode_version: int
+    mode_state: JsonValue = None
+    next_effect: int = 1
+    next_node: int = 0
+    waiting: tuple[Effect, ...] = ()
+    queued: tuple[Effect, ...] = ()
+    results: dict[str, ToolResult] = Field(default_factory=dict)
+    batch: tuple[str, ...] = ()
+    model_calls: int = 0
+    usage: TokenUsage = TokenUsage()
+    tools: tuple[ToolSpec, ...] = ()
+    limits: TurnLimits = TurnLimits()
+
+
+class OpenTurn(Record):
+    """A turn that is not finished, as the head keeps it.
+
+    Attributes:
+        turn_id: Its id; a prefix of the ids of its nodes.
+        turn_index: Its number in the session, from 1.
+        started_at: Microseconds since 1970-01-01 UTC.
+        machine: Where it stands.
+    """
+
+    turn_id: str
+    turn_index: int
+    started_at: int
+    machine: MachineSnapshot
+
+
+class TurnResult(Record):
+    """What a caller gets.
+
+    Attributes:
+        session_id: The session.
+        turn_index: The turn's number, from 1.
+        outcome: How it ended.
+        text: The final answer.
+        usage: Usage of the turn.
+        head_revision: The session's revision after it.
+        reason: Why it did not finish, for programs.
+        message: The same for people.
+    """
+
+    session_id: str
+    turn_index: int
+    outcome: TurnOutcome
+    text: str = ""
+    usage: TokenUsage = TokenUsage()
+    head_revision: int = 0
+    reason: StopReason | None = None
+    message: str = ""

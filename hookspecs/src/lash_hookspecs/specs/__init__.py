@@ -1,0 +1,1 @@
+"""Hook specifications, one file per subject."""

@@ -1,0 +1,164 @@
+"""Hooks by which a plugin offers what it has. All are ``offer`` hooks: sync, every answer is kept.
+
+Called when something of the kind is first needed; the plugin is imported for it. A manifest's ``[offers]`` must name
+what is returned here, so that conflicts are seen without importing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from lash_hookspecs.markers import offer
+
+if TYPE_CHECKING:
+    from lash_hookspecs.protocols.models import ModelProvider
+    from lash_hookspecs.protocols.modes import ExecutionMode
+    from lash_hookspecs.protocols.stores import StoreBackend
+    from lash_hookspecs.protocols.tools import ToolProvider
+
+__all__ = [
+    "ModeOffer",
+    "OfferContext",
+    "ProviderOffer",
+    "StoreOffer",
+    "ToolOffer",
+    "ToolSetup",
+    "lash_offer_modes",
+    "lash_offer_providers",
+    "lash_offer_stores",
+    "lash_offer_tools",
+]
+
+
+@attrs.frozen(kw_only=True)
+class OfferContext:
+    """What a plugin may know when it makes an offer.
+
+    Attributes:
+        api: The hook API version that the host implements.
+        settings: The plugin's own table of the settings.
+    """
+
+    api: str
+    settings: Mapping[str, object] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class StoreOffer:
+    """A store, chosen by the scheme of a URL.
+
+    Attributes:
+        schemes: Such as ``("sqlite",)``.
+        open: Opens the URL. ``create`` tells whether a database that is not there may be made.
+    """
+
+    schemes: tuple[str, ...]
+    open: Callable[[str, bool], Awaitable[StoreBackend]]
+
+
+@attrs.frozen(kw_only=True)
+class ModeOffer:
+    """An execution mode, chosen by name.
+
+    Attributes:
+        name: As ``--mode`` takes it.
+        build: Makes the mode; called once per session.
+    """
+
+    name: str
+    build: Callable[[], ExecutionMode]
+
+
+@attrs.frozen(kw_only=True)
+class ProviderOffer:
+    """A model provider, chosen by what stands before the colon of a model's name.
+
+    Attributes:
+        names: Such as ``("openai", "anthropic")``.
+        open: Makes the provider for one of the names; called when it is first needed. Heavy imports belong in it.
+    """
+
+    names: tuple[str, ...]
+    open: Callable[[str], ModelProvider]
+
+
+@attrs.frozen(kw_only=True)
+class ToolSetup:
+    """What a tool offer may know of the session that it builds for.
+
+    Attributes:
+        session_id: The session.
+        root: The folder that file tools may not leave.
+    """
+
+    session_id: str
+    root: Path
+
+
+@attrs.frozen(kw_only=True)
+class ToolOffer:
+    """A set of tools.
+
+    Attributes:
+        name: The set's name, for people and settings.
+        build: Makes the tools of one session.
+    """
+
+    name: str
+    build: Callable[[ToolSetup], ToolProvider]
+
+
+@offer(StoreOffer, since="0.1")
+def lash_offer_stores(context: OfferContext) -> list[StoreOffer]:
+    """Offer stores; called when a URL with a scheme of the plugin's manifest is opened.
+
+    Example::
+
+        @implements(lash_offer_stores)
+        def stores(context: OfferContext) -> list[StoreOffer]:
+            return [StoreOffer(schemes=("redis", "rediss"), open=open_redis)]
+    """
+    raise AssertionError("a specification is never called")
+
+
+@offer(ModeOffer, since="0.1")
+def lash_offer_modes(context: OfferContext) -> list[ModeOffer]:
+    """Offer execution modes; called when a session opens in a mode of the plugin's manifest.
+
+    Example::
+
+        @implements(lash_offer_modes)
+        def modes(context: OfferContext) -> list[ModeOffer]:
+            return [ModeOffer(name="scripted", build=ScriptedMode)]
+    """
+    raise AssertionError("a specification is never called")
+
+
+@offer(ProviderOffer, since="0.1")
+def lash_offer_providers(context: OfferContext) -> list[ProviderOffer]:
+    """Offer model providers; called when a session opens with a model of the plugin's manifest.
+
+    Example::
+
+        @implements(lash_offer_providers)
+        def providers(context: OfferContext) -> list[ProviderOffer]:
+            return [ProviderOffer(names=("echo",), open=lambda name: EchoProvider())]
+    """
+    raise AssertionError("a specification is never called")
+
+
+@offer(ToolOffer, since="0.1")
+def lash_offer_tools(context: OfferContext) -> list[ToolOffer]:
+    """Offer tools; called when a session opens.
+
+    Example::
+
+        @implements(lash_offer_tools)
+        def tools(context: OfferContext) -> list[ToolOffer]:
+            return [ToolOffer(name="clock", build=lambda setup: ClockTools())]
+    """
+    raise AssertionError("a specification is never called")

@@ -1,0 +1,213 @@
+"""Plain functions as tools.
+
+::
+
+    @tool(kind="read_only")
+    def word_count(text: str) -> int:
+        '''Count the words of a text.
+
+        Args:
+            text: What to count in.
+        '''
+        return len(text.split())
+
+    tools = FunctionTools([word_count])        # a ToolProvider
+
+The schema comes from the annotations, the descriptions from the docstring (Google style). A plain function that was
+never decorated works too and is ``side_effecting``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, get_type_hints, overload
+
+import attrs
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, create_model
+from pydantic_core import to_jsonable_python
+
+from lash_hookspecs.errors import ConfigurationError, ToolError
+from lash_hookspecs.protocols.tools import ToolCallContext
+from lash_hookspecs.records.tools import ToolKind, ToolSpec
+
+__all__ = ["FunctionTools", "tool"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = "lash_tool"
+
+
+@attrs.frozen
+class _ToolOptions:
+    kind: ToolKind = "side_effecting"
+    name: str | None = None
+    description: str | None = None
+    serial: bool = False
+
+
+@overload
+def tool(function: F, /) -> F: ...
+@overload
+def tool(
+    *, kind: ToolKind = ..., name: str | None = ..., description: str | None = ..., serial: bool = ...
+) -> Callable[[F], F]: ...
+def tool(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    kind: ToolKind = "side_effecting",
+    name: str | None = None,
+    description: str | None = None,
+    serial: bool = False,
+) -> Callable[..., Any]:
+    """Say how a function is offered as a tool; the function itself stays as it is.
+
+    Args:
+        function: The function, when used without parentheses.
+        kind: What a repetition would do (T3); decides what happens to a call after a crash.
+        name: The tool's name; the function's by default.
+        description: For the model; the docstring's first paragraph by default.
+        serial: Whether calls run alone, one after another.
+    """
+    options = _ToolOptions(kind=kind, name=name, description=description, serial=serial)
+
+    def mark(marked: F) -> F:
+        setattr(marked, _OPTIONS, options)
+        return marked
+
+    return mark(function) if function is not None else mark
+
+
+class FunctionTools:
+    """A `ToolProvider` made of functions, sync (run in a thread) or async."""
+
+    def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
+        """Read the functions' signatures.
+
+        Raises:
+            ConfigurationError: A signature cannot be offered, or two tools have one name.
+        """
+        self._tools: dict[str, _FunctionTool] = {}
+        for function in functions:
+            made = _FunctionTool.of(function)
+            if made.spec.name in self._tools:
+                raise ConfigurationError(
+                    f"two tools are named {made.spec.name!r}; give one of them another name with @tool(name=…)"
+                )
+            self._tools[made.spec.name] = made
+
+    def specs(self) -> Sequence[ToolSpec]:
+        """List the tools."""
+        return tuple(made.spec for made in self._tools.values())
+
+    async def run(self, context: ToolCallContext) -> JsonValue:
+        """Call the function with the call's arguments."""
+        return await self._tools[context.call.tool].run(context)
+
+
+@attrs.frozen
+class _FunctionTool:
+    spec: ToolSpec
+    function: Callable[..., Any]
+    arguments: type[BaseModel]
+    context_parameter: str | None
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> _FunctionTool:
+        options = getattr(function, _OPTIONS, _ToolOptions())
+        name: str = options.name or getattr(function, "__name__", type(function).__name__)
+        summary, described = _docstring(inspect.getdoc(function) or "")
+        try:
+            hints = get_type_hints(function, include_extras=True)
+        except NameError as error:
+            raise ConfigurationError(f"tool {name!r}: its annotations cannot be resolved: {error}") from error
+        fields: dict[str, Any] = {}
+        context_parameter = None
+        for parameter in inspect.signature(function).parameters.values():
+            hint = hints.get(parameter.name, Any)
+            if hint is ToolCallContext:
+                context_parameter = parameter.name
+                continue
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+                raise ConfigurationError(
+                    f"tool {name!r}: parameter {parameter} cannot be offered to a model; use named parameters"
+                )
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[parameter.name] = (hint, Field(default, description=described.get(parameter.name)))
+        arguments: type[BaseModel] = create_model(f"{name}_arguments", __config__=ConfigDict(extra="forbid"), **fields)
+        schema = arguments.model_json_schema()
+        schema.pop("title", None)
+        for field in schema.get("properties", {}).values():
+            field.pop("title", None)
+        schema.setdefault("properties", {})
+        try:
+            spec = ToolSpec(
+                name=name,
+                description=options.description or summary,
+                input_schema=schema,
+                kind=options.kind,
+                serial=options.serial,
+            )
+        except ValidationError as error:
+            raise ConfigurationError(
+                f"{name!r} is no name for a tool: use letters, digits, '_' and '-', at most 64 (@tool(name=…))"
+            ) from error
+        return cls(spec, function, arguments, context_parameter)
+
+    async def run(self, context: ToolCallContext) -> JsonValue:
+        given = context.call.arguments
+        try:
+            arguments = self.arguments.model_validate(given)
+        except ValidationError as error:
+            raise ToolError(_explain(error)) from error
+        named = {field: getattr(arguments, field) for field in type(arguments).model_fields}
+        if self.context_parameter:
+            named[self.context_parameter] = context
+        if inspect.iscoroutinefunction(self.function):
+            value = await self.function(**named)
+        else:
+            value = await asyncio.to_thread(self.function, **named)
+            if inspect.isawaitable(value):
+                value = await value
+        if value is None or isinstance(value, str):
+            return value or ""
+        plain: JsonValue = _ANY_JSON.validate_python(to_jsonable_python(value))
+        return plain
+
+
+_ANY_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(step) for step in first["loc"]) or "arguments"
+    return f"{where}: {first['msg']}"
+
+
+_SECTION = re.compile(r"^(Args|Arguments|Parameters|Returns|Raises|Yields|Examples?|Attributes|Notes?):\s*$")
+_ARGUMENT = re.compile(r"^\s+\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.*)$")
+
+
+def _docstring(text: str) -> tuple[str, dict[str, str]]:
+    """Split a Google-style docstring into what it says before its first section, and its arguments."""
+    summary: list[str] = []
+    arguments: dict[str, str] = {}
+    section = ""
+    name = ""
+    for line in text.splitlines():
+        heading = _SECTION.match(line)
+        if heading:
+            section = heading.group(1)
+        elif not section:
+            summary.append(line)
+        elif section in ("Args", "Arguments", "Parameters"):
+            argument = _ARGUMENT.match(line)
+            if argument:
+                name = argument.group(1)
+                arguments[name] = argument.group(2).strip()
+            elif name and line.strip():
+                arguments[name] += " " + line.strip()
+    return "\n".join(summary).strip(), arguments
