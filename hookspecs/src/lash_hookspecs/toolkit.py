@@ -118,7 +118,7 @@ class _FunctionTool:
     @classmethod
     def of(cls, function: Callable[..., Any]) -> _FunctionTool:
         options = getattr(function, _OPTIONS, _ToolOptions())
-        name: str = options.name or getattr(function, "__name__", type(function).__name__)
+        name = options.name or str(getattr(function, "__name__", type(function).__name__))
         summary, described = _docstring(inspect.getdoc(function) or "")
         try:
             hints = get_type_hints(function, include_extras=True)
