@@ -148,7 +148,7 @@ def repair(conversation: Conversation, known: Mapping[str, ToolStatus] | None = 
 
 
 _MARKS: dict[ToolStatus, str] = {
-    "interrupted": "This call was not run: the turn was interrupted before it began.",
+    "interrupted": "This call has no result: the turn was interrupted.",
     "outcome_unknown": "The outcome of this call is unknown: the process stopped while it ran. It may have taken effect.",
     "cancelled": "This call was cancelled while it ran. It may have taken effect.",
 }

@@ -31,11 +31,11 @@ from lash_hookspecs.records.effects import CallFailed, ModelCall, ModelReplied, 
 from lash_hookspecs.records.events import StoredEvent, ToolFinished, UsageReported
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, ModeEvent, Part, Payload, ToolCallPart, ToolInvocation
-from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolSpec
+from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolSpec, ToolStatus
 from lash_hookspecs.records.turn import MachineSnapshot, StopReason, TurnEnd, TurnInput, TurnLimits, TurnOutcome
 from lash_hookspecs.records.usage import TokenUsage, add_usage
 
-__all__ = ["MACHINE_VERSION", "Produced", "TurnMachine"]
+__all__ = ["MACHINE_VERSION", "Produced", "TurnContext", "TurnMachine"]
 
 #: Grows when a snapshot of an older machine cannot be continued; such a turn can still be abandoned.
 MACHINE_VERSION = 1
@@ -56,6 +56,19 @@ class Produced:
     events: list[StoredEvent] = attrs.field(factory=list)
     usage: TokenUsage = TokenUsage()
     model_calls: int = 0
+
+
+@attrs.frozen
+class TurnContext:
+    """What the machine looks up and does not keep.
+
+    Attributes:
+        tools: The session's tools by name.
+        call_ids: Call ids that the path has already.
+    """
+
+    tools: Mapping[str, ToolSpec]
+    call_ids: Set[str]
 
 
 class TurnMachine:
@@ -170,22 +183,36 @@ class TurnMachine:
         self.at_boundary = False
         self._step(BoundaryPassed(tuple(inputs)))
 
-    def stop(self, outcome: TurnOutcome, reason: StopReason, message: str) -> None:
-        """Cut the turn short: every call of the batch gets a result, and the turn ends."""
+    def stop(
+        self, outcome: TurnOutcome, reason: StopReason, message: str, running: Set[str] = frozenset()
+    ) -> None:
+        """Cut the turn short: every call of the batch gets a result, and the turn ends.
+
+        Args:
+            outcome: How the turn ends.
+            reason: Why, for programs.
+            message: Why, for people.
+            running: Keys of effects that were running in this process and have been cancelled.
+        """
         if self.end is not None:
             return
         if self._batch is not None:
-            began = {effect.call.call_id for key, effect in self._tool_runs() if key in self._begun}
-            status_of_begun = "cancelled" if reason == "cancelled" else "outcome_unknown"
+            marks = {effect.call.call_id: self._mark(key, effect, running) for key, effect in self._tool_runs()}
             for call in self._batch.calls:
                 if call.call_id not in self._results:
-                    status = status_of_begun if call.call_id in began else "interrupted"
-                    self._results[call.call_id] = marked_result(call, status)
+                    self._results[call.call_id] = marked_result(call, marks.get(call.call_id, "interrupted"))
             self._record_batch()
         self._waiting.clear()
         self._serial.clear()
         self.at_boundary = False
         self.end = TurnEnd(outcome=outcome, reason=reason, message=message)
+
+    def _mark(self, key: str, effect: ToolRun, running: Set[str]) -> ToolStatus:
+        if effect.tool_kind == "read_only":
+            return "interrupted"
+        if key in running:
+            return "cancelled"
+        return "outcome_unknown" if key in self._begun or effect.tool_kind == "idempotent" else "interrupted"
 
     def replay(self, journal: Iterable[tuple[str, Response]]) -> None:
         """Feed what the journal holds; entries that nothing waits for are left out.
@@ -321,26 +348,13 @@ class TurnMachine:
         return node_id
 
 
-@attrs.frozen
-class TurnContext:
-    """What the machine looks up and does not keep.
-
-    Attributes:
-        tools: The session's tools by name.
-        call_ids: Call ids that the path has already.
-    """
-
-    tools: Mapping[str, ToolSpec]
-    call_ids: Set[str]
-
-
 def _terminal(mode: ExecutionMode, step: ModeStep) -> AskModel | RunTools | PassBoundary | Finish:
     if not isinstance(step, ModeStep) or not step.actions:
         raise TypeError(f"a step must be a ModeStep with at least one action, not {step!r}")
     *before, last = step.actions
     if isinstance(last, Append) or not all(isinstance(action, Append) for action in before):
         names = ", ".join(type(action).__name__ for action in step.actions)
-        raise TypeError(f"a step is any number of Append, then one of AskModel, RunTools, PassBoundary, Finish; got {names}")
+        raise TypeError(f"a step is Appends, then one of AskModel, RunTools, PassBoundary, Finish; got {names}")
     if not isinstance(last, (AskModel, RunTools, PassBoundary, Finish)):
         raise TypeError(f"{last!r} is no action")
     return last
