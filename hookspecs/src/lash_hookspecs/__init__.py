@@ -1,0 +1,1 @@
+"""The contract between Lash and its plugins: hook specifications, records and protocols."""
