@@ -19,10 +19,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 — /p' $(firstword $(MAKEFILE_LIST)) | sort
 
-demo: $(READY) ## set up once, then show sessions that survive a crash; no network, no key
+demo: $(READY) ## set up .venv once, then run demo/demo.py
 	@$(BIN)/python demo/demo.py
 
-test: $(READY) ## set up once, then run every test but the long crash matrices
+test: $(READY) ## set up .venv once, then run every test but the long matrices
 	@$(BIN)/pytest $(PYTEST_FLAGS)
 
 crash: $(READY) ## the crash and race tests with their long matrices
