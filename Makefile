@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help venv checkers demo test crash lint format types imports docs changelog check bench clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1 — /p' $(firstword $(MAKEFILE_LIST)) | sort
+	@sed -n 's/^\([a-z]*\):.*## /\1 — /p' $(firstword $(MAKEFILE_LIST))
 
 demo: $(READY) ## set up .venv once, then run demo/demo.py
 	@$(BIN)/python demo/demo.py
