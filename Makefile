@@ -64,6 +64,7 @@ clean: ## remove the environment and everything that was made
 # Both stamps stand for a finished installation: an interrupted one is begun again, a finished one needs no network.
 $(READY): requirements-dev.txt $(MANIFESTS) | $(BIN)/python
 	@echo "==> Installing the workspace and its test tools into $(VENV) (once; about half a minute)"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip  # uv makes environments without pip
 	@$(BIN)/python -m pip install -q "$$(grep '^hatchling' requirements-dev.txt)"
 	@$(BIN)/python -m pip install --no-build-isolation -r requirements-dev.txt
 	@touch $@
