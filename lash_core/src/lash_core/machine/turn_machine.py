@@ -129,6 +129,15 @@ class TurnMachine:
         """Usage of the whole turn so far."""
         return self._usage
 
+    @property
+    def wants_commit(self) -> bool:
+        """Whether what was produced must be stored before anything else runs.
+
+        So it is at a boundary, at the end, and before a model call: a model never sees what is not durable.
+        """
+        asks = any(isinstance(effect, ModelCall) for effect in self._waiting.values())
+        return self.at_boundary or self.end is not None or (asks and bool(self._produced.payloads))
+
     def outstanding(self) -> tuple[ModelCall | ToolRun, ...]:
         """Give the effects that wait for a response, in the order in which they were asked for."""
         return tuple(self._waiting.values())
