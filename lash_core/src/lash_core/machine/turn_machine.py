@@ -338,7 +338,7 @@ class TurnMachine:
         self._produced.payloads.append((self._new_node_id(), payload))
 
     def _new_key(self) -> str:
-        key = f"{self.turn_id}.{self._next_effect}"
+        key = f"{self.turn_id}-{self._next_effect}"
         self._next_effect += 1
         return key
 

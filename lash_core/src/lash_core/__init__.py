@@ -1,0 +1,1 @@
+"""The Lash runtime: durable, pluggable sessions for LLM agents."""

@@ -1,0 +1,1 @@
+"""The standard execution mode, an offline model provider and file tools."""

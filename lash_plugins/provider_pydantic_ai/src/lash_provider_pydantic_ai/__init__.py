@@ -1,0 +1,1 @@
+"""Model providers for Lash through pydantic-ai."""

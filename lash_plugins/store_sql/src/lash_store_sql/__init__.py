@@ -1,0 +1,1 @@
+"""Lash sessions in SQL databases."""
