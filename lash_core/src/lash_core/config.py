@@ -28,14 +28,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import attrs
-from lash_core.plugins.manifest import KINDS, did_you_mean
-from lash_core.plugins.records import PluginSettings
 from lash_hookspecs.errors import ConfigurationError, StoreUnavailable, redact_url
 
-__all__ = ["DEFAULTS", "Settings", "StoreLocation", "load_settings", "locate_store", "make_default_store"]
+from lash_core.plugins.manifest import KINDS, did_you_mean
+from lash_core.plugins.records import PluginSettings
 
-#: What holds when nothing is said. A store is found by `locate_store`.
-DEFAULTS = {"model": "offline", "mode": "standard"}
+__all__ = ["Settings", "StoreLocation", "load_settings", "locate_store", "make_default_store"]
 
 _KEYS = ("store", "model", "mode", "root")
 _TABLES = ("plugins", "plugin", *KINDS)
@@ -53,8 +51,8 @@ class Settings:
 
     Attributes:
         store: The store's URL; ``None`` when nothing names one, then `locate_store` finds the default.
-        model: ``provider`` or ``provider:model``; ``None`` when nothing names one.
-        mode: The execution mode; ``None`` when nothing names one.
+        model: ``provider`` or ``provider:model``; ``None`` when nothing names one, then the session's own holds.
+        mode: The execution mode; ``None`` when nothing names one, then the session's own holds.
         root: The folder that file tools may not leave.
         plugins: What is said about plugins.
         sources: Key → where its value came from: ``--store``, ``LASH_STORE``, a file's path, or ``default``.
@@ -165,9 +163,7 @@ def _find_table(cwd: Path) -> tuple[Path | None, Mapping[str, Any]]:
             path = folder / name
             if not path.is_file():
                 continue
-            if name == "pyproject.toml" and b"tool.lash" not in path.read_bytes():
-                continue
-            table = _read(path)
+            table = _read(path) if name == "lash.toml" or _mentions_lash(path) else {}
             if name == "lash.toml":
                 _known(table, ("lash",), path, "")
             for key in keys:
@@ -175,6 +171,14 @@ def _find_table(cwd: Path) -> tuple[Path | None, Mapping[str, Any]]:
             if table or name == "lash.toml":
                 return path, table
     return None, {}
+
+
+def _mentions_lash(path: Path) -> bool:
+    """Tell whether a pyproject.toml is ours to parse: a broken one of another tool is none of our business."""
+    try:
+        return b"tool.lash" in path.read_bytes()
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -223,7 +227,7 @@ def _pick(
         return environ[variable], variable
     if key in told:
         return cast(str, told[key]), str(file)
-    return DEFAULTS.get(key), "default"
+    return None, "default"
 
 
 def _resolve(key: str, value: str, source: str, file: Path | None, cwd: Path) -> str:

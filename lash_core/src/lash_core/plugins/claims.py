@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from lash_hookspecs.errors import ConfigurationError, LashError, PluginConflict, UnknownName
+
 from lash_core.plugins.manifest import KINDS, did_you_mean
 from lash_core.plugins.records import PluginRecord, PluginSettings
-from lash_hookspecs.errors import ConfigurationError, LashError, PluginConflict, UnknownName
 
 __all__ = ["Claims"]
 

@@ -7,6 +7,11 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lash_hookspecs.errors import PluginConflict, PluginError
+from lash_hookspecs.markers import hook_info
+from lash_hookspecs.specs.offers import ModeOffer, OfferContext, ProviderOffer, StoreOffer, ToolOffer
+from lash_hookspecs.version import HOOKSPEC_API
+
 from lash_core.plugins.calls import Observer, call_observers
 from lash_core.plugins.claims import Claims
 from lash_core.plugins.discovery import GROUP, discover
@@ -23,10 +28,6 @@ from lash_core.plugins.registration import (
     new_registry,
 )
 from lash_core.version import DISTRIBUTION, core_version
-from lash_hookspecs.errors import PluginConflict, PluginError
-from lash_hookspecs.markers import hook_info
-from lash_hookspecs.specs.offers import ModeOffer, OfferContext, ProviderOffer, StoreOffer, ToolOffer
-from lash_hookspecs.version import HOOKSPEC_API
 
 if TYPE_CHECKING:
     from lash_hookspecs.records.state import PluginFingerprint

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import attrs
-from lash_core.plugins.manifest import Manifest
 from lash_hookspecs.errors import PluginError
+
+from lash_core.plugins.manifest import Manifest
 
 __all__ = ["Builtin", "PluginRecord", "PluginSettings", "State"]
 

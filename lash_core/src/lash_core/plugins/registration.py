@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pluggy
-from lash_core.plugins.manifest import OFFER_HOOKS, did_you_mean
 from lash_hookspecs.markers import HookInfo, hook_info
 from lash_hookspecs.specs import events, offers
 from lash_hookspecs.specs.offers import OfferContext
+
+from lash_core.plugins.manifest import OFFER_HOOKS, did_you_mean
 
 __all__ = ["SPECS", "Invalid", "call_offer", "check_implementations", "compare", "names_of", "new_registry"]
 
@@ -137,7 +138,7 @@ def _check_function(attribute: str, function: Callable[..., Any], hook: str, inf
 
 
 def _check_offer(hook: str, offer: Any) -> None:
-    names = names_of(offer)
+    names: Any = names_of(offer)
     if not isinstance(names, tuple | list) or not names or not all(isinstance(name, str) and name for name in names):
         raise Invalid(f"{hook} returned an offer whose names are {reprlib.repr(names)}, not a tuple of words")
     opener = getattr(offer, "open", None) or getattr(offer, "build", None)
