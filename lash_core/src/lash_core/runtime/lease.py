@@ -36,11 +36,14 @@ class HeldLease:
         self._store = store
         self._lease = lease
         self._ttl = ttl
+        self._lost: Callable[[LashError], None] = _ignore
         self._renewing: asyncio.Task[None] | None = None
 
     def keep(self, lost: Callable[[LashError], None]) -> None:
-        """Renew from now on; ``lost`` is called once if somebody else has taken the lease."""
-        self._renewing = asyncio.create_task(self._renew(lost))
+        """Renew from now on; ``lost`` (the one given last) is called once if somebody else has taken the lease."""
+        self._lost = lost
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._renew())
 
     async def release(self) -> None:
         """Stop renewing and give the lease back."""
@@ -49,7 +52,7 @@ class HeldLease:
             await asyncio.gather(self._renewing, return_exceptions=True)
         await self._store.release_lease(self._lease)
 
-    async def _renew(self, lost: Callable[[LashError], None]) -> None:
+    async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._ttl / 3)
             try:
@@ -57,7 +60,7 @@ class HeldLease:
             except StoreBusy:
                 continue  # there are two more tries before it expires
             except LashError as error:
-                lost(error)
+                self._lost(error)
                 return
 
 
@@ -77,6 +80,10 @@ async def take_lease(store: SessionStore, holder: Holder, env: RuntimeEnvironmen
     except SessionLeased as error:
         raise _busy(error.holder) from error
     return HeldLease(store, lease, env.lease_ttl)
+
+
+def _ignore(error: LashError) -> None:
+    """Nobody runs under the lease at this moment; the next commit is refused all the same."""
 
 
 def _busy(holder: Holder) -> SessionBusy:

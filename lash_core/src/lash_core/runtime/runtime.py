@@ -265,7 +265,7 @@ class LashRuntime:
             try:
                 await self._resident.refresh()
                 if self._resident.document.open_turn is not None:
-                    await self._end_interrupted(resume, emit)
+                    await self._end_interrupted(resume, emit, lease)
                 run = await self._begin(turn_input, limits, provider, info, emit)
                 return await self._drive(run, lease, limits)
             finally:
@@ -636,12 +636,12 @@ class LashRuntime:
         machine.replay(entries)
         return machine, rows[-1].sequence if rows else 0
 
-    async def _end_interrupted(self, resume: bool, emit: Emit) -> None:
+    async def _end_interrupted(self, resume: bool, emit: Emit, lease: HeldLease | None) -> None:
         if not resume:
             await self._abandon(emit)
             return
         run = await self._restore(emit)
-        await self._drive(run, None, self._open_turn().machine.limits)
+        await self._drive(run, lease, self._open_turn().machine.limits)
 
     async def _abandon(self, emit: Emit) -> TurnResult:
         open_turn = self._open_turn()
@@ -655,9 +655,8 @@ class LashRuntime:
     # A fork
 
     async def _begin_as_fork(self, parent: LashRuntime, leaf: str | None) -> None:
-        source = parent._resident
-        tail = await source.store.path(leaf, last=1) if leaf is not None else ()
-        turn_index = _turn_index(tail[-1]) if tail else 0
+        path = await parent._resident.store.path(leaf) if leaf is not None else ()
+        turn_index = _turn_index(path[-1]) if path else 0
         document = HeadDocument(
             config=parent.document.config,
             turn_index=parent.document.turn_index if turn_index is None else turn_index,
@@ -665,7 +664,6 @@ class LashRuntime:
         )
         backend = self._env.store
         shares = backend is not None and "sharing" in backend.capabilities.levels
-        path = await source.store.path(leaf) if leaf is not None else ()
         change = Change(
             step="fork",
             document=document,
