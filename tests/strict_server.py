@@ -23,8 +23,8 @@ lines: several calls at once; a line ``then`` starts the next step of the same t
 the last step the last tool results are.
 
 Chunks are numbered from 1 in the order they are sent: reasoning, text, then the pieces of the tool calls, then the end.
-``wait_for={2: path}`` holds chunk 2 back until the file exists (0: the whole answer); ``touch={1: path}`` makes the file
-when chunk 1 is sent (0: when the request has come in); ``cut_after=1`` drops the connection behind chunk 1.
+``wait_for={2: path}`` holds chunk 2 back until the file exists (0: the whole answer); ``touch={1: path}`` makes
+the file when chunk 1 is sent (0: when the request has come in); ``cut_after=1`` drops the connection behind chunk 1.
 
 Each request is one JSON line in the log, written before the answer starts: time, method, path, status, error, body.
 """
@@ -40,6 +40,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -772,10 +773,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _shut(connection: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # the other side was first
         connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # the other side was first
 
 
 def _decode(raw: bytes) -> Any:
@@ -879,10 +878,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         server.script(*map(Reply.from_json, json.loads(options.script.read_text(encoding="utf-8"))))
     with server:
         print(server.base_url, flush=True)
-        try:
+        with suppress(KeyboardInterrupt):
             threading.Event().wait()
-        except KeyboardInterrupt:
-            pass
 
 
 if __name__ == "__main__":

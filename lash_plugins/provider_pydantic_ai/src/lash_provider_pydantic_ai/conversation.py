@@ -213,7 +213,7 @@ def _reasoning(
         "of": of,
         "id": part.id,
         "provider_name": part.provider_name,
-        "provider_details": to_jsonable_python(part.provider_details, serialize_unknown=True),
+        "provider_details": to_jsonable_python(part.provider_details, bytes_mode="base64", serialize_unknown=True),
         "origin": {key: value for key, value in made_by.items() if value},
         **more,
     }

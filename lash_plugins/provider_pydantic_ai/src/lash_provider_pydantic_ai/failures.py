@@ -63,7 +63,8 @@ class Secrets:
 
     def shown_by(self, error: BaseException) -> bool:
         """Tell whether an exception, or one behind it, would show one of them."""
-        return any(self.hidden_in(text) != text for link in _chain(error) for text in (str(link), repr(link)))
+        texts = (text for link in _chain(error) for text in (str(link), repr(link), repr(vars(link))))
+        return any(self.hidden_in(text) != text for text in texts)
 
 
 def as_model_error(error: Exception, asked: str, secrets: Secrets) -> ModelError:
