@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -54,10 +55,8 @@ def test_the_library_can_infer_every_name_of_the_manifest(name: str) -> None:
     """No name is offered that the library does not know; a missing extra is no ignorance."""
     from pydantic_ai.providers import infer_provider_class
 
-    try:
+    with contextlib.suppress(ImportError):
         infer_provider_class(name)
-    except ImportError as error:
-        assert "pydantic-ai-slim[" in str(error)
 
 
 def test_the_plugin_imports_no_provider_library() -> None:
