@@ -9,12 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lash_hookspecs.records.turn import TurnLimits, TurnResult
+    from lash_hookspecs.toolkit import tool
+
     from lash_core.app import Agent, Lash, Session, Turn
     from lash_core.runtime.environment import Residency, RuntimeEnvironment
     from lash_core.runtime.runtime import LashRuntime, ParkedSession, SessionSpec
     from lash_core.sync import SyncLash
-    from lash_hookspecs.records.turn import TurnLimits, TurnResult
-    from lash_hookspecs.toolkit import tool
 
 __all__ = [
     "Agent",

@@ -9,16 +9,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import attrs
-from pydantic import JsonValue
-
-from lash_core.builtins import BUILTINS
-from lash_core.graph.conversation import Item
-from lash_core.plugins.manager import PluginManager
-from lash_core.runtime.environment import Residency, RuntimeEnvironment
-from lash_core.runtime.lease import is_live
-from lash_core.runtime.resident import read_document
-from lash_core.runtime.runtime import LashRuntime, ParkedSession, SessionSpec
-from lash_core.runtime.text import check_session_id, check_text
 from lash_hookspecs.errors import LashError, UnknownName, redact_url
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import StoreBackend
@@ -30,6 +20,16 @@ from lash_hookspecs.records.store import Head, Holder, SessionQuery, SessionRow
 from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
 from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.toolkit import FunctionTools
+from pydantic import JsonValue
+
+from lash_core.builtins import BUILTINS
+from lash_core.graph.conversation import Item
+from lash_core.plugins.manager import PluginManager
+from lash_core.runtime.environment import Residency, RuntimeEnvironment
+from lash_core.runtime.lease import is_live
+from lash_core.runtime.resident import read_document
+from lash_core.runtime.runtime import LashRuntime, ParkedSession, SessionSpec
+from lash_core.runtime.text import check_text
 
 __all__ = ["Agent", "Lash", "Session", "SessionSummary", "Turn", "open_backend"]
 

@@ -6,6 +6,4 @@ from lash_core.plugins.records import Builtin
 
 __all__ = ["BUILTINS"]
 
-BUILTINS = (
-    Builtin(name="memory-store", target="lash_core.stores.plugin", offers={"stores": ("memory",)}),
-)
+BUILTINS = (Builtin(name="memory-store", target="lash_core.stores.plugin", offers={"stores": ("memory",)}),)

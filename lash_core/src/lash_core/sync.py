@@ -9,12 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from lash_core.app import Agent, Lash, Session, SessionSummary, Turn
 from lash_hookspecs.errors import ConfigurationError
 from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.payloads import Message, ToolInvocation
 from lash_hookspecs.records.turn import TurnLimits, TurnResult
 from lash_hookspecs.records.usage import UsageRow
+
+from lash_core.app import Agent, Lash, Session, SessionSummary, Turn
 
 __all__ = ["SyncLash", "SyncSession", "SyncTurn"]
 
@@ -47,7 +48,8 @@ class SyncLash:
         loop = _LoopThread()
 
         async def opened() -> Lash:
-            return await Lash.open(url, agent=agent, root=root, create=create)
+            lash: Lash = await Lash.open(url, agent=agent, root=root, create=create)
+            return lash
 
         try:
             return cls(loop.run(opened), loop)

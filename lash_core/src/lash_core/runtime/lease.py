@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from lash_core.runtime.environment import RuntimeEnvironment
-from lash_core.runtime.process import is_gone
 from lash_hookspecs.errors import LashError, SessionBusy, SessionLeased, StoreBusy
 from lash_hookspecs.protocols.stores import LeasedStore, SessionStore
 from lash_hookspecs.records.store import Holder, Lease
+
+from lash_core.runtime.environment import RuntimeEnvironment
+from lash_core.runtime.process import is_gone
 
 __all__ = ["HeldLease", "is_live", "read_lease", "take_lease"]
 

@@ -7,11 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
-from pydantic import ValidationError
-
-from lash_core.graph.conversation import Conversation
-from lash_core.graph.session_graph import Healed, SessionGraph
-from lash_core.runtime.environment import Residency
 from lash_hookspecs.errors import CorruptSession, UnreadableData
 from lash_hookspecs.protocols.stores import SessionStore
 from lash_hookspecs.records.events import LeafHealed, StoredEvent
@@ -29,6 +24,11 @@ from lash_hookspecs.records.store import (
     Writer,
 )
 from lash_hookspecs.records.usage import UsageRow, merge_ledger
+from pydantic import ValidationError
+
+from lash_core.graph.conversation import Conversation
+from lash_core.graph.session_graph import Healed, SessionGraph
+from lash_core.runtime.environment import Residency
 
 if TYPE_CHECKING:
     from lash_core.runtime.environment import RuntimeEnvironment
@@ -254,6 +254,4 @@ def read_document(head: Head) -> HeadDocument:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"]) or "document"
-        raise UnreadableData(
-            row="the head", reason=f"{where}: {first['msg']}", session_id=head.session_id
-        ) from error
+        raise UnreadableData(row="the head", reason=f"{where}: {first['msg']}", session_id=head.session_id) from error

@@ -7,18 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-from pydantic import JsonValue, ValidationError
-
-from lash_core.graph.conversation import Item, repair
-from lash_core.machine.turn_machine import TurnContext, TurnMachine
-from lash_core.runtime.environment import RuntimeEnvironment
-from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
-from lash_core.runtime.process import this_process
-from lash_core.runtime.resident import Change, ResidentSession
-from lash_core.runtime.text import check_session_id, check_text
-from lash_core.runtime.turn_run import JOURNAL, TurnRun, new_turn_id
-from lash_core.stores.memory import MemoryBackend
-from lash_core.tools.surface import ToolSurface
 from lash_hookspecs.errors import (
     ConfigurationError,
     LashError,
@@ -44,6 +32,18 @@ from lash_hookspecs.records.store import Absent, Deleted, Fork, Head, Holder, Re
 from lash_hookspecs.records.turn import OpenTurn, TurnInput, TurnLimits, TurnResult
 from lash_hookspecs.specs.events import SessionRestored, lash_on_session_restored
 from lash_hookspecs.specs.offers import ToolSetup
+from pydantic import JsonValue, ValidationError
+
+from lash_core.graph.conversation import Item, repair
+from lash_core.machine.turn_machine import TurnContext, TurnMachine
+from lash_core.runtime.environment import RuntimeEnvironment
+from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
+from lash_core.runtime.process import this_process
+from lash_core.runtime.resident import Change, ResidentSession
+from lash_core.runtime.text import check_session_id, check_text
+from lash_core.runtime.turn_run import JOURNAL, TurnRun, new_turn_id
+from lash_core.stores.memory import MemoryBackend
+from lash_core.tools.surface import ToolSurface
 
 __all__ = ["LashRuntime", "ParkedSession", "SessionSpec"]
 
@@ -323,12 +323,7 @@ class LashRuntime:
         async with self._exclusive():
             await self._refuse_if_not_as_specified()
             self._refuse_interrupted("branch")
-            [node] = await self._resident.store.nodes([node_id]) or [None]
-            if node is None:
-                raise SessionError(
-                    f"session {self.session_id!r} has no node {node_id!r}; `lash sessions tree` lists them",
-                    session_id=self.session_id,
-                )
+            await self._refuse_unknown_node(node_id)
             lease = await self._lease()
             try:
                 await self._resident.refresh()
@@ -356,11 +351,8 @@ class LashRuntime:
             raise SessionMissing(
                 f"session {self.session_id!r} has nothing to fork yet: run a turn first", session_id=self.session_id
             )
-        if at is not None and not await self._resident.store.nodes([at]):
-            raise SessionError(
-                f"session {self.session_id!r} has no node {at!r}; `lash sessions tree` lists them",
-                session_id=self.session_id,
-            )
+        if at is not None:
+            await self._refuse_unknown_node(at)
         forked = await LashRuntime.from_environment(self._env, fork_spec)
         forked._resident.labels = dict(self.head.labels)
         await forked._begin_as_fork(self, leaf)
@@ -474,6 +466,13 @@ class LashRuntime:
             )
         self._resolve_mode()
 
+    async def _refuse_unknown_node(self, node_id: str) -> None:
+        if not await self._resident.store.nodes([node_id]):
+            raise SessionError(
+                f"session {self.session_id!r} has no node {node_id!r}; `lash sessions tree` lists them",
+                session_id=self.session_id,
+            )
+
     def _refuse_interrupted(self, what: str) -> None:
         if self.document.open_turn is not None:
             raise TurnError(
@@ -512,7 +511,10 @@ class LashRuntime:
     def _surface(self) -> ToolSurface:
         if self._tools is None:
             setup = ToolSetup(session_id=self.session_id, root=self._env.root)
-            named = [(f"tool set {offer.name!r}", offer.build(setup)) for offer in self._env.plugins.tools(self._env.tool_sets)]
+            named = [
+                (f"tool set {offer.name!r}", offer.build(setup))
+                for offer in self._env.plugins.tools(self._env.tool_sets)
+            ]
             if self._env.tools is not None:
                 named.append(("the app", self._env.tools))
             self._tools = ToolSurface(named)
@@ -619,9 +621,7 @@ class LashRuntime:
 
     async def _replayed(self, open_turn: OpenTurn) -> tuple[TurnMachine, int]:
         assert self._mode is not None
-        machine = TurnMachine(
-            self._mode, open_turn.machine, open_turn.turn_id, open_turn.turn_index, self._context()
-        )
+        machine = TurnMachine(self._mode, open_turn.machine, open_turn.turn_id, open_turn.turn_index, self._context())
         rows = await self._resident.store.read(JOURNAL)
         entries: list[tuple[str, Response]] = []
         for row in rows:

@@ -11,10 +11,6 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from lash_core.machine.turn_machine import Produced, TurnMachine
-from lash_core.runtime.model_call import call_model
-from lash_core.runtime.resident import Change, ResidentSession
-from lash_core.tools.surface import ToolSurface, output_text
 from lash_hookspecs.errors import LashError
 from lash_hookspecs.protocols.models import ModelProvider
 from lash_hookspecs.protocols.tools import ToolCallContext
@@ -35,6 +31,11 @@ from lash_hookspecs.records.tools import ToolResult
 from lash_hookspecs.records.turn import OpenTurn, StopReason, TurnEnd, TurnOutcome, TurnResult
 from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.specs.events import TurnCommitted, TurnFinalized, lash_on_turn_committed, lash_on_turn_finalized
+
+from lash_core.machine.turn_machine import Produced, TurnMachine
+from lash_core.runtime.model_call import call_model
+from lash_core.runtime.resident import Change, ResidentSession
+from lash_core.tools.surface import ToolSurface, output_text
 
 if TYPE_CHECKING:
     from lash_core.runtime.environment import RuntimeEnvironment

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.errors import ConfigurationError
 from lash_hookspecs.markers import implements
 from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.specs.offers import OfferContext, StoreOffer, lash_offer_stores
+
+from lash_core.stores.memory import MemoryBackend
 
 __all__ = ["stores"]
 
@@ -19,5 +20,7 @@ def stores(context: OfferContext) -> list[StoreOffer]:
 
 async def _open(url: str, create: bool) -> StoreBackend:
     if url.removeprefix("memory:").strip("/"):
-        raise ConfigurationError(f"the store {url!r} takes nothing behind 'memory:'; each opening is a store of its own")
+        raise ConfigurationError(
+            f"the store {url!r} takes nothing behind 'memory:'; each opening is a store of its own"
+        )
     return MemoryBackend()
