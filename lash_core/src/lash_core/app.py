@@ -28,7 +28,8 @@ from lash_core.plugins.manager import PluginManager
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
 from lash_core.runtime.lease import is_live
 from lash_core.runtime.resident import read_document
-from lash_core.runtime.runtime import LashRuntime, ParkedSession, SessionSpec
+from lash_core.runtime.runtime import LashRuntime
+from lash_core.runtime.spec import ParkedSession, SessionSpec
 from lash_core.runtime.text import check_text
 
 __all__ = ["Agent", "Lash", "Session", "SessionSummary", "Turn", "open_backend"]

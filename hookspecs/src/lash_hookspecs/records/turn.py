@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from lash_hookspecs.records.effects import Effect
+from lash_hookspecs.records.effects import Effect, ToolRun
 from lash_hookspecs.records.model_base import Record
+from lash_hookspecs.records.tools import ToolCall
 from lash_hookspecs.records.usage import TokenUsage
 
 __all__ = [
@@ -94,6 +95,9 @@ class MachineSnapshot(Record):
         next_effect: Number of the next effect key.
         next_node: Number of the next node id.
         waiting: Effects that are out.
+        batch: The calls of a batch of tools that has just begun; ``None`` when none has.
+        recorded: Whether a message on the path holds those calls.
+        queued: Serial calls of the batch that run after ``waiting``, one by one.
         model_calls: Calls of the model so far.
         usage: Usage of the turn so far.
         limits: The turn's limits.
@@ -106,6 +110,9 @@ class MachineSnapshot(Record):
     next_effect: int = 1
     next_node: int = 1
     waiting: tuple[Effect, ...] = ()
+    batch: tuple[ToolCall, ...] | None = None
+    recorded: bool = True
+    queued: tuple[ToolRun, ...] = ()
     model_calls: int = 0
     usage: TokenUsage = TokenUsage()
     limits: TurnLimits = TurnLimits()

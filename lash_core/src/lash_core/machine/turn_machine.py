@@ -102,8 +102,8 @@ class TurnMachine:
         self._usage = snapshot.usage
         self._limits = snapshot.limits
         self._waiting: dict[str, ModelCall | ToolRun] = {effect.key: effect for effect in snapshot.waiting}
-        self._serial: list[ToolRun] = []
-        self._batch: RunTools | None = None
+        self._serial: list[ToolRun] = list(snapshot.queued)
+        self._batch = None if snapshot.batch is None else RunTools(snapshot.batch, snapshot.recorded)
         self._results: dict[str, ToolResult] = {}
         self._begun: set[str] = set()
         self._call_ids: set[str] = set()
@@ -147,10 +147,10 @@ class TurnMachine:
         """Give what the commit of everything produced so far must keep.
 
         Raises:
-            TurnError: A batch of tools is under way; such a point is rebuilt from the journal instead.
+            TurnError: A batch of tools has results already; such a point is rebuilt from the journal instead.
         """
-        if self._batch is not None:
-            raise TurnError("a snapshot inside a batch of tools would lose it", step="snapshot")
+        if self._results or self._begun:
+            raise TurnError("a snapshot inside a batch of tools would lose its results", step="snapshot")
         return MachineSnapshot(
             version=MACHINE_VERSION,
             mode=self._mode.name,
@@ -159,6 +159,9 @@ class TurnMachine:
             next_effect=self._next_effect,
             next_node=self._next_node,
             waiting=self.outstanding(),
+            batch=self._batch.calls if self._batch else None,
+            recorded=self._batch.recorded if self._batch else True,
+            queued=tuple(self._serial),
             model_calls=self._model_calls,
             usage=self._usage,
             limits=self._limits,

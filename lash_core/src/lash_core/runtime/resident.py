@@ -120,7 +120,6 @@ class ResidentSession:
             if self.head is not None:
                 self._forget()
             return found
-        self.epoch = max(self.epoch, found.epoch)
         known = self.head
         if known is not None and (known.incarnation, known.revision) == (found.incarnation, found.revision):
             return found

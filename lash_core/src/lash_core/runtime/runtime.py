@@ -22,7 +22,6 @@ from lash_hookspecs.errors import (
 from lash_hookspecs.protocols.models import ModelProvider
 from lash_hookspecs.protocols.modes import ExecutionMode
 from lash_hookspecs.protocols.stores import SessionStore
-from lash_hookspecs.records.effects import RESPONSES, ModelCall, Response
 from lash_hookspecs.records.events import Event, Notice, TurnContinued, TurnStarted
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.models import ModelInfo
@@ -32,88 +31,23 @@ from lash_hookspecs.records.store import Absent, Deleted, Fork, Head, Holder, Re
 from lash_hookspecs.records.turn import OpenTurn, TurnInput, TurnLimits, TurnResult
 from lash_hookspecs.specs.events import SessionRestored, lash_on_session_restored
 from lash_hookspecs.specs.offers import ToolSetup
-from pydantic import JsonValue, ValidationError
 
 from lash_core.graph.conversation import Item, repair
 from lash_core.machine.turn_machine import TurnContext, TurnMachine
 from lash_core.runtime.environment import RuntimeEnvironment
+from lash_core.runtime.interrupted import ABANDONED, Rebuilt, rebuild, rebuild_to_abandon
 from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
 from lash_core.runtime.process import this_process
 from lash_core.runtime.resident import Change, ResidentSession
+from lash_core.runtime.spec import ParkedSession, SessionSpec
 from lash_core.runtime.text import check_session_id, check_text
-from lash_core.runtime.turn_run import JOURNAL, TurnRun, new_turn_id
+from lash_core.runtime.turn_run import TurnRun, new_turn_id
 from lash_core.stores.memory import MemoryBackend
 from lash_core.tools.surface import ToolSurface
 
-__all__ = ["LashRuntime", "ParkedSession", "SessionSpec"]
+__all__ = ["LashRuntime"]
 
 Emit = Callable[[Event], None]
-
-
-@attrs.frozen(kw_only=True)
-class SessionSpec:
-    """What a caller sets for a session; ``None`` keeps what is stored, else the default (L3).
-
-    Attributes:
-        session_id: The session; empty for a fresh one (L2).
-        create: ``None`` opens or creates, ``True`` must be new, ``False`` must exist.
-        labels: For a new session.
-        model: ``provider`` or ``provider:model``.
-        mode: The execution mode; a session keeps the one that it began with (P11).
-        instructions: The system prompt.
-        model_settings: Passed to the provider.
-    """
-
-    session_id: str = ""
-    create: bool | None = None
-    labels: dict[str, str] | None = None
-    model: str | None = None
-    mode: str | None = None
-    instructions: str | None = None
-    model_settings: dict[str, JsonValue] | None = None
-
-    def over(self, config: SessionConfig) -> SessionConfig:
-        """Lay what was set over a configuration."""
-        fields = ("model", "mode", "instructions", "model_settings")
-        changes = {name: getattr(self, name) for name in fields if getattr(self, name) is not None}
-        return config.evolve(**changes)
-
-
-@attrs.frozen(kw_only=True)
-class ParkedSession:
-    """A session at rest, as data (L7): it resumes in another process.
-
-    Attributes:
-        session_id: The session.
-        store: The store's name or redacted URL; the resuming environment supplies the store itself.
-        revision: The stored revision; ``None`` when nothing was ever committed.
-        epoch: The stored epoch.
-        model: The model that the caller had set, if any.
-        mode: The mode that the caller had set, if any.
-    """
-
-    session_id: str
-    store: str
-    revision: int | None = None
-    epoch: int = 0
-    model: str | None = None
-    mode: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the handle as a JSON object."""
-        return attrs.asdict(self)
-
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> ParkedSession:
-        """Read a handle.
-
-        Raises:
-            ConfigurationError: The object is no handle.
-        """
-        try:
-            return cls(**document)
-        except TypeError as error:
-            raise ConfigurationError(f"this is no handle of a parked session: {error}") from error
 
 
 class LashRuntime:
@@ -131,8 +65,10 @@ class LashRuntime:
         self._tools: ToolSurface | None = None
         self._provider: tuple[str, ModelProvider] | None = None
         self._holder_elsewhere: Holder | None = None
-        self._busy = False
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._run: TurnRun | None = None
+        self._cancelled = False
         self._closed = False
 
     @classmethod
@@ -234,7 +170,9 @@ class LashRuntime:
         return list(self._resident.conversation.items)
 
     async def refresh(self) -> None:
-        """Read what others have committed, and whether a turn runs elsewhere."""
+        """Read what others have committed, and whether a turn runs elsewhere; nothing while one runs here."""
+        if not self._idle.is_set():
+            return
         found = await self._resident.refresh()
         if isinstance(found, Deleted) and self._spec.create is False:
             raise SessionDeleted(f"session {self.session_id!r} was deleted", session_id=self.session_id)
@@ -264,8 +202,10 @@ class LashRuntime:
             lease = await self._lease()
             try:
                 await self._resident.refresh()
-                if self._resident.document.open_turn is not None:
-                    await self._end_interrupted(resume, emit, lease)
+                if self._resident.document.open_turn is not None and resume:
+                    await self._drive(await self._restore(emit), lease, self._open_turn().machine.limits)
+                elif self._resident.document.open_turn is not None:
+                    await self._abandon(emit)
                 run = await self._begin(turn_input, limits, provider, info, emit)
                 return await self._drive(run, lease, limits)
             finally:
@@ -310,8 +250,10 @@ class LashRuntime:
 
     async def cancel(self) -> None:
         """Cancel the turn that runs in this runtime, if any; returns when that is committed."""
+        self._cancelled = not self._idle.is_set()
         if self._run is not None:
             await self._run.cancel()
+        await self._idle.wait()
 
     async def branch_to(self, node_id: str) -> Receipt:
         """Make another node the leaf; committed at once (L11).
@@ -496,8 +438,8 @@ class LashRuntime:
 
     async def _lease(self) -> HeldLease | None:
         lease = await take_lease(self._resident.store, self._holder, self._env)
-        if lease is not None:
-            self._resident.epoch = lease.epoch
+        head = self._resident.head
+        self._resident.epoch = lease.epoch if lease is not None else (head.epoch if head is not None else 0)
         self._holder_elsewhere = None
         return lease
 
@@ -555,27 +497,19 @@ class LashRuntime:
             self._env.plugins.fingerprint(),
         )
         emit(started)
-        return self._turn_run(machine, provider, emit, now)
+        return self._turn_run(Rebuilt(machine, journaled=0, unknown_calls=0), provider, emit, now)
 
-    def _turn_run(
-        self,
-        machine: TurnMachine,
-        provider: ModelProvider,
-        emit: Emit,
-        started_at: int,
-        journaled: int = 0,
-        unknown_calls: int = 0,
-    ) -> TurnRun:
+    def _turn_run(self, rebuilt: Rebuilt, provider: ModelProvider, emit: Emit, started_at: int) -> TurnRun:
         return TurnRun(
             resident=self._resident,
-            machine=machine,
+            machine=rebuilt.machine,
             env=self._env,
             tools=self._surface(),
             provider=provider,
             emit=emit,
             started_at=started_at,
-            journaled=journaled,
-            unknown_calls=unknown_calls,
+            journaled=rebuilt.journaled,
+            unknown_calls=rebuilt.unknown_calls,
         )
 
     async def _drive(self, run: TurnRun, lease: HeldLease | None, limits: TurnLimits) -> TurnResult:
@@ -585,6 +519,8 @@ class LashRuntime:
         timer = asyncio.create_task(_stop_after(run, limits.seconds)) if limits.seconds else None
         try:
             await run.settle()
+            if self._cancelled:
+                await run.cancel()
             if not run.done:
                 await self._env.host.run_turn(run)
         finally:
@@ -613,42 +549,22 @@ class LashRuntime:
 
     async def _restore(self, emit: Emit) -> TurnRun:
         open_turn = self._open_turn()
-        machine, journaled = await self._replayed(open_turn)
+        assert self._mode is not None
+        rebuilt = await rebuild(self._resident.store, open_turn, self._mode, self._context())
         provider, _info = await self._model(open_turn.machine.limits)
         emit(TurnContinued(turn_id=open_turn.turn_id, turn_index=open_turn.turn_index))
-        unknown = sum(isinstance(effect, ModelCall) for effect in machine.outstanding())
-        return self._turn_run(machine, provider, emit, open_turn.started_at, journaled, unknown)
-
-    async def _replayed(self, open_turn: OpenTurn) -> tuple[TurnMachine, int]:
-        assert self._mode is not None
-        machine = TurnMachine(self._mode, open_turn.machine, open_turn.turn_id, open_turn.turn_index, self._context())
-        rows = await self._resident.store.read(JOURNAL)
-        entries: list[tuple[str, Response]] = []
-        for row in rows:
-            try:
-                entries.append((row.key.removesuffix(":started"), RESPONSES.validate_json(row.body)))
-            except ValidationError as error:
-                raise UnreadableData(
-                    row=f"entry {row.key} of stream {JOURNAL!r}",
-                    reason=str(error.errors(include_url=False, include_input=False)[0]["msg"]),
-                    session_id=self.session_id,
-                ) from error
-        machine.replay(entries)
-        return machine, rows[-1].sequence if rows else 0
-
-    async def _end_interrupted(self, resume: bool, emit: Emit, lease: HeldLease | None) -> None:
-        if not resume:
-            await self._abandon(emit)
-            return
-        run = await self._restore(emit)
-        await self._drive(run, lease, self._open_turn().machine.limits)
+        return self._turn_run(rebuilt, provider, emit, open_turn.started_at)
 
     async def _abandon(self, emit: Emit) -> TurnResult:
         open_turn = self._open_turn()
-        machine, journaled = await self._replayed(open_turn)
-        unknown = sum(isinstance(effect, ModelCall) for effect in machine.outstanding())
-        run = self._turn_run(machine, _NoProvider(), emit, open_turn.started_at, journaled, unknown)
-        await run.stop("stopped", "abandoned", "the turn was interrupted and then abandoned")
+        assert self._mode is not None
+        store, context = self._resident.store, self._context()
+        try:
+            rebuilt = await rebuild(store, open_turn, self._mode, context)
+        except (TurnError, UnreadableData):
+            rebuilt = await rebuild_to_abandon(store, open_turn, context)
+        run = self._turn_run(rebuilt, _NoProvider(), emit, open_turn.started_at)
+        await run.stop("stopped", "abandoned", ABANDONED.message)
         assert run.result is not None
         return run.result
 
@@ -689,16 +605,17 @@ class _Exclusive:
             raise SessionError(
                 f"session {runtime.session_id!r} was closed; open it again", session_id=runtime.session_id
             )
-        if runtime._busy:
+        if not runtime._idle.is_set():
             raise SessionBusy(
                 f"a turn of session {runtime.session_id!r} runs in this process already; wait until it ends",
                 session_id=runtime.session_id,
                 holder=runtime._holder,
             )
-        runtime._busy = True
+        runtime._idle.clear()
+        runtime._cancelled = False
 
     async def __aexit__(self, *exc: object) -> None:
-        self._runtime._busy = False
+        self._runtime._idle.set()
 
 
 class _NoProvider:

@@ -40,10 +40,13 @@ from lash_core.tools.surface import ToolSurface, output_text
 if TYPE_CHECKING:
     from lash_core.runtime.environment import RuntimeEnvironment
 
-__all__ = ["JOURNAL", "TurnRun", "new_turn_id"]
+__all__ = ["JOURNAL", "STARTED", "TurnRun", "new_turn_id"]
 
 #: The stream that holds the responses since the last commit.
 JOURNAL = "journal"
+
+#: Ends the journal key of the note that a side-effecting call is about to run.
+STARTED = ":started"
 
 
 class TurnRun:
@@ -150,7 +153,7 @@ class TurnRun:
         async with self._writing:
             if self._over.is_set():
                 return
-            self._machine.stop(outcome, reason, message, running)
+            self._machine.stop(outcome, reason, message, running=running)
             try:
                 await self._settle()
             except BaseException as error:
@@ -175,7 +178,7 @@ class TurnRun:
         if isinstance(effect, ModelCall):
             return await self._call_model(effect)
         if effect.tool_kind == "side_effecting":
-            await self._journal(f"{effect.key}:started", Started())
+            await self._journal(effect.key + STARTED, Started())
             self._machine.feed(effect.key, Started())
         self._emit(ToolStarted(call=effect.call))
         context = ToolCallContext(
@@ -226,6 +229,8 @@ class TurnRun:
             await self._journal(key, response)
 
     async def _settle(self) -> None:
+        if not self._machine.wants_commit:
+            return
         while self._machine.at_boundary:
             self._machine.pass_boundary()
         produced = self._machine.produced()
@@ -234,7 +239,7 @@ class TurnRun:
                 self._emit(event)
         if self._machine.end is not None:
             await self._finish(self._machine.end, produced)
-        elif produced.payloads or self._journaled:
+        else:
             await self._commit("boundary", produced, self._open_turn())
 
     def _open_turn(self) -> OpenTurn:
