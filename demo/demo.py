@@ -52,6 +52,7 @@ def kill_in_the_middle(store: str) -> None:
     """Run a turn in a process that stands still inside its tool, and kill it there."""
     worker = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("doomed.py")), store, SESSION, QUESTIONS[1], str(DOCS)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -27,6 +27,7 @@ __all__ = [
     "ToolInvocation",
     "decode_payload",
     "kind_of",
+    "refs_of",
 ]
 
 Role = Literal["system", "user", "assistant"]
@@ -167,6 +168,12 @@ _KINDS = {model: kind for kind, model in PAYLOADS.items()}
 def kind_of(payload: Payload) -> str:
     """Give the node kind of a payload."""
     return _KINDS[type(payload)]
+
+
+def refs_of(payload: Payload) -> tuple[str, ...]:
+    """Give the blobs that a payload refers to."""
+    spilled = payload.result.spilled if isinstance(payload, ToolInvocation) else None
+    return () if spilled is None else (spilled,)
 
 
 def decode_payload(node: Node) -> Payload | None:

@@ -11,7 +11,7 @@ from lash_hookspecs.errors import CorruptSession, UnreadableData
 from lash_hookspecs.protocols.stores import SessionStore
 from lash_hookspecs.records.events import LeafHealed, StoredEvent
 from lash_hookspecs.records.graph import Node
-from lash_hookspecs.records.payloads import Payload, kind_of
+from lash_hookspecs.records.payloads import Payload, kind_of, refs_of
 from lash_hookspecs.records.state import CommitDocument, HeadDocument, PluginFingerprint
 from lash_hookspecs.records.store import (
     Absent,
@@ -159,7 +159,8 @@ class ResidentSession:
         nodes = list(change.nodes)
         parent = nodes[-1].node_id if nodes else self.graph.leaf
         for node_id, payload in change.payloads:
-            nodes.append(Node(node_id, parent, now, kind_of(payload), payload.to_bytes()))
+            body = payload.to_bytes()
+            nodes.append(Node(node_id, parent, now, kind_of(payload), body, refs=refs_of(payload)))
             parent = node_id
         return nodes
 

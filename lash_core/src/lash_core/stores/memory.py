@@ -387,6 +387,9 @@ class MemorySession:
         for component, ref in commit.components.items():
             if ref not in commit.blobs and ref not in self._backend.blobs:
                 raise MissingBlob(session_id=self._id, ref=ref, component=component)
+        for ref in (ref for node in commit.nodes for ref in node.refs):
+            if ref not in commit.blobs and ref not in self._backend.blobs:
+                raise MissingBlob(session_id=self._id, ref=ref)
 
     def _check_limits(self, commit: Commit) -> None:
         limit = self._backend.capabilities.max_nodes_per_commit
