@@ -4,11 +4,7 @@
 
     @tool(kind="read_only")
     def word_count(text: str) -> int:
-        '''Count the words of a text.
-
-        Args:
-            text: What to count in.
-        '''
+        '''Count the words of a text.'''
         return len(text.split())
 
     tools = FunctionTools([word_count])        # a ToolProvider

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, JsonValue, Tag, ValidationError
+from pydantic import ConfigDict, Discriminator, JsonValue, Tag, ValidationError
 
 from lash_hookspecs.errors import UnreadableData
 from lash_hookspecs.records.graph import Node
@@ -64,7 +64,7 @@ class ToolCallPart(Record):
 class OtherPart(Record):
     """A part of a kind that this version does not know; skipped when a request is built."""
 
-    model_config = {**Record.model_config, "extra": "allow"}
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     kind: str
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import attrs
-
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.models import AssistantTurn, ModelMessage, ToolTurn, UserTurn
 from lash_hookspecs.records.payloads import (
@@ -72,9 +71,7 @@ class Conversation:
     @property
     def unanswered(self) -> tuple[ToolCall, ...]:
         """Calls without a result, oldest first."""
-        return tuple(
-            call for call_id, slot in self._open.items() for call in slot.calls if call.call_id == call_id
-        )
+        return tuple(call for call_id, slot in self._open.items() for call in slot.calls if call.call_id == call_id)
 
     def add(self, node: Node, payload: Payload) -> None:
         """Take in the next node of the path; costs what the node holds."""
@@ -149,7 +146,9 @@ def repair(conversation: Conversation, known: Mapping[str, ToolStatus] | None = 
 
 _MARKS: dict[ToolStatus, str] = {
     "interrupted": "This call has no result: the turn was interrupted.",
-    "outcome_unknown": "The outcome of this call is unknown: the process stopped while it ran. It may have taken effect.",
+    "outcome_unknown": (
+        "The outcome of this call is unknown: the process stopped while it ran. It may have taken effect."
+    ),
     "cancelled": "This call was cancelled while it ran. It may have taken effect.",
 }
 
@@ -163,7 +162,5 @@ def marked_result(call: ToolCall, status: ToolStatus) -> ToolResult:
 
 def _tool_turn(slot: _Slot) -> ToolTurn:
     return ToolTurn(
-        results=tuple(
-            slot.results.get(call.call_id) or marked_result(call, "interrupted") for call in slot.calls
-        )
+        results=tuple(slot.results.get(call.call_id) or marked_result(call, "interrupted") for call in slot.calls)
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
-
 from lash_hookspecs.errors import CorruptSession
 from lash_hookspecs.records.graph import Node
 

@@ -24,8 +24,8 @@ class EmbeddedHost:
             while not runner.done:
                 running |= {asyncio.create_task(runner.run(effect)) for effect in runner.outstanding()}
                 if not running:
-                    await asyncio.sleep(0)  # the final commit is being made by a call of cancel()
-                    continue
+                    await runner.wait()
+                    return
                 finished, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in finished:
                     task.result()

@@ -7,11 +7,10 @@ responses give the same effects in any process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 import attrs
-
-from lash_core.graph.conversation import marked_result
 from lash_hookspecs.errors import TurnError
 from lash_hookspecs.protocols.modes import (
     Append,
@@ -19,8 +18,8 @@ from lash_hookspecs.protocols.modes import (
     BoundaryPassed,
     ExecutionMode,
     Finish,
-    ModelAnswered,
     ModeInput,
+    ModelAnswered,
     ModeStep,
     PassBoundary,
     RunTools,
@@ -34,6 +33,8 @@ from lash_hookspecs.records.payloads import Message, ModeEvent, Part, Payload, T
 from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolSpec, ToolStatus
 from lash_hookspecs.records.turn import MachineSnapshot, StopReason, TurnEnd, TurnInput, TurnLimits, TurnOutcome
 from lash_hookspecs.records.usage import TokenUsage, add_usage
+
+from lash_core.graph.conversation import marked_result
 
 __all__ = ["MACHINE_VERSION", "Produced", "TurnContext", "TurnMachine"]
 
@@ -54,7 +55,7 @@ class Produced:
 
     payloads: list[tuple[str, Payload]] = attrs.field(factory=list)
     events: list[StoredEvent] = attrs.field(factory=list)
-    usage: TokenUsage = TokenUsage()
+    usage: TokenUsage = attrs.field(factory=TokenUsage)
     model_calls: int = 0
 
 
@@ -68,7 +69,7 @@ class TurnContext:
     """
 
     tools: Mapping[str, ToolSpec]
-    call_ids: Set[str]
+    call_ids: AbstractSet[str]
 
 
 class TurnMachine:
@@ -129,6 +130,15 @@ class TurnMachine:
         """Usage of the whole turn so far."""
         return self._usage
 
+    @property
+    def wants_commit(self) -> bool:
+        """Whether what was produced must be stored before anything else runs.
+
+        So it is at a boundary, at the end, and before a model call: a model never sees what is not durable.
+        """
+        asks = any(isinstance(effect, ModelCall) for effect in self._waiting.values())
+        return self.at_boundary or self.end is not None or (asks and bool(self._produced.payloads))
+
     def outstanding(self) -> tuple[ModelCall | ToolRun, ...]:
         """Give the effects that wait for a response, in the order in which they were asked for."""
         return tuple(self._waiting.values())
@@ -184,7 +194,7 @@ class TurnMachine:
         self._step(BoundaryPassed(tuple(inputs)))
 
     def stop(
-        self, outcome: TurnOutcome, reason: StopReason, message: str, running: Set[str] = frozenset()
+        self, outcome: TurnOutcome, reason: StopReason, message: str, running: AbstractSet[str] = frozenset()
     ) -> None:
         """Cut the turn short: every call of the batch gets a result, and the turn ends.
 
@@ -207,7 +217,7 @@ class TurnMachine:
         self.at_boundary = False
         self.end = TurnEnd(outcome=outcome, reason=reason, message=message)
 
-    def _mark(self, key: str, effect: ToolRun, running: Set[str]) -> ToolStatus:
+    def _mark(self, key: str, effect: ToolRun, running: AbstractSet[str]) -> ToolStatus:
         if effect.tool_kind == "read_only":
             return "interrupted"
         if key in running:
@@ -232,7 +242,7 @@ class TurnMachine:
         try:
             step = self._mode.step(self._state, event)
             terminal = _terminal(self._mode, step)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  a mode is a stranger's code: its failure ends the turn, typed
             self.stop("failed", "mode_error", f"mode {self._mode.name!r} failed: {type(error).__name__}: {error}")
             return
         self._state = step.state
@@ -348,7 +358,7 @@ class TurnMachine:
         return node_id
 
 
-def _terminal(mode: ExecutionMode, step: ModeStep) -> AskModel | RunTools | PassBoundary | Finish:
+def _terminal(mode: ExecutionMode, step: object) -> AskModel | RunTools | PassBoundary | Finish:
     if not isinstance(step, ModeStep) or not step.actions:
         raise TypeError(f"a step must be a ModeStep with at least one action, not {step!r}")
     *before, last = step.actions

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
-
-from lash_core.hosts.embedded import EmbeddedHost
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.protocols.tools import ToolProvider
+
+from lash_core.hosts.embedded import EmbeddedHost
 
 if TYPE_CHECKING:
     from lash_core.plugins.manager import PluginManager

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-
-from lash_core.runtime.environment import RetryPolicy, RuntimeEnvironment
 from lash_hookspecs.errors import ModelError
 from lash_hookspecs.protocols.models import ModelProvider
 from lash_hookspecs.records.effects import CallFailed, ModelReplied
@@ -13,6 +11,8 @@ from lash_hookspecs.records.events import Event, ReasoningDelta, TextDelta, Text
 from lash_hookspecs.records.model_base import clean_json, clean_text
 from lash_hookspecs.records.models import ModelReply, ModelRequest, ReasoningChunk, ReplyChunk, TextChunk
 from lash_hookspecs.records.payloads import Part, ReasoningPart, TextPart, ToolCallPart
+
+from lash_core.runtime.environment import RetryPolicy, RuntimeEnvironment
 
 __all__ = ["call_model"]
 
@@ -30,7 +30,7 @@ async def call_model(
             return ModelReplied(reply=_clean(await _attempt(provider, request, attempt, emit)))
         except ModelError as error:
             failure = error
-        except Exception as error:  # a provider's own bug is an answer too: the turn fails, the session does not
+        except Exception as error:  # noqa: BLE001  a provider's own bug fails the turn, never the session
             failure = ModelError(f"the provider failed: {type(error).__name__}: {error}")
             failure.__cause__ = error
         wait = _wait(env.retry, attempt, failure)

@@ -18,9 +18,7 @@ _PROC = Path("/proc")
 def this_process(name: str) -> Holder:
     """Describe this process as a holder; each call gives another instance."""
     pid = os.getpid()
-    return Holder(
-        name=name, host=platform.node(), pid=pid, process=_identity(pid) or "", instance=secrets.token_hex(8)
-    )
+    return Holder(name=name, host=platform.node(), pid=pid, process=_identity(pid) or "", instance=secrets.token_hex(8))
 
 
 def is_gone(holder: Holder) -> bool:
@@ -51,7 +49,7 @@ def _identity(pid: int) -> str | None:
 def _place() -> str | None:
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-        namespace = os.readlink(_PROC / "self/ns/pid")
+        namespace = (_PROC / "self/ns/pid").readlink()
     except OSError:
         return None
     return f"{boot}/{namespace}"

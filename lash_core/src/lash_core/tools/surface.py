@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
-from pydantic import JsonValue
-
 from lash_hookspecs.errors import ConfigurationError, ToolError
 from lash_hookspecs.protocols.tools import ToolCallContext, ToolProvider
 from lash_hookspecs.records.model_base import clean_json
 from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolSpec
+from pydantic import JsonValue
 
 __all__ = ["ToolSurface", "output_text"]
 
@@ -65,7 +64,7 @@ class ToolSurface:
             result = ToolResult(call_id=call.call_id, tool=call.tool, output="" if output is None else output)
         except ToolError as error:
             result = _failed(call, "tool_failed", error.message)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever a tool raises is a result that the model reads
             result = _failed(call, "tool_failed", f"{type(error).__name__}: {error}")
         return result.evolve(duration_ms=round((time.monotonic() - started) * 1_000))
 
@@ -81,9 +80,7 @@ def output_text(output: JsonValue) -> str:
 
 
 def _failed(call: ToolCall, code: str, message: str) -> ToolResult:
-    return ToolResult(
-        call_id=call.call_id, tool=call.tool, status="error", error_code=code, output=clean_json(message)
-    )
+    return ToolResult(call_id=call.call_id, tool=call.tool, status="error", error_code=code, output=clean_json(message))
 
 
 def _invalid(spec: ToolSpec, call: ToolCall) -> str | None:
@@ -95,5 +92,7 @@ def _invalid(spec: ToolSpec, call: ToolCall) -> str | None:
     errors = sorted(validator.iter_errors(call.arguments), key=lambda error: list(map(str, error.absolute_path)))
     if not errors:
         return None
-    told = "; ".join(f"{'.'.join(map(str, error.absolute_path)) or 'arguments'}: {error.message}" for error in errors[:3])
+    told = "; ".join(
+        f"{'.'.join(map(str, error.absolute_path)) or 'arguments'}: {error.message}" for error in errors[:3]
+    )
     return f"The arguments of {call.tool!r} do not fit its schema: {told}"

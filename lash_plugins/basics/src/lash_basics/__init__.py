@@ -1,1 +1,1 @@
-"""The standard execution mode, an offline model provider and file tools."""
+"""The basics of Lash: the standard mode, an offline model and the file tools, as three plugins."""
