@@ -116,7 +116,8 @@ def test_several_plugins_cannot_share_one_untitled_manifest(site: Site) -> None:
     files = {"dummy_a/lash-plugin.toml": 'requires_api = "0.1"'}
     site.add("dist-a", {"a": "dummy_a.a", "b": "dummy_a.b"}, files)
     assert {record.reason for record in PluginManager.discover().records} == {
-        f"dummy_a/lash-plugin.toml: it describes one plugin, but there are 2: give each a table, such as [plugin.{name}]"
+        f"dummy_a/lash-plugin.toml: it describes one plugin, but there are 2: "
+        f"give each a table, such as [plugin.{name}]"
         for name in ("a", "b")
     }
 
@@ -251,7 +252,7 @@ def test_equal_plugin_names_are_a_conflict_known_without_manifests(site: Site) -
         ("conflicting", f"its package 'dummy_gone_a' cannot be found; {told}"),
         ("conflicting", f"its package 'dummy_gone_b' cannot be found; {told}"),
     ]
-    with pytest.raises(PluginConflict, match="plugin name 'fast' is claimed by dist-a 1.0 and dist-b 2.0"):
+    with pytest.raises(PluginConflict, match="plugin name 'fast' is claimed by dist-a"):
         manager.mode("fast")
     settled = PluginManager.discover(PluginSettings(disabled=("dist-b/fast",)))
     assert [record.state for record in settled.records] == ["failed", "disabled"]
@@ -308,6 +309,4 @@ def test_a_finder_that_raises_is_a_reason(site: Site, monkeypatch: pytest.Monkey
     site.add_mode("dist-a", "fast")
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
     importlib.invalidate_caches()
-    assert only(PluginManager.discover()).reason == (
-        "its package 'dummy_dist_a' cannot be found: I am a broken finder"
-    )
+    assert only(PluginManager.discover()).reason == ("its package 'dummy_dist_a' cannot be found: I am a broken finder")
