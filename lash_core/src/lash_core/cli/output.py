@@ -12,18 +12,21 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 __all__ = [
     "close_stdout",
+    "one_line",
     "plain",
     "prepare_streams",
     "print_json",
     "print_table",
     "print_text",
     "silence_stdout",
+    "timestamp",
     "to_stderr",
 ]
 
@@ -44,6 +47,11 @@ def one_line(text: str, width: int | None = None) -> str:
     """Fold a text into one line, cut to a width."""
     folded = " ".join(plain(text).split())
     return folded if width is None or len(folded) <= width else folded[: max(width - 1, 0)] + "…"
+
+
+def timestamp(microseconds: int) -> str:
+    """Give a time as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(microseconds // 1_000_000, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def prepare_streams() -> None:

@@ -86,12 +86,12 @@ class Claims:
                     record.settle("conflicting", _told(kind, name, records))
 
     def _missing(self, kind: str, name: str) -> LashError:
-        for record in self._records:
-            if not record.usable and (name in record.offered(kind) or (record.name == name and not record.manifest)):
-                return record.unusable()
         clashing = [record for record in self._records if record.name == name and record.state == "conflicting"]
         if clashing and not any(record.manifest for record in clashing):
             return PluginConflict(clashing[0].reason, plugin=name)
+        for record in self._records:
+            if not record.usable and (name in record.offered(kind) or (record.name == name and not record.manifest)):
+                return record.unusable()
         on_offer = self.names(kind)
         listed = f"On offer: {', '.join(on_offer)}." if on_offer else "No installed plugin offers any."
         install = _SHIPPED.get((kind, name))
