@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from lash_hookspecs.records.effects import Effect
+from lash_hookspecs.records.effects import Effect, ToolRun
 from lash_hookspecs.records.model_base import Record
-from lash_hookspecs.records.tools import ToolResult, ToolSpec
+from lash_hookspecs.records.tools import ToolCall
 from lash_hookspecs.records.usage import TokenUsage
 
 __all__ = [
@@ -85,7 +85,7 @@ class TurnEnd(Record):
 
 
 class MachineSnapshot(Record):
-    """The turn machine between two steps: with the journal it is rebuilt anywhere (T1).
+    """The turn machine as a commit leaves it: with the journal since then it is rebuilt anywhere (T1).
 
     Attributes:
         version: The machine's version; another one's turn is continued only if it says it can.
@@ -95,12 +95,11 @@ class MachineSnapshot(Record):
         next_effect: Number of the next effect key.
         next_node: Number of the next node id.
         waiting: Effects that are out.
-        queued: Effects of the same batch that run after those (serial tools).
-        results: Results of the batch so far, by call id.
-        batch: The call ids of the batch, in order.
+        batch: The calls of a batch of tools that has just begun; ``None`` when none has.
+        recorded: Whether a message on the path holds those calls.
+        queued: Serial calls of the batch that run after ``waiting``, one by one.
         model_calls: Calls of the model so far.
         usage: Usage of the turn so far.
-        tools: The tools that the turn began with.
         limits: The turn's limits.
     """
 
@@ -109,14 +108,13 @@ class MachineSnapshot(Record):
     mode_version: int
     mode_state: JsonValue = None
     next_effect: int = 1
-    next_node: int = 0
+    next_node: int = 1
     waiting: tuple[Effect, ...] = ()
-    queued: tuple[Effect, ...] = ()
-    results: dict[str, ToolResult] = Field(default_factory=dict)
-    batch: tuple[str, ...] = ()
+    batch: tuple[ToolCall, ...] | None = None
+    recorded: bool = True
+    queued: tuple[ToolRun, ...] = ()
     model_calls: int = 0
     usage: TokenUsage = TokenUsage()
-    tools: tuple[ToolSpec, ...] = ()
     limits: TurnLimits = TurnLimits()
 
 

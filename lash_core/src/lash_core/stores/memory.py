@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import attrs
-
 from lash_hookspecs.errors import (
     CommitIdReused,
     CorruptSession,
@@ -319,9 +318,7 @@ class MemorySession:
         """Take the lease and a new epoch."""
         held = await self.lease()
         if held and held.expires_in > 0 and held.epoch != replacing:
-            raise SessionLeased(
-                session_id=self._id, holder=held.holder, expires_in=held.expires_in, epoch=held.epoch
-            )
+            raise SessionLeased(session_id=self._id, holder=held.holder, expires_in=held.expires_in, epoch=held.epoch)
         name = self._backend.names.setdefault(self._id, _Name())
         self._raise_fence(name, name.floor + 1)
         name.lease = Lease(holder, name.floor, ttl)
@@ -390,13 +387,18 @@ class MemorySession:
         for component, ref in commit.components.items():
             if ref not in commit.blobs and ref not in self._backend.blobs:
                 raise MissingBlob(session_id=self._id, ref=ref, component=component)
+        for ref in (ref for node in commit.nodes for ref in node.refs):
+            if ref not in commit.blobs and ref not in self._backend.blobs:
+                raise MissingBlob(session_id=self._id, ref=ref)
 
     def _check_limits(self, commit: Commit) -> None:
         limit = self._backend.capabilities.max_nodes_per_commit
         if limit is not None and len(commit.nodes) > limit:
             raise LimitExceeded(f"a commit of {len(commit.nodes)} nodes is over the store's limit of {limit}")
         bodies = [node.payload for node in commit.nodes]
-        _check_sizes([*bodies, *commit.blobs.values(), commit.state, commit.record], self._backend.capabilities.max_value)
+        _check_sizes(
+            [*bodies, *commit.blobs.values(), commit.state, commit.record], self._backend.capabilities.max_value
+        )
 
     def _check_new(self, nodes: Sequence[Node], graph: _Graph) -> None:
         seen = set[str]()
@@ -481,17 +483,13 @@ class MemorySession:
             del graph.owners[node_id]
 
     def _deleted(self) -> SessionDeleted:
-        return SessionDeleted(
-            f"session {self._id!r} was deleted: this writer is refused for ever", session_id=self._id
-        )
+        return SessionDeleted(f"session {self._id!r} was deleted: this writer is refused for ever", session_id=self._id)
 
     def _fenced(self, epoch: int, name: _Name) -> WriterFenced:
         return WriterFenced(session_id=self._id, epoch=epoch, current=name.fence, holder=name.holder)
 
     def _corrupt(self, kind: str, reason: str, *node_ids: str) -> CorruptSession:
-        return CorruptSession(
-            f"session {self._id!r}: {reason}", kind=kind, node_ids=node_ids, session_id=self._id
-        )
+        return CorruptSession(f"session {self._id!r}: {reason}", kind=kind, node_ids=node_ids, session_id=self._id)
 
 
 def _record(commit: Commit, digest: str, head: Head) -> CommitRecord:
