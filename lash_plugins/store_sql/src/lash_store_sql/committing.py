@@ -19,8 +19,9 @@ from lash_hookspecs.errors import (
 )
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.store import Commit, Receipt, blob_ref, commit_digest
+
 from lash_store_sql import statements as sql
-from lash_store_sql.rows import SHIFT, PackedId, dump_mapping, pack_body, pack_id, pack_optional
+from lash_store_sql.rows import SHIFT, PackedId, dump_mapping, join_refs, pack_body, pack_id, pack_optional
 from lash_store_sql.stored import TENANT, Stored, check_size, corrupt, deleted, fence, fenced, find, is_dead
 
 __all__ = ["add_blobs", "pack_missing", "write_commit"]
@@ -104,7 +105,7 @@ def _begin(connection: sqlite3.Connection, commit: Commit) -> Stored:
         sql.ADD_SESSION,
         (TENANT, commit.session_id, incarnation, graph, leaf, leaf_pos, None, 0, 0, None, now, now, 0, "{}", "{}", b""),
     ).lastrowid
-    assert key is not None  # noqa: S101  an insert into a table with a key
+    assert key is not None
     if not graph:
         connection.execute(sql.BEGIN_GRAPH, (key,))
     return Stored(key, incarnation, 0, 0, graph or key, leaf, leaf_pos, None, 0)
@@ -116,9 +117,7 @@ def _forked(connection: sqlite3.Connection, commit: Commit) -> tuple[int, int | 
         return 0, None
     source = find(connection, commit.fork.session_id)
     if source is None:
-        raise SessionMissing(
-            f"there is no session {commit.fork.session_id!r} to fork", session_id=commit.session_id
-        )
+        raise SessionMissing(f"there is no session {commit.fork.session_id!r} to fork", session_id=commit.session_id)
     if commit.fork.leaf is None:
         return source.graph, None
     place = _place_of(connection, source.graph, commit.fork.leaf)
@@ -145,7 +144,7 @@ def _write(
             commit.open_turn, commit.committed_at, components, commit.record,
         ),
     )  # fmt: skip
-    _check_components(connection, commit)
+    _check_refs(connection, commit)
     _check_sizes(commit, max_value)
     if blobs:
         add_blobs(connection, blobs)
@@ -166,10 +165,14 @@ def _write(
     )  # fmt: skip
 
 
-def _check_components(connection: sqlite3.Connection, commit: Commit) -> None:
+def _check_refs(connection: sqlite3.Connection, commit: Commit) -> None:
     for component, ref in commit.components.items():
         if ref not in commit.blobs and not _has_blob(connection, ref):
             raise MissingBlob(session_id=commit.session_id, ref=ref, component=component)
+    for node in commit.nodes:
+        for ref in node.refs:
+            if ref not in commit.blobs and not _has_blob(connection, ref):
+                raise MissingBlob(session_id=commit.session_id, ref=ref)
 
 
 def _has_blob(connection: sqlite3.Connection, ref: str) -> bool:
@@ -189,9 +192,7 @@ def _check_sizes(commit: Commit, limit: int) -> None:
         check_size(len(body), limit)
 
 
-def _add_nodes(
-    connection: sqlite3.Connection, commit: Commit, stored: Stored, stored_at: int
-) -> dict[str, int]:
+def _add_nodes(connection: sqlite3.Connection, commit: Commit, stored: Stored, stored_at: int) -> dict[str, int]:
     """Store the nodes, each behind its parent where that is the tail, else at the head of a new segment."""
     graph, tail_pos = stored.graph, stored.tail_pos
     tail: PackedId | None = stored.leaf if stored.leaf_pos == tail_pos else None
@@ -205,9 +206,13 @@ def _add_nodes(
             tail_pos = _begin_segment(connection, stored, node, places)
         tail = pack_id(node.node_id)
         places[node.node_id] = tail_pos
+        refs = join_refs(node.refs) if node.refs else None
         rows.append(
-            (tail_pos, graph, tail, parent, stored_at, node.timestamp, int(node.hidden), node.kind, node.payload)
-        )
+            (
+                tail_pos, graph, tail, parent, stored_at, node.timestamp, int(node.hidden), node.kind, refs,
+                node.payload,
+            )
+        )  # fmt: skip
     if rows:
         connection.executemany(sql.ADD_NODE, rows)
     return places
@@ -220,13 +225,11 @@ def _begin_segment(connection: sqlite3.Connection, stored: Stored, node: Node, p
         if fork_pos is None:
             fork_pos = _place_of(connection, stored.graph, parent)
     segment = connection.execute(sql.ADD_SEGMENT, (stored.graph, stored.key, fork_pos)).lastrowid
-    assert segment is not None  # noqa: S101  an insert into a table with a key
+    assert segment is not None
     return segment << SHIFT
 
 
-def _leaf_pos(
-    connection: sqlite3.Connection, commit: Commit, stored: Stored, places: dict[str, int]
-) -> int | None:
+def _leaf_pos(connection: sqlite3.Connection, commit: Commit, stored: Stored, places: dict[str, int]) -> int | None:
     if commit.leaf is None:
         return None
     if commit.leaf in places:

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 import attrs
-
 from lash_hookspecs.errors import ConfigurationError, StoreUnavailable, UnsupportedSchema, redact_url
+
 from lash_store_sql import statements as sql
 
 __all__ = ["Location", "connect", "make_file", "parse_url", "prepare"]
@@ -78,7 +78,7 @@ def _options(query: str, url: str) -> dict[str, Any]:
 
 def _seconds(text: str) -> float:
     value = float(text)
-    if not (0 <= value and math.isfinite(value)):
+    if value < 0 or not math.isfinite(value):
         raise ValueError(text)
     return value
 

@@ -71,8 +71,9 @@ def _sessions() -> Iterator[tuple[str, Any]]:
         "leaf", "leaf_pos", "tail_pos", "revision", "epoch", "open_turn", "updated_at", "stored_at", "components",
         "state",
     )  # fmt: skip
-    yield "MOVE_HEAD", update(session).where(_identified(session, key="session")).values(
-        {name: bindparam(name) for name in changed}
+    yield (
+        "MOVE_HEAD",
+        update(session).where(_identified(session, key="session")).values({name: bindparam(name) for name in changed}),
     )
     yield "BEGIN_GRAPH", update(session).where(_identified(session, key="session")).values(graph=session.c.key)
     yield "RAISE_EPOCH", update(session).where(_named(session)).values(epoch=bindparam("epoch"))
@@ -80,8 +81,9 @@ def _sessions() -> Iterator[tuple[str, Any]]:
     yield "DROP_SESSION", delete(session).where(_identified(session, key="session"))
     yield "SHARERS", select(session.c.key, session.c.leaf_pos).where(_identified(session, graph="graph"))
     yield "ADD_TOMBSTONE", _add(tombstone)
-    yield "TOMBSTONE", select(tombstone.c.revision).where(_named(tombstone)).where(
-        _identified(tombstone, incarnation="incarnation")
+    yield (
+        "TOMBSTONE",
+        select(tombstone.c.revision).where(_named(tombstone)).where(_identified(tombstone, incarnation="incarnation")),
     )
     yield "LAST_TOMBSTONE", select(
         tombstone.c.incarnation, tombstone.c.revision, tombstone.c.deleted_at
@@ -91,7 +93,8 @@ def _sessions() -> Iterator[tuple[str, Any]]:
 
 def _leases() -> Iterator[tuple[str, Any]]:
     yield "LEASE", select(lease.c.epoch, lease.c.expires_at, lease.c.holder).where(_named(lease))
-    values: dict[str, Any] = {name: bindparam(name) for name in ("tenant", "session_id", "epoch", "expires_at", "holder")}
+    names = ("tenant", "session_id", "epoch", "expires_at", "holder")
+    values: dict[str, Any] = {name: bindparam(name) for name in names}
     add = upsert(lease).values(values)
     fresh = {name: add.excluded[name] for name in ("epoch", "expires_at", "holder")}
     yield "SET_LEASE", add.on_conflict_do_update(index_elements=["tenant", "session_id"], set_=fresh)
@@ -99,11 +102,8 @@ def _leases() -> Iterator[tuple[str, Any]]:
 
 
 def _nodes() -> Iterator[tuple[str, Any]]:
-    shown = select(node.c.node_id, node.c.parent, node.c.timestamp, node.c.kind, node.c.payload, node.c.hidden)
-    placed = select(
-        node.c.node_id, node.c.parent, node.c.timestamp, node.c.kind, node.c.payload, node.c.hidden,
-        node.c.stored_at, node.c.pos,
-    )  # fmt: skip
+    columns = [node.c[name] for name in ("node_id", "parent", "timestamp", "kind", "payload", "hidden", "refs")]
+    shown, placed = select(*columns), select(*columns, node.c.stored_at, node.c.pos)
     by_id = _identified(node, graph="graph", node_id="node_id")
     yield "ADD_NODE", _add(node)
     yield "PLACE", select(node.c.pos, node.c.stored_at).where(by_id)
@@ -118,16 +118,20 @@ def _nodes() -> Iterator[tuple[str, Any]]:
     yield "DROP_NODES", delete(node).where(_between(node))
     yield "ADD_SEGMENT", _add(segment, key=False)
     yield "FORK_POS", select(segment.c.fork_pos).where(_identified(segment, segment="segment"))
-    yield "SEGMENTS", select(segment.c.segment, segment.c.owner).where(
-        _identified(segment, graph="graph")
-    ).order_by(segment.c.segment)
+    yield (
+        "SEGMENTS",
+        select(segment.c.segment, segment.c.owner)
+        .where(_identified(segment, graph="graph"))
+        .order_by(segment.c.segment),
+    )
     yield "DROP_SEGMENT", delete(segment).where(_identified(segment, segment="segment"))
 
 
 def _records() -> Iterator[tuple[str, Any]]:
     yield "ADD_RECORD", _add(record)
-    yield "RECORD", select(record.c.key, record.c.digest).where(
-        _identified(record, session="session", commit_id="commit_id")
+    yield (
+        "RECORD",
+        select(record.c.key, record.c.digest).where(_identified(record, session="session", commit_id="commit_id")),
     )
     yield "RECORDS", _limited(
         select(
@@ -150,8 +154,9 @@ def _streams() -> Iterator[tuple[str, Any]]:
     yield "DROP_STREAMS", delete(stream).where(_identified(stream, session="session"))
     yield "ADD_ENTRY", _add(entry)
     yield "ENTRY", select(entry.c.pos).where(_identified(entry, stream="stream", name="name"))
-    yield "ENTRIES", _limited(
-        select(entry.c.pos, entry.c.name, entry.c.body).where(_between(entry)).order_by(entry.c.pos)
+    yield (
+        "ENTRIES",
+        _limited(select(entry.c.pos, entry.c.name, entry.c.body).where(_between(entry)).order_by(entry.c.pos)),
     )
     yield "TRIM_ENTRIES", delete(entry).where(_between(entry))
     own = select(stream.c.key).where(_identified(stream, session="session"))
@@ -216,7 +221,7 @@ def _assigned(name: str, text: str) -> Iterator[str]:
 
 
 def _literal(text: str) -> Iterator[str]:
-    lines = textwrap.wrap(text, 96, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(text, 108, break_long_words=False, break_on_hyphens=False)
     for number, line in enumerate(lines):
         end = " " if number < len(lines) - 1 else ""
         quote = "'" if '"' in line else '"'
@@ -228,6 +233,7 @@ def _lines() -> Iterator[str]:
     yield ""
     yield "from __future__ import annotations"
     yield ""
+    yield "# fmt: off"
     yield f"SCHEMA_VERSION = {SCHEMA_VERSION}"
     for group in (_sessions, _leases, _nodes, _records, _streams, _listings):
         for name, statement in group():

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from lash_hookspecs.errors import SessionLeased, SessionMissing
 from lash_hookspecs.records.store import Holder, Lease, StreamEntry, StreamRow, Writer
+
 from lash_store_sql import statements as sql
 from lash_store_sql.reading import UNLIMITED
 from lash_store_sql.rows import SHIFT, dump_holder, load_holder, pack_id
@@ -106,9 +107,7 @@ def take_lease(
     connection.execute("BEGIN IMMEDIATE")
     held = read_lease(connection, session_id, now)
     if held and held.expires_in > 0 and held.epoch != replacing:
-        raise SessionLeased(
-            session_id=session_id, holder=held.holder, expires_in=held.expires_in, epoch=held.epoch
-        )
+        raise SessionLeased(session_id=session_id, holder=held.holder, expires_in=held.expires_in, epoch=held.epoch)
     current, _ = fence(connection, session_id, find(connection, session_id))
     dead = connection.execute(sql.DEAD_EPOCH, (TENANT, session_id)).fetchone()[0]
     lease = Lease(holder, max(current, dead or 0) + 1, ttl)

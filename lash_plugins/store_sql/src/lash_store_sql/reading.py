@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 from lash_hookspecs.records.graph import Node
+
 from lash_store_sql import statements as sql
 from lash_store_sql.rows import SHIFT, load_nodes, pack_id, pack_optional, unpack_id
 from lash_store_sql.stored import corrupt, find
@@ -60,9 +61,7 @@ def read_nodes(connection: sqlite3.Connection, session_id: str, node_ids: Sequen
     return [node for node in load_nodes([row for row in found if row]) if not node.hidden]
 
 
-def read_graph(
-    connection: sqlite3.Connection, session_id: str, after: str | None, limit: int | None
-) -> list[Node]:
+def read_graph(connection: sqlite3.Connection, session_id: str, after: str | None, limit: int | None) -> list[Node]:
     """Read all nodes that are not hidden, in the order in which they were stored."""
     connection.execute("BEGIN")
     stored = find(connection, session_id)
@@ -78,7 +77,7 @@ def read_graph(
         rows = _merged(connection, segments, place)
     else:
         rows = _in_place(connection, segments, place)
-    return load_nodes([row[:6] for row in islice(rows, limit)])
+    return load_nodes([row[:7] for row in islice(rows, limit)])
 
 
 def _in_place(connection: sqlite3.Connection, segments: list[Row], place: Row | None) -> Iterator[Row]:
@@ -100,7 +99,7 @@ def _merged(connection: sqlite3.Connection, segments: list[Row], place: Row | No
             runs.append(connection.execute(sql.VISIBLE_AFTER, (*window, stored_at, stored_at, pos, UNLIMITED)))
         else:
             runs.append(connection.execute(sql.VISIBLE, (*window, UNLIMITED)))
-    return heapq.merge(*runs, key=lambda row: (row[6], row[7]))
+    return heapq.merge(*runs, key=lambda row: (row[7], row[8]))
 
 
 def _by_ranges(

@@ -15,6 +15,7 @@ __all__ = [
     "SHIFT",
     "dump_holder",
     "dump_mapping",
+    "join_refs",
     "load_head",
     "load_holder",
     "load_mapping",
@@ -22,8 +23,10 @@ __all__ = [
     "load_record",
     "pack_body",
     "pack_id",
+    "pack_optional",
     "unpack_body",
     "unpack_id",
+    "unpack_optional",
 ]
 
 #: A node's place is ``segment << SHIFT | number``, a record's key ``session << SHIFT | revision``.
@@ -122,15 +125,21 @@ def load_head(session_id: str, columns: tuple[Any, ...]) -> Head:
 def load_nodes(rows: list[tuple[Any, ...]]) -> list[Node]:
     """Make nodes of rows of the statements ``RANGE`` and ``NODE``."""
     nodes = []
-    for node_id, parent, timestamp, kind, payload, hidden in rows:
+    for node_id, parent, timestamp, kind, payload, hidden, refs in rows:
         own = node_id.hex() if type(node_id) is bytes and len(node_id) == 16 else unpack_id(node_id, "node")
-        above = (
-            parent.hex()
-            if type(parent) is bytes and len(parent) == 16
-            else unpack_optional(parent, f"node {own}")
-        )
-        nodes.append(Node(own, above, timestamp, kind, payload, hidden != 0))
+        above = parent.hex() if type(parent) is bytes and len(parent) == 16 else unpack_optional(parent, f"node {own}")
+        nodes.append(Node(own, above, timestamp, kind, payload, hidden != 0, split_refs(refs) if refs else ()))
     return nodes
+
+
+def join_refs(refs: tuple[str, ...]) -> bytes | None:
+    """Write the refs of a node."""
+    return bytes.fromhex("".join(refs)) if refs else None
+
+
+def split_refs(joined: bytes) -> tuple[str, ...]:
+    """Undo `join_refs`."""
+    return tuple(joined[start : start + 32].hex() for start in range(0, len(joined), 32))
 
 
 def load_record(columns: tuple[Any, ...]) -> CommitRecord:

@@ -130,7 +130,7 @@ class Segment(Table, table=True):
 
 
 class Node(Table, table=True):
-    """A node: inserted once and never changed but for ``hidden``."""
+    """A node: inserted once and never changed but for ``hidden``. ``refs`` is the blobs' digests, one after another."""
 
     __tablename__ = "node"
     __table_args__ = (UniqueConstraint("graph", "node_id"), _STRICT)
@@ -143,6 +143,7 @@ class Node(Table, table=True):
     timestamp: int = _column(_BIG)
     hidden: int = _column(Integer)
     kind: str = _column(Text)
+    refs: bytes | None = _column(LargeBinary, null=True)
     payload: bytes = _column(LargeBinary)
 
 

@@ -34,6 +34,7 @@ from lash_hookspecs.records.store import (
     Writer,
     blob_ref,
 )
+
 from lash_store_sql import statements as sql
 from lash_store_sql.committing import add_blobs, pack_missing, write_commit
 from lash_store_sql.database import Location, connect, open_first, parse_url
@@ -246,9 +247,7 @@ def _head(connection: sqlite3.Connection, session_id: str) -> Head | Absent | De
     return Absent()
 
 
-def _records(
-    connection: sqlite3.Connection, session_id: str, after: int, limit: int | None
-) -> list[CommitRecord]:
+def _records(connection: sqlite3.Connection, session_id: str, after: int, limit: int | None) -> list[CommitRecord]:
     connection.execute("BEGIN")
     stored = find(connection, session_id)
     if stored is None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from lash_hookspecs.errors import CorruptSession, LimitExceeded, SessionDeleted, SessionMissing, WriterFenced
 from lash_hookspecs.records.store import Holder, Writer
+
 from lash_store_sql import statements as sql
 from lash_store_sql.rows import PackedId, load_holder, pack_id
 

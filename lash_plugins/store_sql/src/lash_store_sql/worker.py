@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from lash_hookspecs.errors import StoreBusy, StoreError
+
 from lash_store_sql.faults import is_transient, translate
 
 __all__ = ["Unit", "Worker"]
@@ -39,9 +40,7 @@ class Worker:
         name: The thread's name.
     """
 
-    def __init__(
-        self, path: Path, connect: Callable[[], sqlite3.Connection], *, timeout: float, name: str
-    ) -> None:
+    def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection], *, timeout: float, name: str) -> None:
         self._path = path
         self._connect = connect
         self._timeout = timeout
