@@ -146,6 +146,8 @@ def _write(
     )  # fmt: skip
     _check_refs(connection, commit)
     _check_sizes(commit, max_value)
+    if commit.fork and stored.revision:
+        raise InvalidInput(f"session {commit.session_id!r}: only the first commit of a session can fork")
     if blobs:
         add_blobs(connection, blobs)
     stored_at = max(stored.stored_at, time.time_ns() // 1000)

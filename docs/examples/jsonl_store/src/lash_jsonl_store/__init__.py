@@ -157,7 +157,8 @@ class JsonlBackend:
 
 def matches(head: Head, query: rows.SessionQuery) -> bool:
     turn = query.open_turn is None or query.open_turn == (head.open_turn is not None)
-    return turn and query.labels.items() <= head.labels.items() and head.session_id > (query.after or "")
+    page = query.after is None or head.session_id > query.after
+    return turn and page and query.labels.items() <= head.labels.items()
 
 
 class JsonlSession:
