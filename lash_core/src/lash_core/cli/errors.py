@@ -72,8 +72,8 @@ def exit_code(error: BaseException) -> int:
 
 def report(error: BaseException, shared: Shared) -> int:
     """Tell an error to people and, under ``--json``, to programs; the exit code."""
-    if isinstance(error, BrokenPipeError):
-        silence_stdout()  # whoever read our output has seen enough
+    if isinstance(error.__context__ if isinstance(error, SystemExit) else error, BrokenPipeError):
+        silence_stdout()  # whoever read our output has seen enough; click has made a SystemExit of it
         return 0
     code = exit_code(error)
     if isinstance(error, click.exceptions.Exit):
