@@ -92,12 +92,15 @@ def test_the_version_is_one_line(environment: dict[str, str], tmp_path: Path) ->
     assert shown.endswith(" (hook API 0.1)\n")
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [("plugins", "list"), ("--help",), ("plugins", "--help")])
+def test_a_reader_that_has_seen_enough_is_no_error(
+    environment: dict[str, str], tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as closed:
         ran = subprocess.run(
-            [sys.executable, "-c", f"{COMMAND}sys.exit(code)", "plugins", "list"],
+            [sys.executable, "-c", f"{COMMAND}sys.exit(code)", *arguments],
             env=environment,
             cwd=tmp_path,
             stdout=closed,

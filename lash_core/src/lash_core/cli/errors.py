@@ -24,7 +24,7 @@ import click
 from lash_hookspecs import errors
 from lash_hookspecs.errors import LashError
 
-from lash_core.cli.output import print_json, silence_stdout, to_stderr
+from lash_core.cli.output import print_json, to_stderr
 
 if TYPE_CHECKING:
     from lash_core.cli.options import Shared
@@ -72,9 +72,6 @@ def exit_code(error: BaseException) -> int:
 
 def report(error: BaseException, shared: Shared) -> int:
     """Tell an error to people and, under ``--json``, to programs; the exit code."""
-    if isinstance(error.__context__ if isinstance(error, SystemExit) else error, BrokenPipeError):
-        silence_stdout()  # whoever read our output has seen enough; click has made a SystemExit of it
-        return 0
     code = exit_code(error)
     if isinstance(error, click.exceptions.Exit):
         return code
