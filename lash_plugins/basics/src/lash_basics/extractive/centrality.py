@@ -51,9 +51,7 @@ def _sampled(sentences: list[Sentence]) -> list[Sentence]:
 
 
 def _vectors(sentences: Sequence[Sentence]) -> list[Vector]:
-    bags = [
-        Counter(stem(word) for word in words_of(sentence.text) if word not in STOP_WORDS) for sentence in sentences
-    ]
+    bags = [Counter(stem(word) for word in words_of(sentence.text) if word not in STOP_WORDS) for sentence in sentences]
     spread = Counter(word for bag in bags for word in bag)
     vectors = []
     for bag in bags:
@@ -93,7 +91,7 @@ def _ranks(vectors: list[Vector]) -> list[float]:
 def _weight(sentence: Sentence) -> float:
     """How well a sentence stands alone, and how early it comes."""
     words = len(sentence.text.split())
-    weight = 0.55 + 1.2 / (1 + 0.35 * sentence.place)
+    weight = 0.5 + 1.5 / (1 + 0.5 * sentence.place)
     if sentence.opens:
         weight *= 1.15
     if not 6 <= words <= 45:

@@ -178,7 +178,8 @@ class Desk:
 
     def count(self, paths: Sequence[str]) -> list[dict[str, int]]:
         """Count in files: unit (``line``, ``word`` …) to number; empty for what cannot be counted."""
-        return [_numbers(outcome) for outcome in self.ask(*(("count", {"path": path}) for path in paths))]
+        calls: list[Call] = [("count", {"path": path}) for path in paths]
+        return [_numbers(outcome) for outcome in self.ask(*calls)]
 
     def write(self, path: str, text: str) -> Outcome:
         """Write a file."""

@@ -20,30 +20,248 @@ __all__ = [
     "words_of",
 ]
 
-_NUMBERS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen twenty"
-).split()
-_ORDINALS = ("first second third fourth fifth sixth seventh eighth ninth tenth").split()
+_NUMBERS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+]
+_ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
 
 #: A number in digits or in words, as part of a pattern.
-NUMBER = r"(?:\d{1,6}|" + "|".join(_NUMBERS) + r"|a few|a couple of|a couple|couple of|a single|single|half a dozen|a dozen|an?)"
+NUMBER = (
+    r"(?:\d{1,6}|"
+    + "|".join(_NUMBERS)
+    + r"|a few|a couple of|a couple|couple of|a single|single|half a dozen|a dozen|an?)"
+)
 
 _SPECIAL = {"a": 1, "an": 1, "a single": 1, "single": 1, "a few": 3, "half a dozen": 6, "a dozen": 12}
 
 STOP_WORDS = frozenset(
-    """a about above after again all also am an and any anybody anyone anything are as at be because been before being
-    between both but by can cannot could did do does doing done down each either else for from further get give had has
-    have having he her here hers him his how i if in into is it its itself just let like many may me might more most
-    much must my need no nor not of off on once one only or other our out over own please same say says shall she
-    should so some such tell than that the their them then there these they this those through to too under until up
-    us use very was we were what when where which while who whom whose why will with within without would you your
-    file files folder folders document documents docs text here project repo repository mean means work works using used
-    information info thing things explain explained describe described according want know find show""".split()
+    [
+        "a",
+        "about",
+        "above",
+        "after",
+        "again",
+        "all",
+        "also",
+        "am",
+        "an",
+        "and",
+        "any",
+        "anybody",
+        "anyone",
+        "anything",
+        "are",
+        "as",
+        "at",
+        "be",
+        "because",
+        "been",
+        "before",
+        "being",
+        "between",
+        "both",
+        "but",
+        "by",
+        "can",
+        "cannot",
+        "could",
+        "did",
+        "do",
+        "does",
+        "doing",
+        "done",
+        "down",
+        "each",
+        "either",
+        "else",
+        "for",
+        "from",
+        "further",
+        "get",
+        "give",
+        "had",
+        "has",
+        "have",
+        "having",
+        "he",
+        "her",
+        "here",
+        "hers",
+        "him",
+        "his",
+        "how",
+        "i",
+        "if",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "itself",
+        "just",
+        "let",
+        "like",
+        "many",
+        "may",
+        "me",
+        "might",
+        "more",
+        "most",
+        "much",
+        "must",
+        "my",
+        "need",
+        "no",
+        "nor",
+        "not",
+        "of",
+        "off",
+        "on",
+        "once",
+        "one",
+        "only",
+        "or",
+        "other",
+        "our",
+        "out",
+        "over",
+        "own",
+        "please",
+        "same",
+        "say",
+        "says",
+        "shall",
+        "she",
+        "should",
+        "so",
+        "some",
+        "such",
+        "tell",
+        "than",
+        "that",
+        "the",
+        "their",
+        "them",
+        "then",
+        "there",
+        "these",
+        "they",
+        "this",
+        "those",
+        "through",
+        "to",
+        "too",
+        "under",
+        "until",
+        "up",
+        "us",
+        "use",
+        "very",
+        "was",
+        "we",
+        "were",
+        "what",
+        "when",
+        "where",
+        "which",
+        "while",
+        "who",
+        "whom",
+        "whose",
+        "why",
+        "will",
+        "with",
+        "within",
+        "without",
+        "would",
+        "you",
+        "your",
+        "file",
+        "files",
+        "folder",
+        "folders",
+        "document",
+        "documents",
+        "docs",
+        "text",
+        "here",
+        "project",
+        "repo",
+        "repository",
+        "mean",
+        "means",
+        "work",
+        "works",
+        "using",
+        "used",
+        "information",
+        "info",
+        "thing",
+        "things",
+        "explain",
+        "explained",
+        "describe",
+        "described",
+        "according",
+        "want",
+        "know",
+        "find",
+        "show",
+    ]
 )
 
 _DOCUMENTS = ("md", "markdown", "rst", "txt", "adoc", "org")
-_CODE = tuple("py pyi js jsx ts tsx go rs java kt c h cc cpp hpp cs rb php swift scala sh bash lua pl r jl sql".split())
+_CODE = tuple(
+    [
+        "py",
+        "pyi",
+        "js",
+        "jsx",
+        "ts",
+        "tsx",
+        "go",
+        "rs",
+        "java",
+        "kt",
+        "c",
+        "h",
+        "cc",
+        "cpp",
+        "hpp",
+        "cs",
+        "rb",
+        "php",
+        "swift",
+        "scala",
+        "sh",
+        "bash",
+        "lua",
+        "pl",
+        "r",
+        "jl",
+        "sql",
+    ]
+)
 
 #: What people call files, and the extensions that they mean by it.
 KINDS: dict[str, tuple[str, ...]] = {
@@ -160,7 +378,9 @@ def plural(number: int, noun: str) -> str:
     """Say a number of things: ``1 line``, ``12 lines``."""
     if number == 1:
         return f"1 {noun}"
-    return f"{number} {noun[:-1] + 'ies' if noun.endswith('y') else noun + ('es' if noun.endswith(('s', 'ch')) else 's')}"
+    return (
+        f"{number} {noun[:-1] + 'ies' if noun.endswith('y') else noun + ('es' if noun.endswith(('s', 'ch')) else 's')}"
+    )
 
 
 def joined(items: Iterable[str], word: str = "and", most: int = 12) -> str:

@@ -8,9 +8,44 @@ from collections.abc import Iterator
 
 import attrs
 
-__all__ = ["Block", "Sentence", "blocks_of", "cleaned", "headings_of", "prose_of", "sentences_in", "suffix_of"]
+__all__ = [
+    "Block",
+    "Sentence",
+    "blocks_of",
+    "cleaned",
+    "headings_of",
+    "located_sentences",
+    "prose_of",
+    "sentences_in",
+    "suffix_of",
+]
 
-_CODE_SUFFIXES = frozenset("py pyi js jsx mjs ts tsx go rs java kt c h cc cpp hpp cs rb php swift scala lua".split())
+_CODE_SUFFIXES = frozenset(
+    [
+        "py",
+        "pyi",
+        "js",
+        "jsx",
+        "mjs",
+        "ts",
+        "tsx",
+        "go",
+        "rs",
+        "java",
+        "kt",
+        "c",
+        "h",
+        "cc",
+        "cpp",
+        "hpp",
+        "cs",
+        "rb",
+        "php",
+        "swift",
+        "scala",
+        "lua",
+    ]
+)
 _MARKED_UP = frozenset(("md", "markdown", "rst", "adoc", "txt", "text", "org", ""))
 
 _FENCE = re.compile(r"^\s*(```+|~~~+)")
@@ -254,11 +289,22 @@ def sentences_in(text: str) -> list[str]:
     return [clean for _offset, sentence in _split(text) if (clean := cleaned(sentence))]
 
 
+def located_sentences(block: Block) -> list[tuple[int, str]]:
+    """Cut a block into sentences, each with the line on which it begins."""
+    return [
+        (block.line + block.text.count("\n", 0, offset), clean)
+        for offset, sentence in _split(block.text)
+        if (clean := cleaned(sentence))
+    ]
+
+
 def _split(text: str) -> Iterator[tuple[int, str]]:
     start = 0
     for stop in _STOP.finditer(text):
         following = text[stop.end() :].lstrip()
-        if stop.group()[0] == "." and (_ABBREVIATIONS.search(text[start : stop.start() + 1]) or following[:1].islower()):
+        if stop.group()[0] == "." and (
+            _ABBREVIATIONS.search(text[start : stop.start() + 1]) or following[:1].islower()
+        ):
             continue
         yield start, text[start : stop.end()]
         start = stop.end() + 1

@@ -123,7 +123,9 @@ def _named(phrase: str, each: bool) -> Target:
         name = scoped.group("name").strip("/")
         if not re.fullmatch(r"the|this|that|it|them|all|every|each|any|full|total|detail", name, re.IGNORECASE):
             rest = phrase[: scoped.start()].strip()
-            is_scope = not rest or bool(kind_in(rest)) or bool(re.search(r"files?|documents?|everything|anything|all$", rest))
+            is_scope = (
+                not rest or bool(kind_in(rest)) or bool(re.search(r"files?|documents?|everything|anything|all$", rest))
+            )
             if is_scope and not re.search(r"\.\w{1,5}$", name):
                 folder, phrase = name, rest
     named = _IS_FOLDER.match(phrase)
@@ -156,6 +158,4 @@ def _unfilled(phrase: str) -> str:
     return "" if re.fullmatch(_ONLY_FILLER, phrase, re.IGNORECASE) else phrase
 
 
-_ONLY_FILLER = (
-    r"(?:the|a|an|all|any|every|each|files?|documents?|contents?|here|there|it|of|in|to|for|some|everything|are|is|you|see)?"
-)
+_ONLY_FILLER = r"(?:the|a|an|all|any|every|each|files?|documents?|contents?|here|there|it|of|in|to|for|some|everything|are|is|you|see)?"

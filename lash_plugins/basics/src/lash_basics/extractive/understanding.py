@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import attrs
+
 from lash_basics.extractive.intents import (
     Again,
     Cannot,
@@ -73,7 +75,9 @@ def _inside_quotes(text: str, at: int) -> bool:
 
 def _stands_alone(before: str, link: str, behind: str) -> bool:
     """Whether the part before a link is a request of its own: "search for read and write files" is one."""
-    if re.match(r"(?:write|save|put|append|create)\b", before, _I) and not re.search(rf"{FILE}|\b(?:to|as|into)\b", before, _I):
+    if re.match(r"(?:write|save|put|append|create)\b", before, _I) and not re.search(
+        rf"{FILE}|\b(?:to|as|into)\b", before, _I
+    ):
         return False
     if "and" in link.lower() and re.match(r"how many \w+$", before, _I):
         return False
@@ -87,7 +91,9 @@ _POLITE = re.compile(
     r"tell me(?! (?:about|more|a joke))|give me an answer:?|say)\b[\s,.!:]+(?=\S)",
     _I,
 )
-_POLITE_END = re.compile(r"[\s,]+(?:please|pls|for me|thanks|thank you|thx|now|then|right now|if you can|too|as well|exactly)[\s.!?]*$", _I)
+_POLITE_END = re.compile(
+    r"[\s,]+(?:please|pls|for me|thanks|thank you|thx|now|then|right now|if you can|too|as well|exactly)[\s.!?]*$", _I
+)
 
 
 def _intent(text: str) -> Intent:
@@ -134,15 +140,22 @@ def _small_talk(text: str) -> Intent | None:
 
 _PATH = rf"(?P<path>\"[^\"]+\"|'[^']+'|`[^`]+`|{FILE}|[\w.-]+)"
 _INTO = r"(?:to|in|into|as|under|inside|at)(?: (?:the|a|an))?(?: new)?(?: (?:file|document|text file))?(?: (?:called|named))?"
-_WRITE_TO = re.compile(rf"^(?P<verb>write|save|store|put|dump|export|output|record|append|add)(?: down)?:? (?P<what>.+) {_INTO} {_PATH}$", _I)
+_WRITE_TO = re.compile(
+    rf"^(?P<verb>write|save|store|put|dump|export|output|record|append|add)(?: down)?:? (?P<what>.+) {_INTO} {_PATH}$",
+    _I,
+)
 _WRITE_WITH = re.compile(
     rf"^(?:create|make|write|add|save|generate)(?: me)?(?: (?:a|an|the|new|text|markdown|empty|short))*(?: (?:file|note|document))?(?: (?:called|named|to|at|in))? {_PATH}"
     r"(?:,? (?:with|containing|that (?:says|contains|holds)|saying|which says|holding|whose (?:text|content) is|and (?:write|put))(?: (?:the|this|a))?(?: (?:text|contents?|words?|line|body|sentence|message))?:? ?(?P<what>.+?)(?: (?:in|into|to|inside) (?:it|there))?)?$",
     _I,
 )
-_WRITE_COLON = re.compile(rf"^(?:write|save|put)(?: this| the following)?(?: text)? {_INTO} {_PATH}: ?(?P<what>.+)$", _I)
+_WRITE_COLON = re.compile(
+    rf"^(?:write|save|put)(?: this| the following)?(?: text)? {_INTO} {_PATH}: ?(?P<what>.+)$", _I
+)
 _COPY = re.compile(rf"^copy (?P<what>{FILE}|\w+) (?:to|as|into) {_PATH}$", _I)
-_SAVE_WHERE = re.compile(r"^(?:save|store|write down|export) (?:it|that|this|(?:your|the) .*(?:answer|summary|list|reply|result))$", _I)
+_SAVE_WHERE = re.compile(
+    r"^(?:save|store|write down|export) (?:it|that|this|(?:your|the) .*(?:answer|summary|list|reply|result))$", _I
+)
 _THAT = re.compile(r"^(?:it|that|this|them|those|the same|(?:all )?(?:of )?(?:it|that))$", _I)
 _CREATIVE = re.compile(
     r"\b(?:poem|story|song|essay|haiku|joke|letter|e-?mail|novel|blog post|article|limerick|function|program|code|script|class|test|tests|unit tests|report|translation|review)\b",
@@ -171,7 +184,12 @@ def _is_written_path(path: str, text: str) -> bool:
 
 
 def _written(path: str, what: str, *, append: bool) -> Intent:
-    what = re.sub(r"^(?:the (?:text|words?|line|sentence|content|following)|text|a line|this)[: ]+(?=[\"'“`\w])", "", what.strip(), flags=_I)
+    what = re.sub(
+        r"^(?:the (?:text|words?|line|sentence|content|following)|text|a line|this)[: ]+(?=[\"'“`\w])",
+        "",
+        what.strip(),
+        flags=_I,
+    )
     quoted = re.fullmatch(r"\"(.*)\"|“(.*)”|'(.*)'|`(.*)`", what, re.DOTALL)
     if quoted:
         return Write(path=path, text=next(group for group in quoted.groups() if group is not None), append=append)
@@ -269,9 +287,18 @@ _SIZE = re.compile(
     _I,
 )
 _WORDS = re.compile(rf"\s*\b(?:in|to|using|with|of)\s+(?:at most|up to|no more than|only|just|about|around|under|less than|max(?:imum)?|fewer than|not more than|roughly)?\s*(?P<number>{NUMBER}|\d+) words?\b(?: or less| or fewer| at most| max)?", _I)  # fmt: skip
-_BULLETS = re.compile(r"\s*\b(?:as|in|with|using)(?: a)?(?: few| some)? (?:bullet ?points|bullets|bullet list|bulleted list|list of points|points)\b", _I)
-_BRIEF = re.compile(r"\s*\b(?:very )?(?:briefly|shortly|in short|in brief|concisely|in a nutshell|quickly|short|brief|concise|quick)\b", _I)
-_LONG = re.compile(r"\s*\b(?:in (?:more |great |some )?detail|in depth|at length|thoroughly|detailed|comprehensive|long|longer|extensive)\b", _I)
+_BULLETS = re.compile(
+    r"\s*\b(?:as|in|with|using)(?: a)?(?: few| some)? (?:bullet ?points|bullets|bullet list|bulleted list|list of points|points)\b",
+    _I,
+)
+_BRIEF = re.compile(
+    r"\s*\b(?:very )?(?:briefly|shortly|in short|in brief|concisely|in a nutshell|quickly|short|brief|concise|quick)\b",
+    _I,
+)
+_LONG = re.compile(
+    r"\s*\b(?:in (?:more |great |some )?detail|in depth|at length|thoroughly|detailed|comprehensive|long|longer|extensive)\b",
+    _I,
+)
 
 _SUMMARY = re.compile(
     r"\b(?:summ?[ae]r+(?:i[sz]e|i[sz]ing|y|ies|i[sz]ation)?s?|sum(?:s)? (?:\w+ )?up|tl;? ?dr|overview|gist|synopsis|recap|digest|condense|abstract|boil down|key points?|main points?|"
@@ -316,9 +343,18 @@ def _shape(text: str) -> tuple[str, int | None, int | None, bool]:
     return " ".join(text.split()), sentences, words, bullets
 
 
-_SHORTER = re.compile(r"\b(?:shorter|briefer|too long|more (?:briefly|concisely|concise|succinct)|less (?:text|detail|words)|shorten(?: (?:it|that|this))?)\b", _I)
-_LONGER = re.compile(r"\b(?:longer|more detail(?:s|ed)?|in (?:more )?detail|elaborate|too short|expand(?: on (?:it|that|this))?|tell me more|say more|more sentences)\b", _I)
-_GO_ON = re.compile(r"^(?:go on|continue|next|more|read on|keep (?:going|reading)|show(?: me)? more|(?:show(?: me)? )?the (?:rest|next (?:lines|part|page))|and then)$", _I)
+_SHORTER = re.compile(
+    r"\b(?:shorter|briefer|too long|more (?:briefly|concisely|concise|succinct)|less (?:text|detail|words)|shorten(?: (?:it|that|this))?)\b",
+    _I,
+)
+_LONGER = re.compile(
+    r"\b(?:longer|more detail(?:s|ed)?|in (?:more )?detail|elaborate|too short|expand(?: on (?:it|that|this))?|tell me more|say more|more sentences)\b",
+    _I,
+)
+_GO_ON = re.compile(
+    r"^(?:go on|continue|next|more|read on|keep (?:going|reading)|show(?: me)? more|(?:show(?: me)? )?the (?:rest|next (?:lines|part|page))|and then)$",
+    _I,
+)
 _ONLY_SIZE = re.compile(r"^(?:make|say|do|put|rewrite|rephrase|write|give|repeat|try|keep|phrase|cut|shrink|reduce)?(?: me)?\s*(?:it|that|this|the same|again|down|to|now|rather|instead|(?:your|the|that) (?:last )?(?:answer|summary|reply))*\s*(?:but |only |just |even |much |a (?:bit|little) |still |with |about |for )*$", _I)  # fmt: skip
 
 
@@ -348,16 +384,12 @@ def _summarise(text: str) -> Intent | None:
     phrase = _SUMMARY_FRAME.sub("", " ".join(phrase.split())).strip(" ,:")
     phrase = re.sub(r"^(?:of|for|about|on|from|what|is in|is written in|me|us|up|over|please)\s+", "", phrase, flags=_I)
     phrase = re.sub(r"\s+(?:up|please|says?|each)$", "", phrase, flags=_I)
-    target = target_of(phrase) if phrase and not re.fullmatch(r"(?:please|up|me|of|is|are|the|a)", phrase, _I) else Target()
+    target = (
+        target_of(phrase) if phrase and not re.fullmatch(r"(?:please|up|me|of|is|are|the|a)", phrase, _I) else Target()
+    )
     if re.search(r"\b(?:each|every|separately|individually|one by one|per file)\b", text, _I):
-        target = Target(**{**_fields(target), "each": True})
+        target = attrs.evolve(target, each=True)
     return Summarise(target=target, sentences=sentences, words=words, bullets=bullets)
-
-
-def _fields(target: Target) -> dict[str, object]:
-    import attrs
-
-    return attrs.asdict(target, recurse=False)
 
 
 def _about(text: str) -> Intent | None:
@@ -386,9 +418,18 @@ _OCCURS = re.compile(
     r"(?:how many|count|number of)(?: all)?(?: the)? (?:occurrences|mentions|matches|hits|instances|appearances)(?: of| for)(?: the (?:word|phrase|text|term))? (?P<what>.+?)(?: (?:are there )?(?:in|within|across) (?P<where>.+))?)$",
     _I,
 )
-_HOW_LONG = re.compile(r"^(?:how (?P<how>long|big|large|heavy) (?:is|are)|what(?:'s| is) the (?P<what>size|length) of|(?P<short>size|length) of)\s+(?P<rest>.+)$", _I)
-_LINK = re.compile(r"^(?:(?:are|is|there|in|inside|within|does|do|did|has|have|of|contained|got|we|you|i|can you see|altogether|total|on|for|it|the lot)\b\s*)+(?=\S)", _I)
-_LINK_END = re.compile(r"\s*\b(?:have|has|contain|contains|got|in total|altogether|there|total|long|overall|hold|holds|all together|include)$", _I)
+_HOW_LONG = re.compile(
+    r"^(?:how (?P<how>long|big|large|heavy) (?:is|are)|what(?:'s| is) the (?P<what>size|length) of|(?P<short>size|length) of)\s+(?P<rest>.+)$",
+    _I,
+)
+_LINK = re.compile(
+    r"^(?:(?:are|is|there|in|inside|within|does|do|did|has|have|of|contained|got|we|you|i|can you see|altogether|total|on|for|it|the lot)\b\s*)+(?=\S)",
+    _I,
+)
+_LINK_END = re.compile(
+    r"\s*\b(?:have|has|contain|contains|got|in total|altogether|there|total|long|overall|hold|holds|all together|include)$",
+    _I,
+)
 
 
 def _count(text: str) -> Intent | None:
@@ -399,7 +440,9 @@ def _count(text: str) -> Intent | None:
         return Occurrences(phrase=_bare(phrase), target=target_of(scope) if scope else Target())
     long = _HOW_LONG.match(text)
     if long and (not re.match(r"(?:it take|the lease)", long.group("rest"), _I)):
-        is_size = (long.group("how") or "").lower() in ("big", "large", "heavy") or (long.group("what") or long.group("short") or "").lower() == "size"
+        is_size = (long.group("how") or "").lower() in ("big", "large", "heavy") or (
+            long.group("what") or long.group("short") or ""
+        ).lower() == "size"
         target = target_of(_LINK_END.sub("", long.group("rest")))
         if not target.mentions or any(is_path(name) for name in target.mentions) or len(target.mentions[0].split()) < 3:
             return Count(units=("byte",) if is_size else ("line", "word"), target=target)
@@ -418,21 +461,41 @@ def _counted(text: str, found: re.Match[str]) -> Intent | None:
     kind = kind_in(rest) or ("test" if re.match(r"tests? files?\b", rest, _I) else None)
     if units and units != ("file",) and listed:
         return Count(units=units, target=target_of(_trimmed(listed.group(2)))) if units != ("folder",) else ListFiles(target=_scope(listed.group(2)), count_only=True, folders=True)  # fmt: skip
-    holding = re.match(r"^(?P<scope>.*?\bfiles?)(?: (?:are there )?(?:that|which))? (?:mention|contain|hold|use|include|have|import|reference)(?:s|ing)? (?P<phrase>.+)$", rest, _I)
+    holding = re.match(
+        r"^(?P<scope>.*?\bfiles?)(?: (?:are there )?(?:that|which))? (?:mention|contain|hold|use|include|have|import|reference)(?:s|ing)? (?P<phrase>.+)$",
+        rest,
+        _I,
+    )
     if holding and not re.match(r"^(?:in|there|we|you|are)\b", holding.group("phrase"), _I):
-        return Search(phrase=_bare(holding.group("phrase")), target=_scope(holding.group("scope")), literal=_is_quoted(holding.group("phrase")))
+        return Search(
+            phrase=_bare(holding.group("phrase")),
+            target=_scope(holding.group("scope")),
+            literal=_is_quoted(holding.group("phrase")),
+        )
     if units == ("file",) or kind or re.match(r"^(?:\S+ )?(?:files?|documents?)\b", rest, _I):
         return ListFiles(target=_kind_and_scope(rest, kind), count_only=True, deep=True)
-    noun = re.match(r"^(?:the )?(?P<noun>[\w\"'-]+(?: [\w\"'-]+)??)(?: (?:messages?|entries|calls|statements))?(?: (?:are|is|there|does|do|has|have|in))+ ?(?P<scope>.*)$", rest, _I)
+    noun = re.match(
+        r"^(?:the )?(?P<noun>[\w\"'-]+(?: [\w\"'-]+)??)(?: (?:messages?|entries|calls|statements))?(?: (?:are|is|there|does|do|has|have|in))+ ?(?P<scope>.*)$",
+        rest,
+        _I,
+    )
     if noun and noun.group("scope") and not re.match(r"(?:i|we|you)\b", noun.group("scope"), _I):
-        return Occurrences(phrase=_singular(_bare(noun.group("noun"))), target=target_of(_trimmed(noun.group("scope"))), noun=noun.group("noun"))
+        return Occurrences(
+            phrase=_singular(_bare(noun.group("noun"))),
+            target=target_of(_trimmed(noun.group("scope"))),
+            noun=noun.group("noun"),
+        )
     if not rest or re.match(r"^count\b", text, _I):
         return Count(units=("line", "word", "character", "byte"), target=target_of(_trimmed(rest)))
     return None
 
 
 def _kind_and_scope(rest: str, kind: str | None) -> Target:
-    scope = re.search(r"\b(?:in|inside|under|below|within)\s+(?:the\s+)?(?:folder\s+|directory\s+)?(?P<name>[\w@+./-]+)(?:\s+(?:folder|directory))?(?:\s+(?:altogether|in total))?$", rest, _I)
+    scope = re.search(
+        r"\b(?:in|inside|under|below|within)\s+(?:the\s+)?(?:folder\s+|directory\s+)?(?P<name>[\w@+./-]+)(?:\s+(?:folder|directory))?(?:\s+(?:altogether|in total))?$",
+        rest,
+        _I,
+    )
     name = scope.group("name").strip("/") if scope else ""
     if re.fullmatch(r"(?:this|the|here|there|total|it|folder|directory|project|repo|all|)", name, _I):
         name = ""
@@ -440,7 +503,15 @@ def _kind_and_scope(rest: str, kind: str | None) -> Target:
 
 
 def _units(text: str) -> tuple[str, ...]:
-    names = {"char": "character", "letter": "character", "document": "file", "directorie": "folder", "subfolder": "folder", "classe": "class", "section": "heading"}
+    names = {
+        "char": "character",
+        "letter": "character",
+        "document": "file",
+        "directorie": "folder",
+        "subfolder": "folder",
+        "classe": "class",
+        "section": "heading",
+    }
     found = (re.sub(r"s$", "", word) if word != "classes" else "class" for word in re.findall(_COUNTED, text.lower()))
     bare = (word.split()[0].rstrip("s") if word.startswith("line") else word for word in found)
     return tuple(dict.fromkeys(names.get(word, word) for word in bare))
@@ -461,7 +532,9 @@ def _singular(noun: str) -> str:
     return noun
 
 
-_EXTREME = re.compile(r"\b(?P<which>longest|biggest|largest|shortest|smallest|most (?:lines|words)|fewest (?:lines|words))\b", _I)
+_EXTREME = re.compile(
+    r"\b(?P<which>longest|biggest|largest|shortest|smallest|most (?:lines|words)|fewest (?:lines|words))\b", _I
+)
 
 
 def _extreme(text: str) -> Intent | None:
@@ -513,13 +586,18 @@ _DOES = re.compile(
     _I,
 )
 _TODOS = re.compile(r"^(?:(?:are there|list|show(?: me)?|find|what|which|give me|any|all|where are)\s*)+(?:any |all |the |are |open )*(?P<mark>todo|fixme|xxx|hack)s?(?: (?:comments?|items?|notes?|entries|left|there|here))*(?: (?:in|of) (?P<where>.+))?$", _I)  # fmt: skip
-_WHO = re.compile(r"^(?:who|what)(?: else)? (?:mentions|uses|imports|calls|references|defines) (?P<phrase>.+?)(?: in (?P<where>.+))?$", _I)
+_WHO = re.compile(
+    r"^(?:who|what)(?: else)? (?:mentions|uses|imports|calls|references|defines) (?P<phrase>.+?)(?: in (?P<where>.+))?$",
+    _I,
+)
 _ERRORS = re.compile(r"^(?:(?:show(?: me)?|list|find|give me|are there|what are|which|any|print|see)\s+)+(?:me )?(?:any |all |the |only )*(?P<phrase>errors?|warnings?|exceptions?|failures?)(?: (?:messages?|lines?|entries|there|are|occurred|happened))*(?: (?:in|from|of) (?P<where>.+))?$", _I)  # fmt: skip
 
 
 def _search(text: str) -> Intent | None:
     which = _WHICH.match(text)
-    if which and not (which.group("holds") and re.fullmatch(r"we|you|i|there|it|the most .*|the fewest .*", which.group("phrase"), _I)):
+    if which and not (
+        which.group("holds") and re.fullmatch(r"we|you|i|there|it|the most .*|the fewest .*", which.group("phrase"), _I)
+    ):
         phrase = which.group("phrase")
         named = re.match(r"^(?:the )?(?:names?|extensions?) (?:like |of )?(.+)$", phrase, _I)
         if named:
@@ -563,14 +641,20 @@ def _grep(text: str) -> Intent | None:
         files = re.match(r"^(?:a |the )?files? (?:named|called) (.+)$", phrase, _I)
         if files:
             return Find(name=_bare(files.group(1)))
-        if where and re.fullmatch(r"(?:me|the files?|all(?: the)? files|files|everything|it|here|everywhere)", where, _I):
+        if where and re.fullmatch(
+            r"(?:me|the files?|all(?: the)? files|files|everything|it|here|everywhere)", where, _I
+        ):
             where = None
         return Search(phrase=_bare(phrase), target=_maybe(where), literal=_is_quoted(phrase))
     does = _DOES.match(text)
     if does:
         phrase = does.group("phrase") or does.group("what") or does.group("anything")
         where = does.group("where") or does.group("scope")
-        if where and re.fullmatch(r"(?:any|any (?:file|document|of them|of these|of the files).*|there|it anywhere|anything|these files|the files)", where, _I):
+        if where and re.fullmatch(
+            r"(?:any|any (?:file|document|of them|of these|of the files).*|there|it anywhere|anything|these files|the files)",
+            where,
+            _I,
+        ):
             where = None
         return Search(phrase=_bare(phrase), target=_maybe(where), literal=_is_quoted(phrase), yes_no=True)
     return None
@@ -595,7 +679,12 @@ def _bare(phrase: str) -> str:
     quoted = quoted_in(phrase)
     if quoted:
         return quoted[0]
-    phrase = re.sub(r"^(?:(?:the|a|an|any|some) )?(?:exact )?(?:words?|phrase|text|string|token|name|term|sentence|function|class|variable|constant|method|module|keyword|expression|identifier|key|value|setting|option|line) (?=\S)", "", phrase.strip(), flags=_I)
+    phrase = re.sub(
+        r"^(?:(?:the|a|an|any|some) )?(?:exact )?(?:words?|phrase|text|string|token|name|term|sentence|function|class|variable|constant|method|module|keyword|expression|identifier|key|value|setting|option|line) (?=\S)",
+        "",
+        phrase.strip(),
+        flags=_I,
+    )
     return re.sub(r"\s+(?:anywhere|somewhere|here|in it|in them|at all)$", "", phrase, flags=_I).strip(" .,;:")
 
 
@@ -631,10 +720,19 @@ _READS = re.compile(
     r"^(?:what(?:'s| is| are) )?the (?:full )?(?:contents?|text) of (?P<of>.+)$|^(?:the )?contents? of (?P<contents>.+)$",
     _I,
 )
-_HEAD = re.compile(rf"(?:the |its |only |just )*\b(?P<end>first|last|top|bottom|final|initial) (?:(?P<number>{NUMBER}) )?(?P<plural>lines?)\b(?: (?:of|from|in))?\s*", _I)
-_RANGE = re.compile(r"(?:the )?\blines? (?P<from>\d+)(?:\s*(?:-|–|to|through|until|up to|till|and)\s*(?P<to>\d+))?\b(?: (?:of|from|in))?\s*", _I)
-_NTH = re.compile(r"(?:the |its )?\b(?P<nth>(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+(?:st|nd|rd|th))) line\b(?: (?:of|from|in))?\s*", _I)
-_HEAD_TAIL = re.compile(rf"^(?P<which>head|tail)(?: -n)?(?: -?(?P<number>\d+))?(?: of)? (?P<what>.+)$", _I)
+_HEAD = re.compile(
+    rf"(?:the |its |only |just )*\b(?P<end>first|last|top|bottom|final|initial) (?:(?P<number>{NUMBER}) )?(?P<plural>lines?)\b(?: (?:of|from|in))?\s*",
+    _I,
+)
+_RANGE = re.compile(
+    r"(?:the )?\blines? (?P<from>\d+)(?:\s*(?:-|–|to|through|until|up to|till|and)\s*(?P<to>\d+))?\b(?: (?:of|from|in))?\s*",
+    _I,
+)
+_NTH = re.compile(
+    r"(?:the |its )?\b(?P<nth>(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+(?:st|nd|rd|th))) line\b(?: (?:of|from|in))?\s*",
+    _I,
+)
+_HEAD_TAIL = re.compile(r"^(?P<which>head|tail)(?: -n)?(?: -?(?P<number>\d+))?(?: of)? (?P<what>.+)$", _I)
 
 
 def _list(text: str) -> Intent | None:
@@ -647,7 +745,9 @@ def _list(text: str) -> Intent | None:
     if text.lower().startswith("list") and re.search(r"\b(?:questions|requests)\b", text, _I):
         return None
     groups = found.groupdict()
-    phrase = next((groups[name] for name in ("ls", "list", "show", "any", "have", "find", "bare") if groups[name]), None)
+    phrase = next(
+        (groups[name] for name in ("ls", "list", "show", "any", "have", "find", "bare") if groups[name]), None
+    )
     if phrase is None and groups["after"] is not None:
         phrase = f"{groups['what'] or ''} files {groups['after']}"
         if re.search(rf"\b(?:{_HOLDS}|{_DEALS}|{_DEFINES})\s+\S", groups["after"], _I):
@@ -657,11 +757,28 @@ def _list(text: str) -> Intent | None:
 
 def _listing(text: str, phrase: str) -> Intent | None:
     sizes = bool(re.search(r"\bsizes?\b|\bhow (?:big|large)\b", text, _I))
-    deep = bool(re.search(r"\b(?:recursive(?:ly)?|all files|every file|subfolders|sub-folders|all the files|tree|everything|in all folders)\b", text, _I))
-    folders = bool(re.search(r"\b(?:folders|directories|subfolders)\b", text, _I)) and not re.search(r"\bfiles\b", text, _I)
-    phrase = re.sub(r"\b(?:and|with)\s+(?:their\s+|the\s+|its\s+)?sizes?\b|\brecursive(?:ly)?\b|\bsizes? of\b", "", phrase, flags=_I)
-    phrase = re.sub(r"\s+(?:are|is|do|does|can|exist|have|has)\b(?:\s+(?:there|here|you|we|i|see|got|have|exist|any|it|available|lying around))*(?=\s+(?:in|under|inside)\b|$)", "", f" {phrase}", flags=_I)
-    phrase = re.sub(r"^\s*(?:any|some|of|all|the|me|more|other|a list of|list of|names of|tree)\s+", "", phrase, flags=_I).strip()
+    deep = bool(
+        re.search(
+            r"\b(?:recursive(?:ly)?|all files|every file|subfolders|sub-folders|all the files|tree|everything|in all folders)\b",
+            text,
+            _I,
+        )
+    )
+    folders = bool(re.search(r"\b(?:folders|directories|subfolders)\b", text, _I)) and not re.search(
+        r"\bfiles\b", text, _I
+    )
+    phrase = re.sub(
+        r"\b(?:and|with)\s+(?:their\s+|the\s+|its\s+)?sizes?\b|\brecursive(?:ly)?\b|\bsizes? of\b", "", phrase, flags=_I
+    )
+    phrase = re.sub(
+        r"\s+(?:are|is|do|does|can|exist|have|has)\b(?:\s+(?:there|here|you|we|i|see|got|have|exist|any|it|available|lying around))*(?=\s+(?:in|under|inside)\b|$)",
+        "",
+        f" {phrase}",
+        flags=_I,
+    )
+    phrase = re.sub(
+        r"^\s*(?:any|some|of|all|the|me|more|other|a list of|list of|names of|tree)\s+", "", phrase, flags=_I
+    ).strip()
     phrase = re.sub(r"^(?:the |all |any )+", "", phrase, flags=_I)
     if "*" in phrase:
         pattern = re.search(r"\S*\*\S*", phrase)
@@ -671,7 +788,11 @@ def _listing(text: str, phrase: str) -> Intent | None:
         kind = phrase.lower()
     if re.match(r"tests? files?\b", phrase, _I):
         kind = "test"
-    plain = re.fullmatch(r"(?:the )?(?:files?|folders?|directories|subfolders|documents|contents?|everything|file list|directory listing|listing|folder structure|file tree|file names|filenames|tree|it|stuff|-\w+)?(?: (?:here|there|and folders|and directories|in here))*", phrase, _I)
+    plain = re.fullmatch(
+        r"(?:the )?(?:files?|folders?|directories|subfolders|documents|contents?|everything|file list|directory listing|listing|folder structure|file tree|file names|filenames|tree|it|stuff|-\w+)?(?: (?:here|there|and folders|and directories|in here))*",
+        phrase,
+        _I,
+    )
     if kind or plain or re.search(r"\b(?:files|folders|directories|subfolders|everything|documents)\b", phrase, _I):
         return ListFiles(target=_kind_and_scope(phrase, kind), sizes=sizes, deep=deep, folders=folders)
     contents = re.match(r"^(?:contents? of|what(?:'s| is) in|files (?:in|of))\s+(.+)$", phrase, _I)
@@ -714,7 +835,9 @@ def _find(text: str) -> Intent | None:
     key, value = next(iter(groups.items()))
     within = re.match(r"^(?P<phrase>.+?) in (?P<where>.+)$", value)
     if key == "name" and within and text.lower().startswith("find"):
-        return Search(phrase=_bare(within.group("phrase")), target=target_of(within.group("where")), literal=_is_quoted(value))
+        return Search(
+            phrase=_bare(within.group("phrase")), target=target_of(within.group("where")), literal=_is_quoted(value)
+        )
     if key == "name" and re.match(r"^(?:out|the answer|about|words?|phrase|text|string)\b", value, _I):
         return Search(phrase=_bare(re.sub(r"^(?:out|about)\s+", "", value)), literal=_is_quoted(value))
     bare = _bare(value).removesuffix(" file").removesuffix(" folder")
@@ -731,7 +854,11 @@ def _read(text: str) -> Intent | None:
     command = _HEAD_TAIL.match(text)
     if command:
         number = int(command.group("number") or 10)
-        return Read(target=target_of(command.group("what")), first=-number if command.group("which").lower() == "tail" else 1, lines=number)
+        return Read(
+            target=target_of(command.group("what")),
+            first=-number if command.group("which").lower() == "tail" else 1,
+            lines=number,
+        )
     if re.search(r"\b(?:say|says|tell us|mention)\b.*\babout\b", text, _I):
         return None
     ranged = _ranged(text)
@@ -741,7 +868,11 @@ def _read(text: str) -> Intent | None:
     if not found:
         return None
     phrase = next(group for group in found.groups() if group)
-    if re.match(r"^(?:about|a joke|a story|the time|the weather|how|why|when|what|who|whether|if|more about|an example)\b", phrase, _I):
+    if re.match(
+        r"^(?:about|a joke|a story|the time|the weather|how|why|when|what|who|whether|if|more about|an example)\b",
+        phrase,
+        _I,
+    ):
         return None
     target = target_of(phrase)
     if target.kind and re.search(r"\bfiles\b", text, _I) and not re.match(r"^(?:read|cat|print|open)", text, _I):
@@ -758,7 +889,12 @@ def _ranged(text: str) -> Intent | None:
     if not found or re.match(r"^(?:how many|count|which|where|summ)", text, _I):
         return None
     rest = (text[: found.start()] + " " + text[found.end() :]).strip()
-    rest = re.sub(r"^(?:show|read|cat|print|display|open|view|give|quote|what(?:'s| is| are| does| do)?|tell|list)?(?: me)?(?: out)?(?: (?:of|from|in|on|the|is|are|does))*\s*", "", rest, flags=_I)
+    rest = re.sub(
+        r"^(?:show|read|cat|print|display|open|view|give|quote|what(?:'s| is| are| does| do)?|tell|list)?(?: me)?(?: out)?(?: (?:of|from|in|on|the|is|are|does))*\s*",
+        "",
+        rest,
+        flags=_I,
+    )
     rest = re.sub(r"\s+(?:say|says|is|are|look like|contain)$", "", rest, flags=_I)
     groups = found.groupdict()
     target = target_of(rest)
@@ -786,9 +922,18 @@ _CANNOT = (
     (r"^(?:compare|contrast)\b|\bdifferences? between\b", "compare texts"),
 )  # fmt: skip
 _CANNOTS = [(re.compile(pattern, _I), deed) for pattern, deed in _CANNOT]
-_AGAIN = re.compile(r"^(?:(?:and )?(?:what|how) about|(?:do )?(?:the )?same (?:for|with|in)|likewise (?:for|with)|and for|and in|and of|and from|for|also for|and)\s+(?P<what>.+)$", _I)
-_MORE_UNITS = re.compile(rf"^(?:and |how many |what about |how about |the |in |its )*(?P<units>{_COUNTED}(?:(?:,| and| or) (?:the )?{_COUNTED})*)$", _I)
-_ASKS = re.compile(r"^(?:what|who|when|where|why|how|which|whose|is|are|was|were|does|do|did|can|could|should|would|will|may|must|has|have|according|in|under)\b", _I)
+_AGAIN = re.compile(
+    r"^(?:(?:and )?(?:what|how) about|(?:do )?(?:the )?same (?:for|with|in)|likewise (?:for|with)|and for|and in|and of|and from|for|also for|and)\s+(?P<what>.+)$",
+    _I,
+)
+_MORE_UNITS = re.compile(
+    rf"^(?:and |how many |what about |how about |the |in |its )*(?P<units>{_COUNTED}(?:(?:,| and| or) (?:the )?{_COUNTED})*)$",
+    _I,
+)
+_ASKS = re.compile(
+    r"^(?:what|who|when|where|why|how|which|whose|is|are|was|were|does|do|did|can|could|should|would|will|may|must|has|have|according|in|under)\b",
+    _I,
+)
 
 
 def _cannot(text: str) -> Intent | None:
@@ -812,7 +957,11 @@ def _remaining(text: str, question: bool, raw: str) -> Intent:
     target = target_of(text)
     if target.pronoun or target.ordinals:
         return Read(target=target)
-    if not _ASKS.match(text) and len(text.split()) <= 3 and (files_in(text) or re.fullmatch(rf"(?:the )?(?:{WELL_KNOWN})(?: file)?", text, _I)):
+    if (
+        not _ASKS.match(text)
+        and len(text.split()) <= 3
+        and (files_in(text) or re.fullmatch(rf"(?:the )?(?:{WELL_KNOWN})(?: file)?", text, _I))
+    ):
         return Read(target=target)
     if question or _ASKS.match(text) or re.search(r"\babout\b", text, _I):
         return _question(text)
@@ -824,7 +973,9 @@ def _remaining(text: str, question: bool, raw: str) -> Intent:
 _SAYS = re.compile(
     r"^(?:what|where|does|do|can you see what|which)(?: does| do| did| is)? (?P<where>.+?) (?:say|says|tells?(?: us| me)?|writes?|explains?|states?|mentions?|describes?|said|has to say|have to say)(?: anything| something)? (?:about|on|regarding|of|concerning) (?P<topic>.+)$|"
     r"^(?:according to|based on|as per|per) (?P<source>.+?), ?(?P<asked>.+)$|"
-    r"^(?:in|from) (?P<inside>" + FILE + r"|(?:the )?(?:readme|changelog|license|docs|documentation)),? (?P<question>.+)$|"
+    r"^(?:in|from) (?P<inside>"
+    + FILE
+    + r"|(?:the )?(?:readme|changelog|license|docs|documentation)),? (?P<question>.+)$|"
     r"^(?P<all>.+?),? (?:according to|in|from|based on) (?:the )?(?P<last>" + FILE + r"|readme|changelog|license)$",
     _I,
 )
