@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import attrs
+
 from lash_basics.extractive.desk import FileText
 from lash_basics.extractive.intents import (
     Count,

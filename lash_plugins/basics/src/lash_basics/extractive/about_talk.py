@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 
 from lash_basics.extractive.conversation import Exchange
-from lash_basics.extractive.intents import Cannot, Recall, Remember, SmallTalk, Unknown, Write
+from lash_basics.extractive.intents import (
+    Cannot,
+    ListFiles,
+    Read,
+    Recall,
+    Remember,
+    SmallTalk,
+    Summarise,
+    Unknown,
+    Write,
+)
 from lash_basics.extractive.language import STOP_WORDS, plural, stem, words_of
 from lash_basics.extractive.prose import sentences_in
 from lash_basics.extractive.talk import Answer, CannotTell, Talk
@@ -103,8 +113,9 @@ def _said_about(about: str, answers: list[str]) -> Answer:
     for said in reversed(answers):
         lines = [part for line in said.split("\n") for part in sentences_in(line)]
         fitting = [part for part in lines if wanted & {stem(word) for word in words_of(part)}]
+        whole = [part for part in fitting if part.endswith((".", "!"))]
         if fitting:
-            return Answer("I said: " + " ".join(fitting[:3]))
+            return Answer("I said: " + " ".join((whole or fitting)[:3]))
     return Answer(f"I have not said anything about {about} yet.")
 
 
@@ -172,7 +183,8 @@ def _appended(path: str, text: str, talk: Talk) -> str:
 def _what(intent: Write, text: str) -> str:
     if intent.text is not None:
         return "an empty text" if not text else f'"{intent.text}"' if len(intent.text) <= 60 else "the text"
-    return "my answer" if intent.source is None else "it"
+    known = {Summarise: "the summary", ListFiles: "the list", Read: "the text"}
+    return "my answer" if intent.source is None else known.get(type(intent.source), "the answer")
 
 
 def _looked_again(path: str, text: str, talk: Talk) -> Answer:

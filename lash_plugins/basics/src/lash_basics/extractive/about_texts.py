@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os.path
 import re
 from collections.abc import Iterable, Sequence
 
@@ -30,6 +31,8 @@ __all__ = ["answer_question", "central_text", "search", "summarise"]
 #: Files that one summary or one answer reads.
 MAX_FILES = 24
 
+_FOUND = "This is what I found:\n"
+
 #: Characters of a line or sentence that is quoted.
 MAX_QUOTE = 240
 
@@ -46,8 +49,9 @@ def search(intent: Search, talk: Talk) -> Answer:
     if not intent.literal:
         related = _question(Question(text=intent.phrase, target=intent.target), talk)
         if related:
+            nearest = related.text.removeprefix(_FOUND)
             return attrs.evolve(
-                related, text=f'No file says "{intent.phrase}" in these words. The nearest I found:\n{related.text}'
+                related, text=f'No file says "{intent.phrase}" in these words. The nearest I found:\n{nearest}'
             )
     where = f" in {joined(paths, most=4)}" if paths else " here"
     lead = "No, " if intent.yes_no else ""
@@ -141,7 +145,7 @@ def summarise(intent: Summarise, talk: Talk) -> Answer:
     """Summarise files, or the last answer."""
     if intent.target.answer or (intent.target.pronoun == "one" and talk.focus() is None and talk.last_answer):
         return _summary_of_answer(intent, talk)
-    if intent.target.project or (intent.target.is_empty and talk.focus() is None):
+    if (intent.target.project and not intent.target.each) or (intent.target.is_empty and talk.focus() is None):
         return _summary_of_project(intent, talk)
     meant = talk.meant(intent.target)
     paths = talk.readable(meant.paths)
@@ -334,7 +338,7 @@ def _question(intent: Question, talk: Talk) -> Answer | None:
     files = tuple(dict.fromkeys(passage.path for passage in best))
     if len(quotes) == 1:
         return Answer(quotes[0], files)
-    return Answer("\n".join(["This is what I found:", *(f"- {quote}" for quote in quotes)]), files)
+    return Answer(_FOUND + "\n".join(f"- {quote}" for quote in quotes), files)
 
 
 def _quotes(best: Sequence[_Passage]) -> list[str]:
@@ -364,7 +368,8 @@ _MEANING = {"install": ("setup", "pip"), "licence": ("license",), "author": ("wr
 
 
 def _key_words(text: str) -> list[str]:
-    words = [word for word in words_of(text) if word not in STOP_WORDS and (len(word) > 1 or word.isdigit())]
+    plain = (re.sub(r"['’](?:s|re|ve|ll|d|m)$", "", word) for word in words_of(text))
+    words = [word for word in plain if word not in STOP_WORDS and (len(word) > 1 or word.isdigit())]
     return list(dict.fromkeys(words))[:6]
 
 
@@ -376,7 +381,8 @@ def _relevant_files(words: Sequence[str], target: Target, talk: Talk) -> list[st
         allowed: set[str] | None = set(paths)
     else:
         allowed = None
-    stems = list(dict.fromkeys(stem(word) for word in words))
+    # A stem may differ from what is written ("retry", "retries"): the search needs what they share.
+    stems = list(dict.fromkeys(os.path.commonprefix([word, stem(word)]) for word in words))
     found = talk.desk.search_all(stems)
     scores: dict[str, float] = {}
     total = max(1, len({hit.path for hits in found for hit in hits}))
@@ -425,7 +431,13 @@ def _block_passages(path: str, block: Block, before: str) -> list[_Passage]:
         return [_Passage(path, block.line, block.text if block.kind == "code" else cleaned(block.text), f"{block.heading} {before[-200:]}", block.kind)]  # fmt: skip
     if block.kind == "item":
         return [_Passage(path, block.line, cleaned(block.text), block.heading, "item")]
-    return [_Passage(path, line, sentence, block.heading, "sentence") for line, sentence in located_sentences(block)]
+    located = located_sentences(block)
+    passages = []
+    for at, (line, sentence) in enumerate(located):
+        if sentence.endswith("?"):  # what follows a question answers it
+            sentence = " ".join(text for _line, text in located[at : at + 3])
+        passages.append(_Passage(path, line, sentence, block.heading, "sentence"))
+    return passages
 
 
 def _best_passages(passages: Sequence[_Passage], words: Sequence[str]) -> list[_Passage]:

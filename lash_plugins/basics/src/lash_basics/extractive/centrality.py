@@ -98,6 +98,8 @@ def _weight(sentence: Sentence) -> float:
         weight *= 0.5
     if _LEANS_BACK.match(sentence.text) and sentence.place:
         weight *= 0.6
-    if "http" in sentence.text or sentence.text.endswith("?") or not sentence.text.endswith((".", "!", "…")):
+    if sentence.text.endswith("?"):
+        weight *= 0.3
+    elif "http" in sentence.text or not sentence.text.endswith((".", "!", "…")):
         weight *= 0.6
     return weight

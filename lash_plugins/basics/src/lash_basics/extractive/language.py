@@ -231,36 +231,34 @@ STOP_WORDS = frozenset(
 )
 
 _DOCUMENTS = ("md", "markdown", "rst", "txt", "adoc", "org")
-_CODE = tuple(
-    [
-        "py",
-        "pyi",
-        "js",
-        "jsx",
-        "ts",
-        "tsx",
-        "go",
-        "rs",
-        "java",
-        "kt",
-        "c",
-        "h",
-        "cc",
-        "cpp",
-        "hpp",
-        "cs",
-        "rb",
-        "php",
-        "swift",
-        "scala",
-        "sh",
-        "bash",
-        "lua",
-        "pl",
-        "r",
-        "jl",
-        "sql",
-    ]
+_CODE = (
+    "py",
+    "pyi",
+    "js",
+    "jsx",
+    "ts",
+    "tsx",
+    "go",
+    "rs",
+    "java",
+    "kt",
+    "c",
+    "h",
+    "cc",
+    "cpp",
+    "hpp",
+    "cs",
+    "rb",
+    "php",
+    "swift",
+    "scala",
+    "sh",
+    "bash",
+    "lua",
+    "pl",
+    "r",
+    "jl",
+    "sql",
 )
 
 #: What people call files, and the extensions that they mean by it.
@@ -368,7 +366,9 @@ def words_of(text: str) -> list[str]:
 def stem(word: str) -> str:
     """Cut the commonest English endings, so that "leases" meets "lease" and "installing" meets "install"."""
     word = word.removesuffix("'s").removesuffix("’s")
-    for ending, rest in (("ations", "at"), ("ation", "at"), ("ies", "y"), ("ing", ""), ("ers", ""), ("er", ""), ("ed", ""), ("es", ""), ("s", ""), ("e", "")):  # fmt: skip
+    if not word.isalpha():
+        return word
+    for ending, rest in (("ations", "at"), ("ation", "at"), ("ies", "y"), ("ied", "y"), ("ing", ""), ("ers", ""), ("er", ""), ("ed", ""), ("es", ""), ("s", ""), ("e", "")):  # fmt: skip
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith(("ss", "us")):
             return word[: -len(ending)] + rest
     return word

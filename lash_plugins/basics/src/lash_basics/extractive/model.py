@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,7 @@ from lash_basics.extractive.intents import (
     Write,
 )
 from lash_basics.extractive.talk import Answer, CannotTell, Talk
+from lash_basics.extractive.targets import is_path
 from lash_basics.extractive.understanding import understand
 
 __all__ = ["MODEL", "reply_to"]
@@ -74,7 +76,17 @@ def _part(intent: Intent, talk: Talk) -> Answer:
     try:
         return _handle(intent, talk)
     except CannotTell as reason:
-        return Answer(str(reason))
+        return _subject(intent, talk) or Answer(str(reason))
+
+
+def _subject(intent: Intent, talk: Talk) -> Answer | None:
+    """Answer about a name that is no file's, but perhaps a subject: "what does the licence say?"."""
+    if not isinstance(intent, Read | Summarise) or not intent.target.mentions:
+        return None
+    if any(map(is_path, intent.target.mentions)):
+        return None
+    found = about_texts.answer_question(Question(text=" ".join(intent.target.mentions)), talk)
+    return found if found.files else None
 
 
 _HANDLERS: dict[type, Callable[[Any, Talk], Answer]] = {
@@ -123,7 +135,7 @@ def _named(intent: Named, talk: Talk) -> Answer:
     target = Target(folder=folder) if folder else Target(mentions=(intent.name,))
     if intent.wants == "summary" and (is_file or folder):
         return about_texts.summarise(Summarise(target=target), talk)
-    if is_file or folder:
+    if is_file or folder or (found.paths and intent.wants == "text" and " " not in intent.name):
         return about_files.read(Read(target=target), talk)
     question = about_texts.answer_question(Question(text=intent.question), talk)
     if question.files or intent.wants == "summary":
@@ -160,16 +172,18 @@ def _wanted_sentences(intent: Reshape, last: Intent | None) -> int | None:
 
 def _read_on(talk: Talk) -> Answer:
     path = talk.focus()
-    last = 0
+    last = total = 0
     for exchange in reversed(talk.earlier):
         for call, result in exchange.calls:
             if call.tool == "read_file" and isinstance(call.arguments, dict) and call.arguments.get("path") == path:
-                head = str(result.output).split("\n", 1)[0]
-                last = max(last, int(head.split(" of ")[0].rpartition("-")[2] or 0) if ": lines " in head else 0)
+                head = re.match(r".*: lines \d+-(\d+) of (\d+)", str(result.output))
+                last, total = (max(last, int(head.group(1))), int(head.group(2))) if head else (last, total)
         if last:
             break
     if path is None or not last:
         raise CannotTell("There is nothing to go on with; name a file to read.")
+    if last >= total:
+        return Answer(f"That was all: {path} ends at line {total}.", (path,))
     return about_files.read(Read(target=Target(mentions=(path,)), first=last + 1), talk)
 
 

@@ -44,6 +44,11 @@ _PROJECT = re.compile(
     r"(?:this|the) (?:project|repo|repository|folder|directory)(?:'s)? (?:files|contents?))$",
     re.IGNORECASE,
 )
+_ALL_FILES = re.compile(
+    r"^(?:all|every|each|all of|each of|every one of|any)(?: of)?(?: the| these| my| our)?(?: single)? files?"
+    r"(?: (?:here|in here|in (?:this|the) (?:folder|directory|project|repo|repository)|separately|individually))?$",
+    re.IGNORECASE,
+)
 _FOLDER = re.compile(
     r"\b(?:in|inside|under|below|within|from|of)\s+(?:the\s+|my\s+|our\s+)?(?:(?:folder|directory|subfolder|dir)\s+)?"
     r"[`'\"]?(?P<name>[\w@+.-][\w@+./-]*)[`'\"]?(?:\s+(?:folder|directory|subfolder|dir))?(?:\s+folder)?$",
@@ -92,7 +97,9 @@ def target_of(phrase: str) -> Target:
     if pronoun and not ordinal_in(phrase):
         return Target(pronoun="many" if pronoun.group("many") else "one", each=each)
     if _PROJECT.match(phrase):
-        return Target(project=True, each=each)
+        return Target(project=True)
+    if _ALL_FILES.match(phrase):
+        return Target(project=True, each=True)
     if not files_in(phrase):
         if _ANSWER.search(phrase):
             return Target(answer=True)

@@ -85,7 +85,7 @@ def _stands_alone(before: str, link: str, behind: str) -> bool:
 
 
 _POLITE = re.compile(
-    r"^(?:please|pls|kindly|hey|hi|hello|ok(?:ay)?|alright|well|now|then|so|but|and|also|great|good|nice|thanks|thank you|sorry|no|yes|actually|first|next|finally|"
+    r"^(?:please|pls|kindly|hey|hi|hello|ok(?:ay)?|alright|well|now|then|so|but|and|also|great|good|nice|thanks|thank you|sorry|no|yes|actually|(?:first|next|finally)(?=,)|"
     r"(?:can|could|would|will) you(?: please| kindly)?(?: be so kind (?:as )?to)?|i(?:'d| would) like (?:you )?to(?: know| see)?|i want (?:you )?to(?: know| see)?|"
     r"i need (?:you )?to(?: know| see)?|i wonder|do you know|please tell me|can you tell me|let me know|let me see|help me|go ahead and|just|quickly|"
     r"tell me(?! (?:about|more|a joke))|give me an answer:?|say)\b[\s,.!:]+(?=\S)",
@@ -572,7 +572,7 @@ _GREP = re.compile(
     _I,
 )
 _LINES_WITH = re.compile(
-    r"^(?:(?:show|give|list|print|find|get)(?: me)?|which|what|are there)?(?: all)?(?: the| any)? ?lines? (?:are there )?(?:(?:that|which) )?(?:contain|with|mention|containing|mentioning|matching|match|hold|holding|having|have|include|including|about|of)s?(?: the (?:word|phrase|text))? (?P<phrase>.+?)(?: (?:in|from|of) (?P<where>.+))?$",
+    r"^(?:(?:show|give|list|print|find|get)(?: me)?|which|what|are there)?(?: all)?(?: the| any)? ?lines? (?:are there )?(?:(?:that|which) )?(?:contain|with|mention|containing|mentioning|matching|match|hold|holding|having|have|include|including|about)s?(?: the (?:word|phrase|text))? (?P<phrase>.+?)(?: (?:in|from|of) (?P<where>.+))?$",
     _I,
 )
 _MENTIONS = re.compile(
@@ -596,7 +596,10 @@ _ERRORS = re.compile(r"^(?:(?:show(?: me)?|list|find|give me|are there|what are|
 def _search(text: str) -> Intent | None:
     which = _WHICH.match(text)
     if which and not (
-        which.group("holds") and re.fullmatch(r"we|you|i|there|it|the most .*|the fewest .*", which.group("phrase"), _I)
+        which.group("holds")
+        and re.fullmatch(
+            r"we|you|i|there|it|the most .*|the fewest .*|(?:their |the )?sizes?", which.group("phrase"), _I
+        )
     ):
         phrase = which.group("phrase")
         named = re.match(r"^(?:the )?(?:names?|extensions?) (?:like |of )?(.+)$", phrase, _I)
@@ -797,6 +800,8 @@ def _listing(text: str, phrase: str) -> Intent | None:
         return ListFiles(target=_kind_and_scope(phrase, kind), sizes=sizes, deep=deep, folders=folders)
     contents = re.match(r"^(?:contents? of|what(?:'s| is) in|files (?:in|of))\s+(.+)$", phrase, _I)
     target = target_of(contents.group(1) if contents else phrase)
+    if target.mentions and re.match(r"^(?:is|are|do) ", text, _I):
+        return Find(name=target.mentions[0])
     if target.project or target.folder or target.pronoun or target.mentions:
         return ListFiles(target=target, sizes=sizes, deep=deep, folders=folders)
     return None
@@ -816,6 +821,8 @@ def _outline(text: str) -> Intent | None:
     if not found:
         return None
     what = found.group("what").lower()
+    if re.match(r"(?:which|what)\b", text, _I) and what in ("function", "class", "heading", "section"):
+        return None
     if what.startswith(("title", "header", "key", "structure")) and not found.group("rest"):
         return None
     if re.search(r"\b(?:folder|project|repo|directory)\b", found.group("rest"), _I) and what == "structure":
@@ -955,6 +962,8 @@ def _again(text: str) -> Intent | None:
 
 def _remaining(text: str, question: bool, raw: str) -> Intent:
     target = target_of(text)
+    if re.match(r"^(?:and|or|now)\b", raw, _I) and not _ASKS.match(text) and len(text.split()) <= 5:
+        return Again(target=target, phrase=text)
     if target.pronoun or target.ordinals:
         return Read(target=target)
     if (
