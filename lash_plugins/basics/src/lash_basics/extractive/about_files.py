@@ -47,6 +47,8 @@ def list_files(intent: ListFiles, talk: Talk) -> Answer:
         return _named_list(f"There {_are(len(folders), 'folder')} {where}", folders)
     if not names:
         return Answer(f"There are no files {where}.")
+    if not files and folder != "." and not intent.sizes:
+        return _deep_list(attrs.evolve(intent, target=Target(folder=folder)), talk)
     counted = (
         f"{plural(len(folders), 'folder')} and {plural(len(files), 'file')}" if folders else plural(len(files), "file")
     )

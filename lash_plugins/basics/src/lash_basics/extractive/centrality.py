@@ -95,7 +95,7 @@ def _weight(sentence: Sentence) -> float:
     if sentence.opens:
         weight *= 1.15
     if not 6 <= words <= 45:
-        weight *= 0.5
+        weight *= 0.5 if words <= 80 else 0.15
     if _LEANS_BACK.match(sentence.text) and sentence.place:
         weight *= 0.6
     if sentence.text.endswith("?"):

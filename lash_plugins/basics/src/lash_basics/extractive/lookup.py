@@ -63,14 +63,19 @@ class FileIndex:
             found = [path for path in self.paths if test(path.casefold())]
             if found:
                 return Match(_by_likelihood(found))
+        holding = self._holding(wanted)
+        if holding:
+            return Match(holding, sure=len(holding) == 1)
         return Match(self._near(wanted), sure=False)
 
-    def _near(self, wanted: str) -> tuple[str, ...]:
+    def _holding(self, wanted: str) -> tuple[str, ...]:
+        """Give the files whose path holds every word of a name: "getting started" means docs/getting-started.md."""
         words = [word for word in re.split(r"[^\w.]+", wanted) if word]
-        if words and all(len(word) > 1 for word in words):
-            holding = [path for path in self.paths if all(word in path.casefold() for word in words)]
-            if holding and len(wanted) >= 3:
-                return _by_likelihood(holding)
+        if len(wanted) < 3 or not words or any(len(word) < 2 for word in words):
+            return ()
+        return _by_likelihood([path for path in self.paths if all(word in path.casefold() for word in words)])
+
+    def _near(self, wanted: str) -> tuple[str, ...]:
         names = {form: path for path in reversed(self.paths) for form in _forms(path.casefold())}
         near = difflib.get_close_matches(_plain(wanted), names, n=3, cutoff=0.78) if len(wanted) >= 4 else []
         return tuple(dict.fromkeys(names[form] for form in near))

@@ -38,7 +38,7 @@ from lash_basics.extractive.intents import (
     Write,
 )
 from lash_basics.extractive.talk import Answer, CannotTell, Talk
-from lash_basics.extractive.targets import is_path
+from lash_basics.extractive.targets import files_in
 from lash_basics.extractive.understanding import understand
 
 __all__ = ["MODEL", "reply_to"]
@@ -83,7 +83,7 @@ def _subject(intent: Intent, talk: Talk) -> Answer | None:
     """Answer about a name that is no file's, but perhaps a subject: "what does the licence say?"."""
     if not isinstance(intent, Read | Summarise) or not intent.target.mentions:
         return None
-    if any(map(is_path, intent.target.mentions)):
+    if any(map(files_in, intent.target.mentions)):
         return None
     found = about_texts.answer_question(Question(text=" ".join(intent.target.mentions)), talk)
     return found if found.files else None

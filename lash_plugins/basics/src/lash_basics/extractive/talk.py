@@ -239,7 +239,7 @@ def kind_name(kind: str) -> str:
 def _assumed(mention: str, paths: Sequence[str], *, sure: bool) -> str:
     if not sure:
         also = f" ({joined(paths[1:4], 'or')} would fit too)" if len(paths) > 1 else ""
-        return f"There is no {mention}; I take it for {paths[0]}{also}."
+        return f'I take "{mention}" to mean {paths[0]}{also}.'
     if len(paths) > 1:
         return f"There are {len(paths)} files of that name; I take {paths[0]} (not {joined(paths[1:4], 'or')})."
     return ""

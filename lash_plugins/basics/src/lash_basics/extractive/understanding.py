@@ -897,7 +897,7 @@ def _ranged(text: str) -> Intent | None:
         return None
     rest = (text[: found.start()] + " " + text[found.end() :]).strip()
     rest = re.sub(
-        r"^(?:show|read|cat|print|display|open|view|give|quote|what(?:'s| is| are| does| do)?|tell|list)?(?: me)?(?: out)?(?: (?:of|from|in|on|the|is|are|does))*\s*",
+        r"^(?:show|read|cat|print|display|open|view|give|quote|what(?:'s| is| are| does| do)?|tell|list)?\b(?: me\b)?(?: out\b)?(?: (?:of|from|in|on|the|is|are|does)\b)*\s*",
         "",
         rest,
         flags=_I,
