@@ -34,7 +34,7 @@ _PRONOUN = re.compile(
     re.IGNORECASE,
 )
 _ANSWER = re.compile(
-    r"\b(?:your|the|that|this|its)(?: (?:last|latest|previous|first|above|whole|full))* (?:answer|reply|response|summary|result|results|output|list)\b"
+    r"\b(?:your|the|that|this|its)(?: (?:last|latest|previous|first|above|whole|full))* (?:answer|reply|response|summary|result|results|output|list)\b(?! (?:of|with)\b)"
     r"|\bwhat you (?:just )?(?:said|wrote|told me|answered)\b|\byour (?:last )?message\b|\bthe above\b",
     re.IGNORECASE,
 )

@@ -292,11 +292,11 @@ _BULLETS = re.compile(
     _I,
 )
 _BRIEF = re.compile(
-    r"\s*\b(?:very )?(?:briefly|shortly|in short|in brief|concisely|in a nutshell|quickly|short|brief|concise|quick)\b",
+    r"\s*(?<![\w./-])(?:very )?(?:briefly|shortly|in short|in brief|concisely|in a nutshell|quickly|short|brief|concise|quick)(?![\w/-]|\.\w)",
     _I,
 )
 _LONG = re.compile(
-    r"\s*\b(?:in (?:more |great |some )?detail|in depth|at length|thoroughly|detailed|comprehensive|long|longer|extensive)\b",
+    r"\s*(?<![\w./-])(?:in (?:more |great |some )?detail|in depth|at length|thoroughly|detailed|comprehensive|long|longer|extensive)(?![\w/-]|\.\w)",
     _I,
 )
 
@@ -752,7 +752,7 @@ def _list(text: str) -> Intent | None:
         (groups[name] for name in ("ls", "list", "show", "any", "have", "find", "bare") if groups[name]), None
     )
     if phrase is None and groups["after"] is not None:
-        phrase = f"{groups['what'] or ''} files {groups['after']}"
+        phrase = " ".join(f"{groups['what'] or ''} files {groups['after']}".split())
         if re.search(rf"\b(?:{_HOLDS}|{_DEALS}|{_DEFINES})\s+\S", groups["after"], _I):
             return None
     return _listing(text, (phrase or "").strip())
