@@ -145,7 +145,7 @@ class _Reader:
         self.kept_kind = "paragraph"
         self.first = 1
         self.levels: dict[int, str] = {}
-        self.underlines: list[str] = []
+        self.underlines = ["=", "-"]
 
     def run(self) -> list[Block]:
         at = self._behind_front_matter()

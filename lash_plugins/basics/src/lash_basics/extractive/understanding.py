@@ -198,7 +198,7 @@ def _written(path: str, what: str, *, append: bool) -> Intent:
     target = target_of(what)
     if _THAT.match(what) or target.answer:
         return Write(path=path, append=append)
-    source = _intent(what)
+    source = _intent(re.sub(r"^(?:a|the) (?:list|names?) of\s+", "list ", what, flags=_I))
     if isinstance(source, Summarise | ListFiles | Count | Outline | Recall | Extreme | Occurrences | Search):
         return Write(path=path, source=source, append=append)
     if isinstance(source, Read) and not source.target.is_empty:
