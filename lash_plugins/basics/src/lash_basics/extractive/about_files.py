@@ -27,6 +27,9 @@ __all__ = ["count", "extreme", "find", "list_files", "occurrences", "outline", "
 #: Names in one answer.
 MAX_NAMES = 60
 
+#: Files that are counted one by one in an answer; of more, the sum and the largest are said.
+MAX_COUNTED = 25
+
 #: Lines of a file in one answer.
 MAX_LINES = 80
 
@@ -49,13 +52,11 @@ def list_files(intent: ListFiles, talk: Talk) -> Answer:
         return Answer(f"There are no files {where}.")
     if not files and folder != "." and not intent.sizes:
         return _deep_list(attrs.evolve(intent, target=Target(folder=folder)), talk)
-    counted = (
-        f"{plural(len(folders), 'folder')} and {plural(len(files), 'file')}" if folders else plural(len(files), "file")
-    )
+    counted = " and ".join(plural(len(kind), noun) for kind, noun in ((folders, "folder"), (files, "file")) if kind)
     if intent.sizes:
         sizes = talk.index.sizes
         names = [f"{name} ({plural(sizes[name], 'byte')})" if name in sizes else name for name in names]
-    return _named_list(f"There {'is' if len(names) == 1 else 'are'} {counted} {where}", names)
+    return _named_list(f"There {'is' if counted.startswith('1 ') else 'are'} {counted} {where}", names)
 
 
 def _folder_of(target: Target, talk: Talk) -> str:
@@ -194,6 +195,11 @@ def count(intent: Count, talk: Talk) -> Answer:
     tail = (
         [] if len(meant.paths) == len(paths) else [f"(These are the first {len(paths)} of {len(meant.paths)} files.)"]
     )
+    if len(rows) > MAX_COUNTED:
+        unit = next(unit for unit in intent.units)
+        top = sorted(rows, key=lambda row: (-row[1].get(unit, 0), row[0]))[:5]
+        lines = ["The largest of them:", *(f"- {path}: {_counted(intent.units, numbers)}" for path, numbers in top)]
+        return Answer(meant.noted("\n".join([together, *lines, *tail])), paths)
     return Answer(meant.noted("\n".join([*lines, together, *tail])), paths)
 
 

@@ -143,9 +143,12 @@ def _quote(text: str) -> str:
 
 def summarise(intent: Summarise, talk: Talk) -> Answer:
     """Summarise files, or the last answer."""
+    if intent.text is not None:
+        body = _laid_out(intent, _chosen(intent, prose_of(intent.text)))
+        return Answer(body or "There are no sentences in that text that I could choose from.", kept=body or None)
     if intent.target.answer or (intent.target.pronoun == "one" and talk.focus() is None and talk.last_answer):
         return _summary_of_answer(intent, talk)
-    if (intent.target.project and not intent.target.each) or (intent.target.is_empty and talk.focus() is None):
+    if (intent.target.project and not intent.target.each) or (intent.target.is_empty and talk.read_last() is None):
         return _summary_of_project(intent, talk)
     meant = talk.meant(intent.target)
     paths = talk.readable(meant.paths)

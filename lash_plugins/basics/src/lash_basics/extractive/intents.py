@@ -144,9 +144,10 @@ class Extreme:
 
 @attrs.frozen(kw_only=True)
 class Summarise:
-    """Summarise files or the last answer."""
+    """Summarise files, the last answer, or a text that the user gave."""
 
     target: Target
+    text: str | None = None
     sentences: int | None = None
     words: int | None = None
     bullets: bool = False

@@ -86,10 +86,10 @@ def _exact_tests(wanted: str) -> list[Callable[[str], bool]]:
     return [
         lambda path: path == wanted,
         lambda path: path.endswith(f"/{wanted}"),
-        lambda path: path.rpartition(".")[0] == wanted,
+        lambda path: _without_suffix(path) == wanted,
         lambda path: _plain(_stem(path)) == plain,
         lambda path: _plain(path.rpartition("/")[2]) == plain,
-        lambda path: f"/{path.rpartition('.')[0]}".endswith(f"/{wanted}"),
+        lambda path: f"/{_without_suffix(path)}".endswith(f"/{wanted}"),
     ]
 
 
@@ -101,6 +101,10 @@ def _forms(path: str) -> tuple[str, ...]:
 def _stem(path: str) -> str:
     name = path.rpartition("/")[2]
     return name.rpartition(".")[0] or name
+
+
+def _without_suffix(path: str) -> str:
+    return path[: len(path) - len(path.rpartition("/")[2])] + _stem(path)
 
 
 def _plain(text: str) -> str:

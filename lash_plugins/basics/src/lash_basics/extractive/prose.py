@@ -56,6 +56,7 @@ _TABLE = re.compile(r"^\s*\||^\s*[-:|+= ]{5,}$|\S\s*\|\s*\S.*\|")
 _BADGES = re.compile(r"^\s*(?:\[?!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])?\]?(?:\([^)]*\)|\[[^\]]*\])?\s*)+$")
 _DIRECTIVE = re.compile(r"^\s*\.\.(?:\s|$)")
 _HTML = re.compile(r"^\s*<[/!a-zA-Z][^>]*>\s*$|^\s*<!--|^\s*<(?:img|br|p|div|a|h\d|table|td|tr|details|summary)\b")
+_FIELD = re.compile(r"^\s*:\w+[^:]*:(?:\s|$)")
 _REFERENCE = re.compile(r"^\s*\[[^\]]+\]:\s*\S+")
 
 
@@ -174,7 +175,7 @@ class _Reader:
             return self._heading(at, len(heading.group(1)), heading.group(2))
         if self._is_underlined(at):
             return self._heading(at, self._level(self.lines[at + 1].strip()[0]), line.strip()) + 1
-        if _DIRECTIVE.match(line):
+        if _DIRECTIVE.match(line) or _FIELD.match(line):
             return self._indented_end(at)
         if not self.kept and line.startswith(("    ", "\t")) and not (self.blocks and self.blocks[-1].kind == "item"):
             return self._indented_code(at)

@@ -162,6 +162,13 @@ class Talk:
                 return (named or used)[0]
         return None
 
+    def read_last(self) -> str | None:
+        """Give the file that the last answer was about, if it was one file."""
+        if self.parts:
+            return self.parts[-1].files[0] if len(self.parts[-1].files) == 1 else None
+        used = next((_used(exchange) or _named(exchange) for exchange in reversed(self.earlier) if exchange.calls), [])
+        return used[0] if len(used) == 1 else None
+
     def _named_before(self) -> list[str]:
         for part in reversed(self.parts):
             if part.files:

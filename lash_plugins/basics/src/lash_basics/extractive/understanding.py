@@ -40,7 +40,23 @@ _I = re.IGNORECASE
 
 def understand(text: str) -> list[Intent]:
     """Read a message: one intent for each of the requests in it, at least one."""
-    return [_intent(part) for part in _parts(" ".join(text.split()))]
+    pasted = _PASTED.match(text.strip())
+    if pasted:
+        _rest, sentences, words, bullets = _shape(" ".join(pasted.group("asked").split()))
+        return [
+            Summarise(target=Target(), text=pasted.group("text"), sentences=sentences, words=words, bullets=bullets)
+        ]
+    return [_intent(part) for part in _parts(" ".join(text[:MAX_REQUEST].split()))]
+
+
+#: Characters of a message that are read as requests; what is longer is text, not a request.
+MAX_REQUEST = 2000
+
+#: A text to summarise, in the message itself: "Summarise this in one sentence: …".
+_PASTED = re.compile(
+    r"(?P<asked>[^:\n]{0,80}\b(?:summ[ae]r\w+|sum up|shorten|condense|tl;?dr)\b[^:\n]{0,80}):\s*(?P<text>\S.{60,})$",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 _VERB = (
@@ -274,6 +290,9 @@ def _recall(text: str) -> Intent | None:
 def _which(said: str) -> int:
     if re.search(r"second[- ](?:to[- ])?last|before (?:that|the last)|one before", said, _I):
         return -2
+    ago = re.search(rf"({NUMBER}) (?:questions?|messages?|requests?|turns?) ago", said, _I)
+    if ago:
+        return -(number_in(ago.group(1)) or 1)
     if re.search(r"\bfirst|beginning|start|origin", said, _I):
         return 1
     return ordinal_in(said) or -1
@@ -301,8 +320,8 @@ _LONG = re.compile(
 )
 
 _SUMMARY = re.compile(
-    r"\b(?:summ?[ae]r+(?:i[sz]e|i[sz]ing|y|ies|i[sz]ation)?s?|sum(?:s)? (?:\w+ )?up|tl;? ?dr|overview|gist|synopsis|recap|digest|condense|abstract|boil down|key points?|main points?|"
-    r"main ideas?|essence|most important (?:points?|things?|facts?)|key takeaways?|takeaways?|highlights)\b",
+    r"(?<![\w./-])(?:summ?[ae]r+(?:i[sz]e|i[sz]ing|y|ies|i[sz]ation)?s?|sum(?:s)? (?:\w+ )?up|tl;? ?dr|overview|gist|synopsis|recap|digest|condense|abstract|boil down|key points?|main points?|"
+    r"main ideas?|essence|most important (?:points?|things?|facts?)|key takeaways?|takeaways?|highlights)(?![\w/-]|\.\w)",
     _I,
 )
 _SUMMARY_FRAME = re.compile(
@@ -312,7 +331,7 @@ _SUMMARY_FRAME = re.compile(
 _ABOUT = re.compile(
     r"^(?:what(?:'s| is| are) (?P<thing>.+?) (?:all )?about$|what(?:'s| is) (?P<purpose>(?:this|the) (?:project|repo|repository|folder|package|library|codebase|directory|thing|code))(?: for| good for)?$|"
     r"what does (?P<doing>.+?) do$|what(?:'s| is| are) (?:in )?the (?:purpose|point|goal|aim|topic|subject|idea)s? of (?P<goal>.+)$|"
-    r"(?:describe|explain|introduce)(?: to me| me)? (?P<described>.+)$|(?:tell me|say|talk)(?: something| more)? about (?P<told>.+)$|what(?:'s| is) (?P<gist>.+?) (?:good )?for$)",
+    r"(?:describe|explain|introduce)(?: to me| me)? (?P<described>.+)$|(?:tell me|say|talk)(?: something| more)? about (?P<told>.+)$|what (?:can|could|do) you (?:tell me|say|know) about (?P<known>.+)$|what(?:'s| is) (?P<gist>.+?) (?:good )?for$)",
     _I,
 )
 
@@ -459,6 +478,8 @@ def _counted(text: str, found: re.Match[str]) -> Intent | None:
     listed = re.match(rf"^((?:{_COUNTED}|\s|,|and|or|/|&|how many|the)+)(?=\s|$)(.*)$", rest, _I)
     units = _units(listed.group(1)) if listed else ()
     kind = kind_in(rest) or ("test" if re.match(r"tests? files?\b", rest, _I) else None)
+    if listed and "of code" in listed.group(1).lower() and not _trimmed(listed.group(2)):
+        return Count(units=units, target=Target(kind="code"))
     if units and units != ("file",) and listed:
         return Count(units=units, target=target_of(_trimmed(listed.group(2)))) if units != ("folder",) else ListFiles(target=_scope(listed.group(2)), count_only=True, folders=True)  # fmt: skip
     holding = re.match(
@@ -562,6 +583,10 @@ _IN_WHICH = re.compile(
     rf"^in (?:which|what) (?P<scope>{_FILES}|folder|place)(?:s)? (?:is|are|was|were|does|do|can i (?:find|read about)|will i find|did) (?P<phrase>.+?)(?: (?P<how>mentioned|defined|used|described|explained|appear|occur|contained|declared|implemented|set|written|found|documented|named))?$",
     _I,
 )
+_WHICH_DOES = re.compile(
+    r"^(?:(?:in )?(?:which|what) (?:file|module|script)|where) (?:does|do|did) .+? (?:define|declare|implement|set) (?P<phrase>.+)$",
+    _I,
+)
 _WHERE = re.compile(
     r"^(?:where|on (?:which|what) lines?|at (?:which|what) lines?)(?:'s| is| are| was| were| does| do| did| can i (?:find|read)| has| have)? (?P<phrase>.+?) (?:get )?(?P<how>mentioned|defined|used|described|explained|documented|set|configured|written|appears?|occurs?|declared|implemented|stands?|comes? up|referenced|called|imported|stated|discussed|found|been used|named|introduced)(?: (?:in|within|inside) (?P<where>.+))?$",
     _I,
@@ -612,6 +637,9 @@ def _search(text: str) -> Intent | None:
             definition=bool(which.group("defines")),
             topic=bool(which.group("deals")),
         )
+    owned = _WHICH_DOES.match(text)
+    if owned:
+        return Search(phrase=_bare(owned.group("phrase")), literal=_is_quoted(text), definition=True)
     inside = _IN_WHICH.match(text) or _WHERE.match(text)
     if inside:
         how = (inside.group("how") or "").lower()
@@ -712,7 +740,7 @@ _OUTLINE = re.compile(
 _FINDS = re.compile(
     r"^(?:find|locate|look up|get)(?: me)?(?: all)?(?: the| a| any)? ?(?:files?|documents?) (?:named|called|matching|like|with (?:the )?(?:name|extension|ending|suffix)|whose names? (?:is|are|contains?|matches|ends? (?:with|in))|ending (?:with|in)) (?P<named>.+)$|"
     r"^(?:find|locate|where(?:'s| is| are| can i find| do i find| lives?)|what is the path (?:of|to)|give me the path (?:of|to)|path of)(?: me)?(?: all)?(?: the| a| an| my)? ?(?:files? )?(?:named |called )?(?P<name>.+)$|"
-    r"^(?:is|are) there (?:a|an|any)(?: files?| documents?| folders?)? ?(?:named|called)? ?(?P<there>.+?)(?: (?:here|anywhere|somewhere|in (?:here|this folder|the folder)))?$|"
+    r"^(?:is|are) there (?:a|an|any)\b(?: files?| documents?| folders?)? ?(?:named|called)? ?(?P<there>.+?)(?: (?:here|anywhere|somewhere|in (?:here|this folder|the folder)))?$|"
     r"^does (?:a |an |the )?(?:file )?(?:named |called )?(?P<exists>.+?) exist(?: here)?$|^do (?:we|you|i) have (?:a |an |any )?(?:file (?:named|called) )?(?P<have>.+?)(?: file)?(?: here)?$|"
     r"^(?:which|what) files? (?:are|is) (?:named|called) (?P<called>.+)$|^(?:which|what) folder (?:is|holds|contains) (?P<infolder>.+?)(?: in)?$",
     _I,
@@ -845,6 +873,11 @@ def _find(text: str) -> Intent | None:
         return Search(
             phrase=_bare(within.group("phrase")), target=target_of(within.group("where")), literal=_is_quoted(value)
         )
+    about = re.match(
+        r"^(?:everything|anything|something|all|more|out|information|info) (?:about|on|regarding) (.+)$", value, _I
+    )
+    if about:
+        return Question(text=about.group(1))
     if key == "name" and re.match(r"^(?:out|the answer|about|words?|phrase|text|string)\b", value, _I):
         return Search(phrase=_bare(re.sub(r"^(?:out|about)\s+", "", value)), literal=_is_quoted(value))
     bare = _bare(value).removesuffix(" file").removesuffix(" folder")
