@@ -15,13 +15,22 @@ from hypothesis import strategies as st
 from lash_basics.standard_mode import StandardMode
 from lash_core.machine.turn_machine import MACHINE_VERSION, Produced, TurnContext, TurnMachine
 from lash_hookspecs.errors import TurnError
-from lash_hookspecs.protocols.modes import ExecutionMode
+from lash_hookspecs.protocols.modes import (
+    AskModel,
+    BoundaryPassed,
+    ExecutionMode,
+    ModeInput,
+    ModelAnswered,
+    ModeStep,
+    PassBoundary,
+)
 from lash_hookspecs.records.effects import CallFailed, ModelCall, ModelReplied, Response, Started, ToolReplied, ToolRun
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, Part, Payload, TextPart, ToolCallPart, ToolInvocation
 from lash_hookspecs.records.tools import ToolCall, ToolKind, ToolResult, ToolSpec
-from lash_hookspecs.records.turn import MachineSnapshot, TurnInput, TurnLimits
+from lash_hookspecs.records.turn import MachineSnapshot, TurnEnd, TurnInput, TurnLimits
 from lash_hookspecs.records.usage import TokenUsage, UsageRow, add_usage, merge_ledger
+from pydantic import JsonValue
 
 TURN = "0123456789abcdef01234567"
 KINDS: tuple[ToolKind, ...] = ("read_only", "idempotent", "side_effecting")
@@ -326,8 +335,8 @@ def test_a_turn_that_is_stopped_at_any_point_has_every_call_answered_and_marked(
             assert result.status == mark(ran, ran.key in begun, ran.key in running)
         else:
             assert result.status in ("ok", "error", "interrupted")
-    assert driver.machine.end is not None
     assert driver.machine.outstanding() == ()
+    assert driver.machine.end == TurnEnd(outcome="cancelled", reason="cancelled", message="enough")
 
 
 def mark(effect: ToolRun, begun: bool, running: bool) -> str:
@@ -336,6 +345,28 @@ def mark(effect: ToolRun, begun: bool, running: bool) -> str:
     if running:
         return "cancelled"
     return "outcome_unknown" if begun or effect.tool_kind == "idempotent" else "interrupted"
+
+
+class ForgetfulMode(StandardMode):
+    """Drops the model's first answer, calls and all."""
+
+    def step(self, state: JsonValue, event: ModeInput) -> ModeStep:
+        if isinstance(event, ModelAnswered) and state != "dropped":
+            return ModeStep("dropped", (PassBoundary(),))
+        if isinstance(event, BoundaryPassed) and state == "dropped":
+            return ModeStep("dropped", (AskModel(),))
+        return super().step(state, event)
+
+
+@pytest.mark.parametrize("rebuilds", [False, True], ids=["live", "rebuilt"])
+def test_a_call_id_that_never_came_onto_the_path_is_free_again(rebuilds: bool) -> None:
+    driver = Driver(ForgetfulMode(), rebuilds=rebuilds)
+    for _ in range(2):
+        [ask] = driver.machine.outstanding()
+        driver.respond(ask.key, endless("standard", 0, TokenUsage()))
+    [run] = driver.machine.outstanding()
+    assert isinstance(run, ToolRun)
+    assert (run.key, run.call.call_id) == (f"{TURN}-3", "c0")
 
 
 def test_a_call_that_waits_behind_a_serial_one_is_marked_as_never_begun() -> None:
