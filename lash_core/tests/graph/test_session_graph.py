@@ -346,6 +346,11 @@ def test_a_result_of_a_call_made_by_code_answers_no_message() -> None:
     assert conversation.call_ids == {"x"}, "the id is used all the same"
 
 
+def test_a_message_and_its_copy_on_one_path_are_shown_once() -> None:
+    nodes = [node("a", None, user("hi")), node("b", "a", user("hi").evolve(id="a"))]
+    assert Conversation(nodes).provider_messages() == (UserTurn(text="hi"),)
+
+
 def test_a_late_result_stands_beside_its_call() -> None:
     nodes = [
         node("a", None, asking("x", "y")),
