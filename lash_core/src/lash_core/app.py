@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import attrs
-from lash_hookspecs.errors import LashError, UnknownName, redact_url
+from lash_hookspecs.errors import LashError, SessionMissing, UnknownName, redact_url
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.records.events import Event
@@ -197,6 +197,8 @@ class Lash:
         known = self._sessions.get(session_id)
         if known is not None and not known.closed and create is not True:
             await known.refresh()
+            if create is False and known.head is None:
+                raise SessionMissing(f"session {session_id!r} does not exist", session_id=session_id)
             return known
         agent = self.agent
         spec = SessionSpec(
@@ -447,9 +449,10 @@ class Turn:
             raise
 
     async def cancel(self) -> None:
-        """End the turn as cancelled; returns when that is committed."""
-        await self._runtime.cancel()
+        """End the turn as cancelled; returns when that is committed. Nothing happens to one that has ended."""
+        await asyncio.sleep(0)  # one that was only just begun takes its first step
         if not self._task.done():
+            await self._runtime.cancel()
             await asyncio.wait([self._task])
 
     async def _read(self) -> AsyncIterator[Event]:

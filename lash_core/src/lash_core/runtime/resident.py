@@ -200,6 +200,8 @@ class ResidentSession:
         if change.moves_leaf:
             self.graph.set_leaf(commit.leaf)
             self._conversation = None
+            if self._env.residency is Residency.ACTIVE_PATH_ONLY:
+                self.graph.trim()
         if self._conversation is not None:
             copied = len(change.nodes)
             for node, (_, payload) in zip(commit.nodes[copied:], change.payloads, strict=True):
@@ -213,7 +215,8 @@ class ResidentSession:
             except CorruptSession:
                 pass  # the leaf moved to another branch: load it whole
             else:
-                self.graph.extend(fresh)
+                self.graph.insert(node for node in fresh if node.node_id not in self.graph)
+                self.graph.set_leaf(head.leaf)
                 self._conversation = None
                 return
         self._conversation = None
