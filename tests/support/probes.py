@@ -9,7 +9,7 @@ from typing import Any
 
 from lash_core.stores.memory import MemoryBackend, MemorySession
 from lash_hookspecs.errors import StoreUnavailable
-from lash_hookspecs.markers import implements
+from lash_hookspecs.markers import hookimpl
 from lash_hookspecs.records.models import ModelChunk, ModelInfo, ModelReply, ModelRequest, ReplyChunk, TextChunk
 from lash_hookspecs.records.payloads import Part, TextPart, ToolCallPart
 from lash_hookspecs.records.store import Commit, Receipt
@@ -97,7 +97,7 @@ class ProbeModel:
     async def close(self) -> None:
         return None
 
-    @implements(lash_offer_providers)
+    @hookimpl(specname=lash_offer_providers.__name__)
     def providers(self, context: OfferContext) -> list[ProviderOffer]:
         return [ProviderOffer(names=("probe",), open=lambda name: self)]
 

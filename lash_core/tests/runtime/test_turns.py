@@ -13,7 +13,7 @@ import pytest
 from lash_core.runtime.environment import RetryPolicy
 from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.errors import ConfigurationError, InvalidInput, ModelError, ToolError
-from lash_hookspecs.markers import HookInfo, hook_info, implements
+from lash_hookspecs.markers import HookInfo, hook_info, hookimpl
 from lash_hookspecs.records.events import Event, TextDelta, TextRetracted, ToolFinished, TurnEnded
 from lash_hookspecs.records.models import ModelRequest, ToolTurn, UserTurn
 from lash_hookspecs.records.payloads import Message, ToolInvocation
@@ -366,7 +366,7 @@ async def test_a_cost_limit_holds_for_a_model_that_reports_its_cost() -> None:
     async def look() -> str:
         return "seen"
 
-    spent = {"cost": Decimal("0.6")}
+    spent: dict[str, Any] = {"cost": Decimal("0.6")}
     model = ProbeModel(*[calls(ToolCall(call_id=f"c{n}", tool="look"), **spent) for n in range(3)], reports_cost=True)
     session = await lash_with(model, [look]).session("s")
     result = await session.turn("hi", limits=TurnLimits(cost=Decimal(1)))
@@ -403,15 +403,15 @@ class Listener:
         self.revisions: list[int] = []
         self.backend: MemoryBackend | None = None
 
-    @implements(lash_on_session_restored)
+    @hookimpl(specname=lash_on_session_restored.__name__)
     async def restored(self, context: SessionRestored) -> None:
         self.told.append(context)
 
-    @implements(lash_on_turn_finalized)
+    @hookimpl(specname=lash_on_turn_finalized.__name__)
     async def finalized(self, context: TurnFinalized) -> None:
         await self.note(context)
 
-    @implements(lash_on_turn_committed)
+    @hookimpl(specname=lash_on_turn_committed.__name__)
     async def committed(self, context: TurnCommitted) -> None:
         await self.note(context)
 
@@ -448,15 +448,15 @@ async def test_every_opening_of_a_session_is_told() -> None:
 class Troublemaker:
     """Observers that do what observers should not."""
 
-    @implements(lash_on_session_restored)
+    @hookimpl(specname=lash_on_session_restored.__name__)
     async def restored(self, context: SessionRestored) -> None:
         raise SystemExit(7)
 
-    @implements(lash_on_turn_finalized)
+    @hookimpl(specname=lash_on_turn_finalized.__name__)
     async def finalized(self, context: TurnFinalized) -> None:
         raise ValueError("no")
 
-    @implements(lash_on_turn_committed)
+    @hookimpl(specname=lash_on_turn_committed.__name__)
     async def committed(self, context: TurnCommitted) -> None:
         await asyncio.Event().wait()
 
