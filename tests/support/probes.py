@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from lash_core.stores.memory import MemoryBackend, MemorySession
@@ -28,6 +28,7 @@ class FailingBackend(MemoryBackend):
         failing: Numbers of commits (from 1) that are refused with nothing changed.
         lost: Numbers of commits that are done, and whose answer gets lost.
         reached: Number of a commit → set when it is asked for.
+        meanwhile: Awaited when a commit is done and its writer does not know yet.
     """
 
     def __init__(self) -> None:
@@ -35,6 +36,7 @@ class FailingBackend(MemoryBackend):
         self.commits: list[Commit] = []
         self.failing: set[int] = set()
         self.lost: set[int] = set()
+        self.meanwhile: Callable[[], Awaitable[Any]] | None = None
         self.reached: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
 
     def session(self, session_id: str) -> FailingSession:
@@ -56,7 +58,8 @@ class FailingSession(MemorySession):
         if number in self._failing.failing:
             raise StoreUnavailable(f"commit {number} was refused")
         receipt = await super().commit(commit)
-        await asyncio.sleep(0)
+        if self._failing.meanwhile is not None:
+            await self._failing.meanwhile()
         if number in self._failing.lost:
             raise StoreUnavailable(f"the answer to commit {number} was lost")
         return receipt

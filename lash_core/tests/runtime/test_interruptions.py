@@ -141,22 +141,20 @@ async def test_a_turn_elsewhere_is_seen_and_its_holder_is_named() -> None:
     assert (await lash_on(backend, ProbeModel()).session("s")).holder is None
 
 
-async def test_looking_at_a_session_while_its_turn_runs_does_not_disturb_it() -> None:
-    async def looking(request: ModelRequest) -> Any:
-        await session.messages()
-        await lash.session("s")
-        return says("done")
-
+async def test_looking_at_a_session_while_its_turn_commits_does_not_disturb_it() -> None:
     backend = FailingBackend()
-    lash = lash_on(backend, ProbeModel(calls(("look", {})), looking))
+    lash = lash_on(backend, ProbeModel(calls(("look", {})), says("done")))
     session = await lash.session("s")
-    turn = session.stream("hi")
-    seen = []
-    async for event in turn:
-        await session.messages()
-        seen.append(event.type)
-    assert (await turn.result()).text == "done"
-    assert seen[-1] == "turn_ended"
+    looks = []
+
+    async def looking() -> None:
+        looks.append(len(await session.messages()))
+        await lash.session("s")
+
+    backend.meanwhile = looking
+    assert (await session.turn("hi")).text == "done"
+    assert looks == [0, 1, 3], "it sees what the turn knows to be durable"
+    assert await texts(lash) == ["hi", "", "call_0: ok", "done"]
 
 
 async def test_who_was_taken_over_writes_nothing_any_more_even_after_looking() -> None:
@@ -317,10 +315,11 @@ async def test_usage_of_a_call_that_nobody_has_is_listed_once() -> None:
         session = await lash_on(backend, ProbeModel(), host=DyingInAModelCall()).session("s")
         with pytest.raises(Killed):
             await session.continue_turn().result()
-    session = await lash_on(backend, ProbeModel(says("done", input_tokens=5))).session("s")
+    model = ProbeModel(calls(("look", {}), input_tokens=2), says("done", input_tokens=3))
+    session = await lash_on(backend, model).session("s")
     await session.continue_turn().result()
     [row] = session.usage()
-    assert (row.calls, row.unknown_calls, row.usage.input_tokens) == (1, 1, 5)
+    assert (row.calls, row.unknown_calls, row.usage.input_tokens) == (2, 1, 5)
 
 
 async def test_a_turn_of_another_mode_version_can_be_abandoned_and_not_continued() -> None:
