@@ -65,7 +65,7 @@ class Author:
 
     backend: StoreBackend
     session_id: str = "chat"
-    writer: Writer = Writer(INCARNATION, 0)
+    writer: Writer = attrs.field(factory=lambda: Writer(INCARNATION, 0))
     revision: int | None = None
     leaf: str | None = None
     written: list[Node] = attrs.field(factory=list)

@@ -48,6 +48,7 @@ class Worker:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._closed = False
+        self._ended: Callable[[], object] = lambda: None
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -73,8 +74,11 @@ class Worker:
         if self._closed or self._pid != os.getpid():
             return
         self._closed = True
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        self._ended = lambda: loop.call_soon_threadsafe(_settle, ended, None, None)
         self._jobs.put(None)
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        await asyncio.shield(ended)
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():
@@ -97,6 +101,8 @@ class Worker:
             del job, loop, future, unit, result, error
         if self._connection is not None:
             self._connection.close()
+        with contextlib.suppress(RuntimeError):
+            self._ended()
 
     def _attempt(self, unit: Unit[T], row: str, deadline: float) -> T:
         pause = _FIRST_PAUSE
