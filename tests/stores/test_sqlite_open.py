@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +16,6 @@ from lash_hookspecs.errors import ConfigurationError, StoreError, StoreUnavailab
 from lash_store_sql.sqlite import open_sqlite
 
 from tests.stores.build import Author
-
-NOBODY = 65534
 
 
 def run(code: str, *arguments: object, **options: object) -> str:
@@ -40,7 +39,8 @@ AS_NOBODY = """
     from lash_hookspecs.errors import LashError
     from lash_store_sql.sqlite import open_sqlite
     from tests.stores.build import Author
-    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+    if os.geteuid() == 0:
+        os.setgroups([]); os.setgid(65534); os.setuid(65534)
     async def main():
         store = None
         try:
@@ -53,19 +53,19 @@ AS_NOBODY = """
     asyncio.run(main())
 """
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="drops from root to nobody")
-
 
 @pytest.fixture
-def open_folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder that nobody may enter: pytest keeps its own to their owner."""
-    closed = [folder for folder in (tmp_path, *tmp_path.parents) if not folder.stat().st_mode & 0o001]
-    modes = {folder: folder.stat().st_mode for folder in closed}
-    for folder in closed:
+def open_folder() -> Iterator[Path]:
+    """A folder that anybody may enter: pytest keeps its own to their owner."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         folder.chmod(0o755)
-    yield tmp_path
-    for folder, mode in modes.items():
-        folder.chmod(mode)
+        yield folder
+        folder.chmod(0o700)
+
+
+def protect(path: Path, mode: int) -> None:
+    path.chmod(mode)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -219,13 +219,12 @@ def test_new_files_are_private_whatever_the_umask(tmp_path: Path, umask: int) ->
     ]
 
 
-@needs_root
 async def test_a_file_that_may_not_be_read_is_unavailable(open_folder: Path) -> None:
     path = await written(open_folder / "store.db")
+    protect(path, 0)
     assert run(AS_NOBODY, f"sqlite:///{path}", "open") == (f"StoreUnavailable cannot open {path}: permission denied")
 
 
-@needs_root
 async def test_a_directory_that_may_not_be_entered_is_unavailable(open_folder: Path) -> None:
     folder = open_folder / "closed"
     folder.mkdir(mode=0o700)
@@ -233,16 +232,16 @@ async def test_a_directory_that_may_not_be_entered_is_unavailable(open_folder: P
     assert run(AS_NOBODY, f"sqlite:///{path}", "open") == (f"StoreUnavailable cannot open {path}: permission denied")
 
 
-@needs_root
 def test_a_directory_that_may_not_be_written_takes_no_new_store(open_folder: Path) -> None:
     path = open_folder / "store.db"
+    protect(open_folder, 0o555)
     assert run(AS_NOBODY, f"sqlite:///{path}", "create") == (f"StoreUnavailable cannot make {path}: Permission denied")
 
 
-@needs_root
 async def test_a_read_only_database_can_be_read(open_folder: Path) -> None:
     path = await written(open_folder / "store.db")
-    path.chmod(0o444)
+    protect(path, 0o444)
+    protect(open_folder, 0o555)
     assert run(AS_NOBODY, f"sqlite:///{path}", "open").splitlines() == [
         "3",
         f"StoreUnavailable cannot write to {path}: it is read-only",
