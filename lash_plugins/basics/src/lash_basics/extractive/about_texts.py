@@ -277,7 +277,10 @@ def _described(text: FileText) -> str:
     if suffix in ("csv", "tsv"):
         delimiter = max(",;\t|", key=filled[0].count)
         columns = [name.strip().strip('"') for name in filled[0].split(delimiter)]
-        return f"{text.path} is a table of {plural(len(filled) - 1, 'row')} with {plural(len(columns), 'column')}: {joined(columns, most=20)}."
+        return (
+            f"{text.path} is a table of {plural(len(filled) - 1, 'row')} with "
+            f"{plural(len(columns), 'column')}: {joined(columns, most=20)}."
+        )
     if suffix == "log":
         return _described_log(text, filled)
     names = re.findall(r"^\s*(?:async )?(?:def|class|function|func|fn|struct)\s+(\w+)", text.text, re.MULTILINE)
@@ -297,7 +300,10 @@ def _described_log(text: FileText, filled: Sequence[str]) -> str:
     counts = {level: sum(bool(re.search(rf"\b{level}\b", line)) for line in filled) for level in levels}
     said = joined(f"{number} {level}" for level, number in counts.items() if number)
     levels_said = f", of them {said}" if said else ""
-    return f"{text.path} has {plural(text.total, 'line')}{levels_said}. It begins: {_quote(filled[0])} It ends: {_quote(filled[-1])}"
+    return (
+        f"{text.path} has {plural(text.total, 'line')}{levels_said}. It begins: {_quote(filled[0])} It "
+        f"ends: {_quote(filled[-1])}"
+    )
 
 
 # -- questions --------------------------------------------------------------------------------------------------------
@@ -431,7 +437,8 @@ def _block_passages(path: str, block: Block, before: str) -> list[_Passage]:
     if block.kind == "heading":
         return []
     if block.kind in ("code", "row"):
-        return [_Passage(path, block.line, block.text if block.kind == "code" else cleaned(block.text), f"{block.heading} {before[-200:]}", block.kind)]  # fmt: skip
+        text = block.text if block.kind == "code" else cleaned(block.text)
+        return [_Passage(path, block.line, text, f"{block.heading} {before[-200:]}", block.kind)]
     if block.kind == "item":
         return [_Passage(path, block.line, cleaned(block.text), block.heading, "item")]
     located = located_sentences(block)

@@ -64,9 +64,15 @@ _VERB = (
     r"display|put|append|repeat|copy)"
 )
 _SPLIT = re.compile(
-    rf"\s*(?:,?\s+and then\s+|,?\s+then\s+|,\s+and\s+|\s+and also\s+|\s+and\s+|;\s*|[.?!]\s+(?:then\s+|and\s+|also\s+|after that,?\s+)?)"
+    rf"\s*(?:,?\s+and then\s+|,?\s+then\s+|,\s+and\s+|\s+and also\s+|\s+and\s+|;\s*|[.?!]\s+(?:then\s+|"
+    rf"and\s+|also\s+|after that,?\s+)?)"
     rf"(?=(?:please\s+)?{_VERB}\s+\S)",
     _I,
+)
+
+
+_ASKS_SOMETHING = re.compile(
+    rf"(?:please |can you |could you )*(?:{_VERB}|do|does|is|are|how|who|when|why|open|in)\b", _I
 )
 
 
@@ -97,13 +103,16 @@ def _stands_alone(before: str, link: str, behind: str) -> bool:
         return False
     if "and" in link.lower() and re.match(r"how many \w+$", before, _I):
         return False
-    return bool(re.match(rf"(?:please |can you |could you )*(?:{_VERB}|do|does|is|are|how|who|when|why|open|in)\b", before, _I) or not link.strip().isalpha())  # fmt: skip
+    return not link.strip().isalpha() or bool(_ASKS_SOMETHING.match(before))
 
 
 _POLITE = re.compile(
-    r"^(?:please|pls|kindly|hey|hi|hello|ok(?:ay)?|alright|well|now|then|so|but|and|also|great|good|nice|thanks|thank you|sorry|no|yes|actually|(?:first|next|finally)(?=,)|"
-    r"(?:can|could|would|will) you(?: please| kindly)?(?: be so kind (?:as )?to)?|i(?:'d| would) like (?:you )?to(?: know| see)?|i want (?:you )?to(?: know| see)?|"
-    r"i need (?:you )?to(?: know| see)?|i wonder|do you know|please tell me|can you tell me|let me know|let me see|help me|go ahead and|just|quickly|"
+    r"^(?:please|pls|kindly|hey|hi|hello|ok(?:ay)?|alright|well|now|then|so|but|and|also|great|good|"
+    r"nice|thanks|thank you|sorry|no|yes|actually|(?:first|next|finally)(?=,)|"
+    r"(?:can|could|would|will) you(?: please| kindly)?(?: be so kind (?:as )?to)?|i(?:'d|"
+    r" would) like (?:you )?to(?: know| see)?|i want (?:you )?to(?: know| see)?|"
+    r"i need (?:you )?to(?: know| see)?|i wonder|do you know|please tell me|can you tell me|"
+    r"let me know|let me see|help me|go ahead and|just|quickly|"
     r"tell me(?! (?:about|more|a joke))|give me an answer:?|say)\b[\s,.!:]+(?=\S)",
     _I,
 )
@@ -132,14 +141,37 @@ def _intent(text: str) -> Intent:
 
 
 _SMALL = (
-    ("greeting", r"(?:hi|hello|hey|hiya|good (?:morning|day|evening|afternoon)|greetings|howdy|moin|hallo)(?: there| lash| everyone)?"),
-    ("thanks", r"(?:many |ok(?:ay)?,? |great,? )?(?:thanks?|thank you|thx|cheers)(?: a lot| very much| so much| again)?(?:,? (?:that.*|great.*|bye))?"),
+    (
+        "greeting",
+        r"(?:hi|hello|hey|hiya|good (?:morning|day|evening|afternoon)|greetings|howdy|moin|"
+        r"hallo)(?: there| lash| everyone)?",
+    ),
+    (
+        "thanks",
+        r"(?:many |ok(?:ay)?,? |great,? )?(?:thanks?|thank you|thx|cheers)(?: a lot| very much| so much|"
+        r" again)?(?:,? (?:that.*|great.*|bye))?",
+    ),
     ("bye", r"(?:good ?bye|bye(?: bye)?|see you(?: later)?|that(?:'s| is) all|quit|exit)"),
     ("wellbeing", r"how (?:are|do) you(?: do(?:ing)?)?(?: today)?|how is it going|what'?s up"),
-    ("identity", r"(?:who|what) are you|what(?:'s| is) your name|(?:which|what)(?: kind of| sort of)? (?:model|llm|ai)(?: are you| is this| do you use)?|are you (?:an? )?(?:ai|human|llm|real|real model|bot|gpt|chatgpt|claude).*|introduce yourself"),
-    ("help", r"help(?: me)?|what can (?:you|i) (?:do|ask|ask you|say)(?: here| for me)?|what do you (?:do|know|understand|support)|how (?:can|do) (?:you help(?: me)?|i use (?:you|this))|\?|commands|usage|examples|what are your (?:capabilities|tools|abilities)|(?:which|what) tools do you have|list your tools"),
-    ("yes", r"(?:ok(?:ay)?|yes|yep|sure|fine|great|good|nice|perfect|cool|wow|well done|very good|no|nope|nothing|never mind|got it|i see|understood|right|test|testing|ping)"),
-)  # fmt: skip
+    (
+        "identity",
+        r"(?:who|what) are you|what(?:'s| is) your name|(?:which|what)(?: kind of| sort of)? (?:model|llm|"
+        r"ai)(?: are you| is this| do you use)?|are you (?:an? )?(?:ai|human|llm|real|real model|bot|gpt|"
+        r"chatgpt|claude).*|introduce yourself",
+    ),
+    (
+        "help",
+        r"help(?: me)?|what can (?:you|i) (?:do|ask|ask you|say)(?: here| for me)?|what do you (?:do|know|"
+        r"understand|support)|how (?:can|do) (?:you help(?: me)?|i use (?:you|this))|\?|commands|usage|"
+        r"examples|what are your (?:capabilities|tools|abilities)|(?:which|what) tools do you have|"
+        r"list your tools",
+    ),
+    (
+        "yes",
+        r"(?:ok(?:ay)?|yes|yep|sure|fine|great|good|nice|perfect|cool|wow|well done|very good|no|nope|"
+        r"nothing|never mind|got it|i see|understood|right|test|testing|ping)",
+    ),
+)
 _SMALL_TALK = [(topic, re.compile(pattern, _I)) for topic, pattern in _SMALL]
 
 
@@ -155,14 +187,20 @@ def _small_talk(text: str) -> Intent | None:
 # -- writing ----------------------------------------------------------------------------------------------------------
 
 _PATH = rf"(?P<path>\"[^\"]+\"|'[^']+'|`[^`]+`|{FILE}|[\w.-]+)"
-_INTO = r"(?:to|in|into|as|under|inside|at)(?: (?:the|a|an))?(?: new)?(?: (?:file|document|text file))?(?: (?:called|named))?"
+_INTO = (
+    r"(?:to|in|into|as|under|inside|at)(?: (?:the|a|an))?(?: new)?(?: (?:file|document|"
+    r"text file))?(?: (?:called|named))?"
+)
 _WRITE_TO = re.compile(
     rf"^(?P<verb>write|save|store|put|dump|export|output|record|append|add)(?: down)?:? (?P<what>.+) {_INTO} {_PATH}$",
     _I,
 )
 _WRITE_WITH = re.compile(
-    rf"^(?:create|make|write|add|save|generate)(?: me)?(?: (?:a|an|the|new|text|markdown|empty|short))*(?: (?:file|note|document))?(?: (?:called|named|to|at|in))? {_PATH}"
-    r"(?:,? (?:with|containing|that (?:says|contains|holds)|saying|which says|holding|whose (?:text|content) is|and (?:write|put))(?: (?:the|this|a))?(?: (?:text|contents?|words?|line|body|sentence|message))?:? ?(?P<what>.+?)(?: (?:in|into|to|inside) (?:it|there))?)?$",
+    rf"^(?:create|make|write|add|save|generate)(?: me)?(?: (?:a|an|the|new|text|markdown|empty|"
+    rf"short))*(?: (?:file|note|document))?(?: (?:called|named|to|at|in))? {_PATH}"
+    r"(?:,? (?:with|containing|that (?:says|contains|holds)|saying|which says|holding|whose (?:text|"
+    r"content) is|and (?:write|put))(?: (?:the|this|a))?(?: (?:text|contents?|words?|line|body|"
+    r"sentence|message))?:? ?(?P<what>.+?)(?: (?:in|into|to|inside) (?:it|there))?)?$",
     _I,
 )
 _WRITE_COLON = re.compile(
@@ -174,9 +212,10 @@ _SAVE_WHERE = re.compile(
 )
 _THAT = re.compile(r"^(?:it|that|this|them|those|the same|(?:all )?(?:of )?(?:it|that))$", _I)
 _CREATIVE = re.compile(
-    r"\b(?:poem|story|song|essay|haiku|joke|letter|e-?mail|novel|blog post|article|limerick|function|program|code|script|class|test|tests|unit tests|report|translation|review)\b",
+    r"\b(?:poem|story|song|essay|haiku|joke|letter|e-?mail|novel|blog post|article|limerick|function|"
+    r"program|code|script|class|test|tests|unit tests|report|translation|review)\b",
     _I,
-)  # fmt: skip
+)
 
 
 def _write(text: str) -> Intent | None:
@@ -235,14 +274,19 @@ def _unquoted(text: str) -> str:
 
 _MY = re.compile(
     r"^(?:what|which)(?: was| is|'s| were)? my (?P<which>.*?) ?(?:question|message|request|prompt|query|input)s?$|"
-    r"^what did i (?:(?P<adverb>first|last|just|originally) )?(?:ask|say|want|request|tell|type|write)(?: (?:you|to you|from you|to know))?(?: (?P<when>.*))?$|"
+    r"^what did i (?:(?P<adverb>first|last|just|originally) )?(?:ask|say|want|request|tell|type|"
+    r"write)(?: (?:you|to you|from you|to know))?(?: (?P<when>.*))?$|"
     r"^(?:repeat|show)(?: me)? my (?P<shown>.*?) ?(?:question|message|request)$",
     _I,
 )
 _YOUR = re.compile(
-    r"^what (?:did|have) you (?:just |already )?(?:sa(?:y|id)|answer(?:ed)?|tell|told|repl(?:y|ied)|wr(?:ite|itten|ote)|found|find)(?: (?:me|to me))?(?: (?:to|about|on|regarding) (?P<about>(?!me\b|that\b).+?))?(?: (?P<when>before|earlier|first|last|just now|previously|at first|a moment ago|before that|in the beginning))?$|"
+    r"^what (?:did|have) you (?:just |already )?(?:sa(?:y|id)|answer(?:ed)?|tell|told|repl(?:y|ied)|"
+    r"wr(?:ite|itten|ote)|found|find)(?: (?:me|to me))?(?: (?:to|about|on|"
+    r"regarding) (?P<about>(?!me\b|that\b).+?))?(?: (?P<when>before|earlier|first|last|just now|"
+    r"previously|at first|a moment ago|before that|in the beginning))?$|"
     r"^what (?:was|is) your (?P<which>.*?) ?(?:answer|reply|response|message)$|"
-    r"^(?:repeat|say)(?: (?:that|it|yourself|your (?:last |previous )?(?P<again>answer|reply)))(?: again| once more)?$|^(?:come again|again|once more|repeat)$",
+    r"^(?:repeat|say)(?: (?:that|it|yourself|your (?:last |previous )?(?P<again>answer|"
+    r"reply)))(?: again| once more)?$|^(?:come again|again|once more|repeat)$",
     _I,
 )
 _ASKED = re.compile(
@@ -250,18 +294,27 @@ _ASKED = re.compile(
     _I,
 )
 _ALL = re.compile(
-    r"^(?:list|show|what (?:are|were)|repeat|give me|summari[sz]e|recap)(?: me)?(?: all)?(?: of)? (?:my (?:questions|requests|messages)|(?:our|this|the) (?:conversation|chat|discussion|session|talk)(?: so far)?)$|"
-    r"^what (?:have we|did we|have i|were we) (?:talk(?:ed|ing)? about|discuss(?:ed|ing)?|ask(?:ed)?|do(?:ne)?|say|said)(?: .*)?$|^what have i asked.*$|^what happened so far$",
+    r"^(?:list|show|what (?:are|were)|repeat|give me|summari[sz]e|"
+    r"recap)(?: me)?(?: all)?(?: of)? (?:my (?:questions|requests|messages)|(?:our|this|"
+    r"the) (?:conversation|chat|discussion|session|talk)(?: so far)?)$|"
+    r"^what (?:have we|did we|have i|were we) (?:talk(?:ed|ing)? about|discuss(?:ed|ing)?|ask(?:ed)?|"
+    r"do(?:ne)?|say|said)(?: .*)?$|^what have i asked.*$|^what happened so far$",
     _I,
 )
 _REMEMBER = re.compile(
     r"^(?:remember|note|keep in mind|memori[sz]e|don't forget|do not forget)(?: that| this:?|:)? (?P<fact>.{3,})$|"
-    r"^(?P<stated>(?:my [\w' ]+ (?:is|are|was)|i am called|call me|i(?:'m| am) (?!looking|interested|trying|asking|not)\w+|the (?:secret|password|code ?word|magic word|secret word|secret number|code) is) .*|my name'?s .+)$",
+    r"^(?P<stated>(?:my [\w' ]+ (?:is|are|was)|i am called|call me|i(?:'m| am) (?!looking|interested|"
+    r"trying|asking|not)\w+|the (?:secret|password|code ?word|magic word|secret word|secret number|"
+    r"code) is) .*|my name'?s .+)$",
     _I,
 )
 _FACT = re.compile(
-    r"^(?:what|who|when|where|which|how)\b.*\b(?:my|i|me)\b.*\b(?:name|favou?rite|called|told|asked you to remember|remember|said|mentioned|birthday|age|live)\b.*$|"
-    r"^what(?:'s| is| was| are) my .+$|^who am i$|^do you (?:remember|know) (?:what|who|my|which) .+$|^what (?:\w+ )*(?:did|should) (?:i|you) (?:ask you to |tell you to )?(?:remember|keep in mind|note).*$|^what(?:'s| is| was) the (?:secret|code ?word|magic word|secret word|password|secret number)$",
+    r"^(?:what|who|when|where|which|how)\b.*\b(?:my|i|me)\b.*\b(?:name|favou?rite|called|told|"
+    r"asked you to remember|remember|said|mentioned|birthday|age|live)\b.*$|"
+    r"^what(?:'s| is| was| are) my .+$|^who am i$|^do you (?:remember|know) (?:what|who|my|which) .+$|"
+    r"^what (?:\w+ )*(?:did|should) (?:i|you) (?:ask you to |tell you to )?(?:remember|keep in mind|"
+    r"note).*$|^what(?:'s| is| was) the (?:secret|code ?word|magic word|secret word|password|"
+    r"secret number)$",
     _I,
 )
 
@@ -302,36 +355,58 @@ def _which(said: str) -> int:
 
 _UNIT = r"(?:sentence|line|bullet point|bullet|key point|main point|point|statement|phrase|paragraph|takeaway)s?"
 _SIZE = re.compile(
-    rf"(?:,|:)?\s*\b(?:in|with|using|to|as|into|of|at)?\s*(?:at most|up to|no more than|only|just|about|around|exactly|max(?:imum|imally)?|roughly|the)?\s*\b(?P<number>{NUMBER})[- ](?:short|brief|concise|simple|key|main|bullet|clear|single|most important|important|or so|plain)?[- ]?(?P<unit>{_UNIT})\b(?: (?:at most|or less|or fewer|max|long|only|each|per file|for each(?: \w+)?))?",
+    rf"(?:,|:)?\s*\b(?:in|with|using|to|as|into|of|at)?\s*(?:at most|up to|no more than|only|just|"
+    rf"about|around|exactly|max(?:imum|imally)?|roughly|the)?\s*\b(?P<number>{NUMBER})[- ](?:short|"
+    rf"brief|concise|simple|key|main|bullet|clear|single|most important|important|or so|"
+    rf"plain)?[- ]?(?P<unit>{_UNIT})\b(?: (?:at most|or less|or fewer|max|long|only|each|per file|"
+    rf"for each(?: \w+)?))?",
     _I,
 )
-_WORDS = re.compile(rf"\s*\b(?:in|to|using|with|of)\s+(?:at most|up to|no more than|only|just|about|around|under|less than|max(?:imum)?|fewer than|not more than|roughly)?\s*(?P<number>{NUMBER}|\d+) words?\b(?: or less| or fewer| at most| max)?", _I)  # fmt: skip
+_WORDS = re.compile(
+    rf"\s*\b(?:in|to|using|with|of)\s+(?:at most|up to|no more than|only|just|about|around|under|"
+    rf"less than|max(?:imum)?|fewer than|not more than|roughly)?\s*(?P<number>{NUMBER}|"
+    rf"\d+) words?\b(?: or less| or fewer| at most| max)?",
+    _I,
+)
 _BULLETS = re.compile(
-    r"\s*\b(?:as|in|with|using)(?: a)?(?: few| some)? (?:bullet ?points|bullets|bullet list|bulleted list|list of points|points)\b",
+    r"\s*\b(?:as|in|with|using)(?: a)?(?: few| some)? (?:bullet ?points|bullets|bullet list|"
+    r"bulleted list|list of points|points)\b",
     _I,
 )
 _BRIEF = re.compile(
-    r"\s*(?<![\w./-])(?:very )?(?:briefly|shortly|in short|in brief|concisely|in a nutshell|quickly|short|brief|concise|quick)(?![\w/-]|\.\w)",
+    r"\s*(?<![\w./-])(?:very )?(?:briefly|shortly|in short|in brief|concisely|in a nutshell|quickly|"
+    r"short|brief|concise|quick)(?![\w/-]|\.\w)",
     _I,
 )
 _LONG = re.compile(
-    r"\s*(?<![\w./-])(?:in (?:more |great |some )?detail|in depth|at length|thoroughly|detailed|comprehensive|long|longer|extensive)(?![\w/-]|\.\w)",
+    r"\s*(?<![\w./-])(?:in (?:more |great |some )?detail|in depth|at length|thoroughly|detailed|"
+    r"comprehensive|long|longer|extensive)(?![\w/-]|\.\w)",
     _I,
 )
 
 _SUMMARY = re.compile(
-    r"(?<![\w./-])(?:summ?[ae]r+(?:i[sz]e|i[sz]ing|y|ies|i[sz]ation)?s?|sum(?:s)? (?:\w+ )?up|tl;? ?dr|overview|gist|synopsis|recap|digest|condense|abstract|boil down|key points?|main points?|"
-    r"main ideas?|essence|most important (?:points?|things?|facts?)|key takeaways?|takeaways?|highlights)(?![\w/-]|\.\w)",
+    r"(?<![\w./-])(?:summ?[ae]r+(?:i[sz]e|i[sz]ing|y|ies|i[sz]ation)?s?|sum(?:s)? (?:\w+ )?up|"
+    r"tl;? ?dr|overview|gist|synopsis|recap|digest|condense|abstract|boil down|key points?|"
+    r"main points?|"
+    r"main ideas?|essence|most important (?:points?|things?|facts?)|key takeaways?|takeaways?|"
+    r"highlights)(?![\w/-]|\.\w)",
     _I,
 )
 _SUMMARY_FRAME = re.compile(
-    r"^(?:give|write|make|provide|create|produce|prepare|show|get|do|i want|i need|what(?:'s| is| are)|can i (?:get|have))?\b(?: me| us)?(?: with)?\s*(?:\b(?:a|an|the|your|its)\b)?\s*(?:\b(?:of|for)\b)?\s*",
+    r"^(?:give|write|make|provide|create|produce|prepare|show|get|do|i want|i need|what(?:'s| is|"
+    r" are)|can i (?:get|have))?\b(?: me| us)?(?: with)?\s*(?:\b(?:a|an|the|your|"
+    r"its)\b)?\s*(?:\b(?:of|for)\b)?\s*",
     _I,
 )
 _ABOUT = re.compile(
-    r"^(?:what(?:'s| is| are) (?P<thing>.+?) (?:all )?about$|what(?:'s| is) (?P<purpose>(?:this|the) (?:project|repo|repository|folder|package|library|codebase|directory|thing|code))(?: for| good for)?$|"
-    r"what does (?P<doing>.+?) do$|what(?:'s| is| are) (?:in )?the (?:purpose|point|goal|aim|topic|subject|idea)s? of (?P<goal>.+)$|"
-    r"(?:describe|explain|introduce)(?: to me| me)? (?P<described>.+)$|(?:tell me|say|talk)(?: something| more)? about (?P<told>.+)$|what (?:can|could|do) you (?:tell me|say|know) about (?P<known>.+)$|what(?:'s| is) (?P<gist>.+?) (?:good )?for$)",
+    r"^(?:what(?:'s| is| are) (?P<thing>.+?) (?:all )?about$|what(?:'s| is) (?P<purpose>(?:this|"
+    r"the) (?:project|repo|repository|folder|package|library|codebase|directory|thing|code))(?: for|"
+    r" good for)?$|"
+    r"what does (?P<doing>.+?) do$|what(?:'s| is| are) (?:in )?the (?:purpose|point|goal|aim|topic|"
+    r"subject|idea)s? of (?P<goal>.+)$|"
+    r"(?:describe|explain|introduce)(?: to me| me)? (?P<described>.+)$|(?:tell me|say|"
+    r"talk)(?: something| more)? about (?P<told>.+)$|what (?:can|could|do) you (?:tell me|say|"
+    r"know) about (?P<known>.+)$|what(?:'s| is) (?P<gist>.+?) (?:good )?for$)",
     _I,
 )
 
@@ -363,18 +438,27 @@ def _shape(text: str) -> tuple[str, int | None, int | None, bool]:
 
 
 _SHORTER = re.compile(
-    r"\b(?:shorter|briefer|too long|more (?:briefly|concisely|concise|succinct)|less (?:text|detail|words)|shorten(?: (?:it|that|this))?)\b",
+    r"\b(?:shorter|briefer|too long|more (?:briefly|concisely|concise|succinct)|less (?:text|detail|"
+    r"words)|shorten(?: (?:it|that|this))?)\b",
     _I,
 )
 _LONGER = re.compile(
-    r"\b(?:longer|more detail(?:s|ed)?|in (?:more )?detail|elaborate|too short|expand(?: on (?:it|that|this))?|tell me more|say more|more sentences)\b",
+    r"\b(?:longer|more detail(?:s|ed)?|in (?:more )?detail|elaborate|too short|expand(?: on (?:it|"
+    r"that|this))?|tell me more|say more|more sentences)\b",
     _I,
 )
 _GO_ON = re.compile(
-    r"^(?:go on|continue|next|more|read on|keep (?:going|reading)|show(?: me)? more|(?:show(?: me)? )?the (?:rest|next (?:lines|part|page))|and then)$",
+    r"^(?:go on|continue|next|more|read on|keep (?:going|reading)|show(?: me)? more|"
+    r"(?:show(?: me)? )?the (?:rest|next (?:lines|part|page))|and then)$",
     _I,
 )
-_ONLY_SIZE = re.compile(r"^(?:make|say|do|put|rewrite|rephrase|write|give|repeat|try|keep|phrase|cut|shrink|reduce)?(?: me)?\s*(?:it|that|this|the same|again|down|to|now|rather|instead|(?:your|the|that) (?:last )?(?:answer|summary|reply))*\s*(?:but |only |just |even |much |a (?:bit|little) |still |with |about |for )*$", _I)  # fmt: skip
+_ONLY_SIZE = re.compile(
+    r"^(?:make|say|do|put|rewrite|rephrase|write|give|repeat|try|keep|phrase|cut|shrink|"
+    r"reduce)?(?: me)?\s*(?:it|that|this|the same|again|down|to|now|rather|instead|(?:your|the|"
+    r"that) (?:last )?(?:answer|summary|reply))*\s*(?:but |only |just |even |much |a (?:bit|little) |"
+    r"still |with |about |for )*$",
+    _I,
+)
 
 
 def _reshape(text: str) -> Intent | None:
@@ -383,7 +467,8 @@ def _reshape(text: str) -> Intent | None:
     rest, sentences, words, bullets = _shape(text)
     for pattern, change in ((_SHORTER, "shorter"), (_LONGER, "longer")):
         if pattern.search(text) and _ONLY_SIZE.match(pattern.sub("", _SIZE.sub("", text)).strip()):
-            return Reshape(change="shorter" if change == "shorter" else "longer", sentences=sentences if _SIZE.search(text) else None, words=words, bullets=bullets)  # fmt: skip
+            wanted = sentences if _SIZE.search(text) else None
+            return Reshape(change=change, sentences=wanted, words=words, bullets=bullets)
     if (sentences or words or bullets) and _ONLY_SIZE.match(rest):
         return Reshape(change="exactly", sentences=sentences, words=words, bullets=bullets)
     return None
@@ -427,26 +512,41 @@ def _about(text: str) -> Intent | None:
 
 # -- counting ---------------------------------------------------------------------------------------------------------
 
-_COUNTED = r"(?:lines?(?: of (?:code|text))?|words?|characters?|chars?|letters?|bytes?|sentences?|paragraphs?|rows?|columns?|headings?|sections?|functions?|classes|methods?|files?|documents?|folders?|directories|subfolders)"
+_COUNTED = (
+    r"(?:lines?(?: of (?:code|text))?|words?|characters?|chars?|letters?|bytes?|sentences?|"
+    r"paragraphs?|rows?|columns?|headings?|sections?|functions?|classes|methods?|files?|documents?|"
+    r"folders?|directories|subfolders)"
+)
 _HOW_MANY = re.compile(
-    r"^(?:how many|(?:give me |what(?:'s| is) |tell me )?the (?:total )?number of|number of|count(?: up)?(?: all)?(?: the)?(?: number of)?|(?:what(?:'s| is) |give me )?(?:the )?(?P<of>word|line|character|byte|file|sentence)s?[ -]?counts?(?: (?:of|for|in))?|what(?:'s| is) the (?P<total>total) (?:number|count) of)\s*(?P<rest>.*)$",
+    r"^(?:how many|(?:give me |what(?:'s| is) |tell me )?the (?:total )?number of|number of|"
+    r"count(?: up)?(?: all)?(?: the)?(?: number of)?|(?:what(?:'s| is) |"
+    r"give me )?(?:the )?(?P<of>word|line|character|byte|file|sentence)s?[ -]?counts?(?: (?:of|for|"
+    r"in))?|what(?:'s| is) the (?P<total>total) (?:number|count) of)\s*(?P<rest>.*)$",
     _I,
 )
 _OCCURS = re.compile(
-    r"^(?:how (?:many times|often)(?: (?:does|do|is|are|has|did))?(?: the (?:word|phrase|text|term|name|string))? (?P<phrase>.+?) (?:occurs?|appears?|mentioned|used|shows? up|comes? up|come up|there|found|written|named|said|been used)(?: (?:in|within|inside|across|throughout) (?P<scope>.+))?|"
-    r"(?:how many|count|number of)(?: all)?(?: the)? (?:occurrences|mentions|matches|hits|instances|appearances)(?: of| for)(?: the (?:word|phrase|text|term))? (?P<what>.+?)(?: (?:are there )?(?:in|within|across) (?P<where>.+))?)$",
+    r"^(?:how (?:many times|often)(?: (?:does|do|is|are|has|did))?(?: the (?:word|phrase|text|term|"
+    r"name|string))? (?P<phrase>.+?) (?:occurs?|appears?|mentioned|used|shows? up|comes? up|come up|"
+    r"there|found|written|named|said|been used)(?: (?:in|within|inside|across|"
+    r"throughout) (?P<scope>.+))?|"
+    r"(?:how many|count|number of)(?: all)?(?: the)? (?:occurrences|mentions|matches|hits|instances|"
+    r"appearances)(?: of| for)(?: the (?:word|phrase|text|"
+    r"term))? (?P<what>.+?)(?: (?:are there )?(?:in|within|across) (?P<where>.+))?)$",
     _I,
 )
 _HOW_LONG = re.compile(
-    r"^(?:how (?P<how>long|big|large|heavy) (?:is|are)|what(?:'s| is) the (?P<what>size|length) of|(?P<short>size|length) of)\s+(?P<rest>.+)$",
+    r"^(?:how (?P<how>long|big|large|heavy) (?:is|are)|what(?:'s| is) the (?P<what>size|length) of|"
+    r"(?P<short>size|length) of)\s+(?P<rest>.+)$",
     _I,
 )
 _LINK = re.compile(
-    r"^(?:(?:are|is|there|in|inside|within|does|do|did|has|have|of|contained|got|we|you|i|can you see|altogether|total|on|for|it|the lot)\b\s*)+(?=\S)",
+    r"^(?:(?:are|is|there|in|inside|within|does|do|did|has|have|of|contained|got|we|you|i|can you see|"
+    r"altogether|total|on|for|it|the lot)\b\s*)+(?=\S)",
     _I,
 )
 _LINK_END = re.compile(
-    r"\s*\b(?:have|has|contain|contains|got|in total|altogether|there|total|long|overall|hold|holds|all together|include)$",
+    r"\s*\b(?:have|has|contain|contains|got|in total|altogether|there|total|long|overall|hold|holds|"
+    r"all together|include)$",
     _I,
 )
 
@@ -481,9 +581,12 @@ def _counted(text: str, found: re.Match[str]) -> Intent | None:
     if listed and "of code" in listed.group(1).lower() and not _trimmed(listed.group(2)):
         return Count(units=units, target=Target(kind="code"))
     if units and units != ("file",) and listed:
-        return Count(units=units, target=target_of(_trimmed(listed.group(2)))) if units != ("folder",) else ListFiles(target=_scope(listed.group(2)), count_only=True, folders=True)  # fmt: skip
+        if units == ("folder",):
+            return ListFiles(target=_scope(listed.group(2)), count_only=True, folders=True)
+        return Count(units=units, target=target_of(_trimmed(listed.group(2))))
     holding = re.match(
-        r"^(?P<scope>.*?\bfiles?)(?: (?:are there )?(?:that|which))? (?:mention|contain|hold|use|include|have|import|reference)(?:s|ing)? (?P<phrase>.+)$",
+        r"^(?P<scope>.*?\bfiles?)(?: (?:are there )?(?:that|which))? (?:mention|contain|hold|use|"
+        r"include|have|import|reference)(?:s|ing)? (?P<phrase>.+)$",
         rest,
         _I,
     )
@@ -496,7 +599,8 @@ def _counted(text: str, found: re.Match[str]) -> Intent | None:
     if units == ("file",) or kind or re.match(r"^(?:\S+ )?(?:files?|documents?)\b", rest, _I):
         return ListFiles(target=_kind_and_scope(rest, kind), count_only=True, deep=True)
     noun = re.match(
-        r"^(?:the )?(?P<noun>[\w\"'-]+(?: [\w\"'-]+)??)(?: (?:messages?|entries|calls|statements))?(?: (?:are|is|there|does|do|has|have|in))+ ?(?P<scope>.*)$",
+        r"^(?:the )?(?P<noun>[\w\"'-]+(?: [\w\"'-]+)??)(?: (?:messages?|entries|calls|"
+        r"statements))?(?: (?:are|is|there|does|do|has|have|in))+ ?(?P<scope>.*)$",
         rest,
         _I,
     )
@@ -513,7 +617,9 @@ def _counted(text: str, found: re.Match[str]) -> Intent | None:
 
 def _kind_and_scope(rest: str, kind: str | None) -> Target:
     scope = re.search(
-        r"\b(?:in|inside|under|below|within)\s+(?:the\s+)?(?:folder\s+|directory\s+)?(?P<name>[\w@+./-]+)(?:\s+(?:folder|directory))?(?:\s+(?:altogether|in total))?$",
+        r"\b(?:in|inside|under|below|within)\s+(?:the\s+)?(?:folder\s+|"
+        r"directory\s+)?(?P<name>[\w@+./-]+)(?:\s+(?:folder|directory))?(?:\s+(?:altogether|"
+        r"in total))?$",
         rest,
         _I,
     )
@@ -565,57 +671,103 @@ def _extreme(text: str) -> Intent | None:
     which = found.group("which").lower()
     unit = "word" if "words" in which else "line" if which in ("longest", "shortest") or "lines" in which else "byte"
     kind = kind_in(text.replace(found.group(), "").replace("  ", " "))
-    return Extreme(unit=unit, most=which not in ("shortest", "smallest") and "fewest" not in which, target=_kind_and_scope(text, kind))  # fmt: skip
+    most = which not in ("shortest", "smallest") and "fewest" not in which
+    return Extreme(unit=unit, most=most, target=_kind_and_scope(text, kind))
 
 
 # -- searching --------------------------------------------------------------------------------------------------------
 
-_HOLDS = r"(?:holds?|contains?|mentions?|includes?|has|have|having|uses?|references?|refers? to|says?|imports?|calls?|containing|mentioning|holding|using|including|with|lists?|names?|quotes?)"
-_DEALS = r"(?:talks? about|deals? with|describes?|explains?|covers?|discuss(?:es)?|is about|are about|tells?(?: me| us)?(?: about)?|documents?|about|is on|writes? about|speaks? (?:of|about))"
+_HOLDS = (
+    r"(?:holds?|contains?|mentions?|includes?|has|have|having|uses?|references?|refers? to|says?|"
+    r"imports?|calls?|containing|mentioning|holding|using|including|with|lists?|names?|quotes?)"
+)
+_DEALS = (
+    r"(?:talks? about|deals? with|describes?|explains?|covers?|discuss(?:es)?|is about|are about|"
+    r"tells?(?: me| us)?(?: about)?|documents?|about|is on|writes? about|speaks? (?:of|about))"
+)
 _DEFINES = r"(?:defines?|declares?|implements?|defining|implementing)"
-_FILES = r"(?:files?|documents?|docs?|ones?|modules?|scripts?|pages?|of them|of these(?: files)?|of those(?: files)?|of the files)"
+_FILES = (
+    r"(?:files?|documents?|docs?|ones?|modules?|scripts?|pages?|of them|of these(?: files)?|"
+    r"of those(?: files)?|of the files)"
+)
 _WHICH = re.compile(
-    rf"^(?:(?:in )?(?:which|what)|(?:list|show|find|give|get|name)(?: me)?(?: all)?(?: the)?|all|the|any|is there (?:a|any)|are there any|do any)\s*(?P<scope>(?:[\w.*+-]+ )?{_FILES}(?: (?:in|under) [\w./-]+)?)(?: here)?,?(?: (?:that|which|where))?(?: (?:actually|also|all|does|do|it))?\s+"
+    rf"^(?:(?:in )?(?:which|what)|(?:list|show|find|give|get|name)(?: me)?(?: all)?(?: the)?|all|the|"
+    rf"any|is there (?:a|any)|are there any|do any)\s*(?P<scope>(?:[\w.*+-]+ )?{_FILES}(?: (?:in|"
+    rf"under) [\w./-]+)?)(?: here)?,?(?: (?:that|which|where))?(?: (?:actually|also|all|does|do|"
+    rf"it))?\s+"
     rf"(?:(?P<holds>{_HOLDS})|(?P<deals>{_DEALS})|(?P<defines>{_DEFINES}))\s+(?P<phrase>.+)$",
     _I,
 )
 _IN_WHICH = re.compile(
-    rf"^in (?:which|what) (?P<scope>{_FILES}|folder|place)(?:s)? (?:is|are|was|were|does|do|can i (?:find|read about)|will i find|did) (?P<phrase>.+?)(?: (?P<how>mentioned|defined|used|described|explained|appear|occur|contained|declared|implemented|set|written|found|documented|named))?$",
+    rf"^in (?:which|what) (?P<scope>{_FILES}|folder|place)(?:s)? (?:is|are|was|were|does|do|"
+    rf"can i (?:find|read about)|will i find|did) (?P<phrase>.+?)(?: (?P<how>mentioned|defined|used|"
+    rf"described|explained|appear|occur|contained|declared|implemented|set|written|found|documented|"
+    rf"named))?$",
     _I,
 )
 _WHICH_DOES = re.compile(
-    r"^(?:(?:in )?(?:which|what) (?:file|module|script)|where) (?:does|do|did) .+? (?:define|declare|implement|set) (?P<phrase>.+)$",
+    r"^(?:(?:in )?(?:which|what) (?:file|module|script)|where) (?:does|do|did) .+? (?:define|declare|"
+    r"implement|set) (?P<phrase>.+)$",
     _I,
 )
 _WHERE = re.compile(
-    r"^(?:where|on (?:which|what) lines?|at (?:which|what) lines?)(?:'s| is| are| was| were| does| do| did| can i (?:find|read)| has| have)? (?P<phrase>.+?) (?:get )?(?P<how>mentioned|defined|used|described|explained|documented|set|configured|written|appears?|occurs?|declared|implemented|stands?|comes? up|referenced|called|imported|stated|discussed|found|been used|named|introduced)(?: (?:in|within|inside) (?P<where>.+))?$",
+    r"^(?:where|on (?:which|what) lines?|at (?:which|what) lines?)(?:'s| is| are| was| were| does| do|"
+    r" did| can i (?:find|read)| has| have)? (?P<phrase>.+?) (?:get )?(?P<how>mentioned|defined|used|"
+    r"described|explained|documented|set|configured|written|appears?|occurs?|declared|implemented|"
+    r"stands?|comes? up|referenced|called|imported|stated|discussed|found|been used|named|"
+    r"introduced)(?: (?:in|within|inside) (?P<where>.+))?$",
     _I,
 )
 _GREP = re.compile(
-    r"^(?:search|grep|look|scan|rg|check)(?: (?:through|in|inside))?(?: (?P<first>.+?))? (?:for|after)(?: the (?:word|phrase|text|term|string))? (?P<phrase>.+?)(?: (?:in|within|inside|under|through|across) (?P<where>(?:the |all |my )?(?:[\w./-]+)(?: (?:files?|folder|directory))?))?$|"
+    r"^(?:search|grep|look|scan|rg|check)(?: (?:through|in|inside))?(?: (?P<first>.+?))? (?:for|"
+    r"after)(?: the (?:word|phrase|text|term|string))? (?P<phrase>.+?)(?: (?:in|within|inside|under|"
+    r"through|across) (?P<where>(?:the |all |my )?(?:[\w./-]+)(?: (?:files?|folder|directory))?))?$|"
     r"^(?:grep|search|rg) (?P<grep>\"[^\"]+\"|'[^']+'|\S+)(?: (?:in )?(?P<there>\S+))?$",
     _I,
 )
 _LINES_WITH = re.compile(
-    r"^(?:(?:show|give|list|print|find|get)(?: me)?|which|what|are there)?(?: all)?(?: the| any)? ?lines? (?:are there )?(?:(?:that|which) )?(?:contain|with|mention|containing|mentioning|matching|match|hold|holding|having|have|include|including|about)s?(?: the (?:word|phrase|text))? (?P<phrase>.+?)(?: (?:in|from|of) (?P<where>.+))?$",
+    r"^(?:(?:show|give|list|print|find|get)(?: me)?|which|what|are there)?(?: all)?(?: the|"
+    r" any)? ?lines? (?:are there )?(?:(?:that|which) )?(?:contain|with|mention|containing|mentioning|"
+    r"matching|match|hold|holding|having|have|include|including|about)s?(?: the (?:word|phrase|"
+    r"text))? (?P<phrase>.+?)(?: (?:in|from|of) (?P<where>.+))?$",
     _I,
 )
 _MENTIONS = re.compile(
-    r"^(?:find|list|show)(?: me)?(?: all)?(?: of)?(?: the)? (?:mentions|occurrences|uses|usages|places|references|lines|instances|matches)(?: (?:of|to|for|where|that (?:mention|use)|with))(?: the (?:word|phrase|text|term))? (?P<phrase>.+?)(?: (?:is|are) (?:used|mentioned|defined|called))?(?: (?:in|within) (?P<where>.+))?$",
+    r"^(?:find|list|show)(?: me)?(?: all)?(?: of)?(?: the)? (?:mentions|occurrences|uses|usages|"
+    r"places|references|lines|instances|matches)(?: (?:of|to|for|where|that (?:mention|use)|"
+    r"with))(?: the (?:word|phrase|text|term))? (?P<phrase>.+?)(?: (?:is|are) (?:used|mentioned|"
+    r"defined|called))?(?: (?:in|within) (?P<where>.+))?$",
     _I,
 )
 _DOES = re.compile(
-    r"^(?:does|do|did|is|are|has|have) (?P<where>.+?) (?:mention(?:s)?|contain(?:s)?|include(?:s)?|say anything about|say something about|talk about|use|uses|import|define|hold|reference)(?: the (?:word|phrase|text|term))? (?P<phrase>.+)$|"
-    r"^(?:is|are|does|do) (?:the (?:word|phrase|text|term) )?(?P<what>.+?) (?:mentioned|used|defined|appear|occur|contained|found|documented|described)(?: (?:anywhere|somewhere|in any (?:file|document)|here|in (?P<scope>.+)))?$|"
-    r"^does (?:any (?:file|document|of them)|anything(?: here)?|anyone) (?:mention|contain|use|define|hold|say) (?P<anything>.+)$",
+    r"^(?:does|do|did|is|are|has|have) (?P<where>.+?) (?:mention(?:s)?|contain(?:s)?|include(?:s)?|"
+    r"say anything about|say something about|talk about|use|uses|import|define|hold|"
+    r"reference)(?: the (?:word|phrase|text|term))? (?P<phrase>.+)$|"
+    r"^(?:is|are|does|do) (?:the (?:word|phrase|text|term) )?(?P<what>.+?) (?:mentioned|used|defined|"
+    r"appear|occur|contained|found|documented|described)(?: (?:anywhere|somewhere|in any (?:file|"
+    r"document)|here|in (?P<scope>.+)))?$|"
+    r"^does (?:any (?:file|document|of them)|anything(?: here)?|anyone) (?:mention|contain|use|define|"
+    r"hold|say) (?P<anything>.+)$",
     _I,
 )
-_TODOS = re.compile(r"^(?:(?:are there|list|show(?: me)?|find|what|which|give me|any|all|where are)\s*)+(?:any |all |the |are |open )*(?P<mark>todo|fixme|xxx|hack)s?(?: (?:comments?|items?|notes?|entries|left|there|here))*(?: (?:in|of) (?P<where>.+))?$", _I)  # fmt: skip
+_TODOS = re.compile(
+    r"^(?:(?:are there|list|show(?: me)?|find|what|which|give me|any|all|where are)\s*)+(?:any |all |"
+    r"the |are |open )*(?P<mark>todo|fixme|xxx|hack)s?(?: (?:comments?|items?|notes?|entries|left|"
+    r"there|here))*(?: (?:in|of) (?P<where>.+))?$",
+    _I,
+)
 _WHO = re.compile(
-    r"^(?:who|what)(?: else)? (?:mentions|uses|imports|calls|references|defines) (?P<phrase>.+?)(?: in (?P<where>.+))?$",
+    r"^(?:who|what)(?: else)? (?:mentions|uses|imports|calls|references|"
+    r"defines) (?P<phrase>.+?)(?: in (?P<where>.+))?$",
     _I,
 )
-_ERRORS = re.compile(r"^(?:(?:show(?: me)?|list|find|give me|are there|what are|which|any|print|see)\s+)+(?:me )?(?:any |all |the |only )*(?P<phrase>errors?|warnings?|exceptions?|failures?)(?: (?:messages?|lines?|entries|there|are|occurred|happened))*(?: (?:in|from|of) (?P<where>.+))?$", _I)  # fmt: skip
+_ERRORS = re.compile(
+    r"^(?:(?:show(?: me)?|list|find|give me|are there|what are|which|any|print|"
+    r"see)\s+)+(?:me )?(?:any |all |the |only )*(?P<phrase>errors?|warnings?|exceptions?|"
+    r"failures?)(?: (?:messages?|lines?|entries|there|are|occurred|happened))*(?: (?:in|from|"
+    r"of) (?P<where>.+))?$",
+    _I,
+)
 
 
 def _search(text: str) -> Intent | None:
@@ -664,7 +816,8 @@ def _grep(text: str) -> Intent | None:
     for pattern in (_MENTIONS, _LINES_WITH, _WHO):
         found = pattern.match(text)
         if found:
-            return Search(phrase=_bare(found.group("phrase")), target=_maybe(found.group("where")), literal=_is_quoted(found.group("phrase")))  # fmt: skip
+            phrase = found.group("phrase")
+            return Search(phrase=_bare(phrase), target=_maybe(found.group("where")), literal=_is_quoted(phrase))
     grep = _GREP.match(text)
     if grep:
         phrase = grep.group("phrase") or grep.group("grep")
@@ -682,7 +835,8 @@ def _grep(text: str) -> Intent | None:
         phrase = does.group("phrase") or does.group("what") or does.group("anything")
         where = does.group("where") or does.group("scope")
         if where and re.fullmatch(
-            r"(?:any|any (?:file|document|of them|of these|of the files).*|there|it anywhere|anything|these files|the files)",
+            r"(?:any|any (?:file|document|of them|of these|of the files).*|there|it anywhere|anything|"
+            r"these files|the files)",
             where,
             _I,
         ):
@@ -711,7 +865,9 @@ def _bare(phrase: str) -> str:
     if quoted:
         return quoted[0]
     phrase = re.sub(
-        r"^(?:(?:the|a|an|any|some) )?(?:exact )?(?:words?|phrase|text|string|token|name|term|sentence|function|class|variable|constant|method|module|keyword|expression|identifier|key|value|setting|option|line) (?=\S)",
+        r"^(?:(?:the|a|an|any|some) )?(?:exact )?(?:words?|phrase|text|string|token|name|term|"
+        r"sentence|function|class|variable|constant|method|module|keyword|expression|identifier|key|"
+        r"value|setting|option|line) (?=\S)",
         "",
         phrase.strip(),
         flags=_I,
@@ -725,42 +881,64 @@ _LISTS = re.compile(
     r"^(?:(?:ls|dir|tree)(?: (?P<ls>.*))?|"
     r"(?:list|enumerate|name)(?: me)?(?: out)?(?: (?P<list>.*))?|"
     r"(?:what|which)(?P<what> .*?)?\b(?:files|documents|docs|folders|directories|subfolders|file)\b(?P<after>.*)|"
-    r"(?:show|give|tell|print|display)(?: me)?(?: a list of| all| a)?(?P<show>.*?\b(?:files|documents|folders|directories|file list|directory listing|folder structure|file tree|listing|docs)\b.*)|"
+    r"(?:show|give|tell|print|display)(?: me)?(?: a list of| all| a)?(?P<show>.*?\b(?:files|documents|"
+    r"folders|directories|file list|directory listing|folder structure|file tree|listing|docs)\b.*)|"
     r"(?:are|is) there (?P<any>(?:any|some|a|an|more|other)\b.*\b(?:files?|documents?|docs|folders?)\b.*)|"
     r"do (?:we|you|i) have (?P<have>(?:any|some)\b.*\b(?:files?|documents?|docs|folders?)\b.*)|"
-    r"find(?: me)?(?: all)?(?P<find>(?: the)? \S+ files\b.*)|(?:all )?(?P<bare>(?:the )?(?:\S+ )?files)(?: here| please)?|"
-    r"what(?:'s| is| do (?:we|you) have| have we got| can you see| do you see| is there|'s there| exists)(?P<here> (?:all )?(?:in )?(?:here|there|around|(?:in )?(?:this|the|the current|my|our) (?:folder|directory|project|repo|repository|workspace)))?)$",
+    r"find(?: me)?(?: all)?(?P<find>(?: the)? \S+ files\b.*)|"
+    r"(?:all )?(?P<bare>(?:the )?(?:\S+ )?files)(?: here| please)?|"
+    r"what(?:'s| is| do (?:we|you) have| have we got| can you see| do you see| is there|'s there|"
+    r" exists)(?P<here> (?:all )?(?:in )?(?:here|there|around|(?:in )?(?:this|the|the current|my|"
+    r"our) (?:folder|directory|project|repo|repository|workspace)))?)$",
     _I,
 )
 _IN_FOLDER = re.compile(r"^what(?:'s| is| are| do we have| stuff is) (?:in|inside|under|there in) (?P<what>.+)$", _I)
 _OUTLINE = re.compile(
-    r"^(?:(?:list|show|give|print|what|which|tell|get|extract)(?: me)?(?:'s| is| are)?(?: all)?(?: of)?(?: the| an)?) ?(?P<what>headings?|sections?|chapters|outline|structure|table of contents|toc|titles?|functions?|classes|methods|functions and classes|classes and functions|definitions|columns?(?: names)?|fields|column headers|headers?|keys|top-level keys|imports)(?: (?:does|do|are (?:there|defined)|is|exist|defined|there))*(?: (?:in|of|from|for|does|has|inside))* ?(?P<rest>.*?)(?: (?:have|has|define|contain|import|there))?$",
+    r"^(?:(?:list|show|give|print|what|which|tell|get|extract)(?: me)?(?:'s| is|"
+    r" are)?(?: all)?(?: of)?(?: the| an)?) ?(?P<what>headings?|sections?|chapters|outline|structure|"
+    r"table of contents|toc|titles?|functions?|classes|methods|functions and classes|"
+    r"classes and functions|definitions|columns?(?: names)?|fields|column headers|headers?|keys|"
+    r"top-level keys|imports)(?: (?:does|do|are (?:there|defined)|is|exist|defined|there))*(?: (?:in|"
+    r"of|from|for|does|has|inside))* ?(?P<rest>.*?)(?: (?:have|has|define|contain|import|there))?$",
     _I,
 )
 _FINDS = re.compile(
-    r"^(?:find|locate|look up|get)(?: me)?(?: all)?(?: the| a| any)? ?(?:files?|documents?) (?:named|called|matching|like|with (?:the )?(?:name|extension|ending|suffix)|whose names? (?:is|are|contains?|matches|ends? (?:with|in))|ending (?:with|in)) (?P<named>.+)$|"
-    r"^(?:find|locate|where(?:'s| is| are| can i find| do i find| lives?)|what is the path (?:of|to)|give me the path (?:of|to)|path of)(?: me)?(?: all)?(?: the| a| an| my)? ?(?:files? )?(?:named |called )?(?P<name>.+)$|"
-    r"^(?:is|are) there (?:a|an|any)\b(?: files?| documents?| folders?)? ?(?:named|called)? ?(?P<there>.+?)(?: (?:here|anywhere|somewhere|in (?:here|this folder|the folder)))?$|"
-    r"^does (?:a |an |the )?(?:file )?(?:named |called )?(?P<exists>.+?) exist(?: here)?$|^do (?:we|you|i) have (?:a |an |any )?(?:file (?:named|called) )?(?P<have>.+?)(?: file)?(?: here)?$|"
-    r"^(?:which|what) files? (?:are|is) (?:named|called) (?P<called>.+)$|^(?:which|what) folder (?:is|holds|contains) (?P<infolder>.+?)(?: in)?$",
+    r"^(?:find|locate|look up|get)(?: me)?(?: all)?(?: the| a| any)? ?(?:files?|documents?) (?:named|"
+    r"called|matching|like|with (?:the )?(?:name|extension|ending|suffix)|whose names? (?:is|are|"
+    r"contains?|matches|ends? (?:with|in))|ending (?:with|in)) (?P<named>.+)$|"
+    r"^(?:find|locate|where(?:'s| is| are| can i find| do i find| lives?)|what is the path (?:of|to)|"
+    r"give me the path (?:of|to)|path of)(?: me)?(?: all)?(?: the| a| an| my)? ?(?:files? )?(?:named |"
+    r"called )?(?P<name>.+)$|"
+    r"^(?:is|are) there (?:a|an|any)\b(?: files?| documents?| folders?)? ?(?:named|"
+    r"called)? ?(?P<there>.+?)(?: (?:here|anywhere|somewhere|in (?:here|this folder|the folder)))?$|"
+    r"^does (?:a |an |the )?(?:file )?(?:named |called )?(?P<exists>.+?) exist(?: here)?$|^do (?:we|"
+    r"you|i) have (?:a |an |any )?(?:file (?:named|called) )?(?P<have>.+?)(?: file)?(?: here)?$|"
+    r"^(?:which|what) files? (?:are|is) (?:named|called) (?P<called>.+)$|^(?:which|what) folder (?:is|"
+    r"holds|contains) (?P<infolder>.+?)(?: in)?$",
     _I,
 )
 _READS = re.compile(
-    r"^(?:show|read|cat|print|display|open|view|dump|output|give|quote|type|see|less|more|tell)(?: me)?(?: out| aloud| to me| back)?(?: all(?: of)?)? (?P<what>.+)$|"
-    r"^what does (?P<say>.+?) (?:say|contain|look like|hold|have in it)$|^what(?:'s| is| stands| are) (?:written )?in (?P<in>.+)$|"
-    r"^(?:what(?:'s| is| are) )?the (?:full )?(?:contents?|text) of (?P<of>.+)$|^(?:the )?contents? of (?P<contents>.+)$",
+    r"^(?:show|read|cat|print|display|open|view|dump|output|give|quote|type|see|less|more|"
+    r"tell)(?: me)?(?: out| aloud| to me| back)?(?: all(?: of)?)? (?P<what>.+)$|"
+    r"^what does (?P<say>.+?) (?:say|contain|look like|hold|have in it)$|^what(?:'s| is| stands|"
+    r" are) (?:written )?in (?P<in>.+)$|"
+    r"^(?:what(?:'s| is| are) )?the (?:full )?(?:contents?|text) of (?P<of>.+)$|"
+    r"^(?:the )?contents? of (?P<contents>.+)$",
     _I,
 )
 _HEAD = re.compile(
-    rf"(?:the |its |only |just )*\b(?P<end>first|last|top|bottom|final|initial) (?:(?P<number>{NUMBER}) )?(?P<plural>lines?)\b(?: (?:of|from|in))?\s*",
+    rf"(?:the |its |only |just )*\b(?P<end>first|last|top|bottom|final|"
+    rf"initial) (?:(?P<number>{NUMBER}) )?(?P<plural>lines?)\b(?: (?:of|from|in))?\s*",
     _I,
 )
 _RANGE = re.compile(
-    r"(?:the )?\blines? (?P<from>\d+)(?:\s*(?:-|–|to|through|until|up to|till|and)\s*(?P<to>\d+))?\b(?: (?:of|from|in))?\s*",
+    r"(?:the )?\blines? (?P<from>\d+)(?:\s*(?:-|–|to|through|until|up to|till|"
+    r"and)\s*(?P<to>\d+))?\b(?: (?:of|from|in))?\s*",
     _I,
 )
 _NTH = re.compile(
-    r"(?:the |its )?\b(?P<nth>(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+(?:st|nd|rd|th))) line\b(?: (?:of|from|in))?\s*",
+    r"(?:the |its )?\b(?P<nth>(?:second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|\d+(?:st|"
+    r"nd|rd|th))) line\b(?: (?:of|from|in))?\s*",
     _I,
 )
 _HEAD_TAIL = re.compile(r"^(?P<which>head|tail)(?: -n)?(?: -?(?P<number>\d+))?(?: of)? (?P<what>.+)$", _I)
@@ -790,7 +968,8 @@ def _listing(text: str, phrase: str) -> Intent | None:
     sizes = bool(re.search(r"\bsizes?\b|\bhow (?:big|large)\b", text, _I))
     deep = bool(
         re.search(
-            r"\b(?:recursive(?:ly)?|all files|every file|subfolders|sub-folders|all the files|tree|everything|in all folders)\b",
+            r"\b(?:recursive(?:ly)?|all files|every file|subfolders|sub-folders|all the files|tree|"
+            r"everything|in all folders)\b",
             text,
             _I,
         )
@@ -802,7 +981,8 @@ def _listing(text: str, phrase: str) -> Intent | None:
         r"\b(?:and|with)\s+(?:their\s+|the\s+|its\s+)?sizes?\b|\brecursive(?:ly)?\b|\bsizes? of\b", "", phrase, flags=_I
     )
     phrase = re.sub(
-        r"\s+(?:are|is|do|does|can|exist|have|has)\b(?:\s+(?:there|here|you|we|i|see|got|have|exist|any|it|available|lying around))*(?=\s+(?:in|under|inside)\b|$)",
+        r"\s+(?:are|is|do|does|can|exist|have|has)\b(?:\s+(?:there|here|you|we|i|see|got|have|exist|"
+        r"any|it|available|lying around))*(?=\s+(?:in|under|inside)\b|$)",
         "",
         f" {phrase}",
         flags=_I,
@@ -820,7 +1000,9 @@ def _listing(text: str, phrase: str) -> Intent | None:
     if re.match(r"tests? files?\b", phrase, _I):
         kind = "test"
     plain = re.fullmatch(
-        r"(?:the )?(?:files?|folders?|directories|subfolders|documents|contents?|everything|file list|directory listing|listing|folder structure|file tree|file names|filenames|tree|it|stuff|-\w+)?(?: (?:here|there|and folders|and directories|in here))*",
+        r"(?:the )?(?:files?|folders?|directories|subfolders|documents|contents?|everything|file list|"
+        r"directory listing|listing|folder structure|file tree|file names|filenames|tree|it|stuff|"
+        r"-\w+)?(?: (?:here|there|and folders|and directories|in here))*",
         phrase,
         _I,
     )
@@ -930,7 +1112,8 @@ def _ranged(text: str) -> Intent | None:
         return None
     rest = (text[: found.start()] + " " + text[found.end() :]).strip()
     rest = re.sub(
-        r"^(?:show|read|cat|print|display|open|view|give|quote|what(?:'s| is| are| does| do)?|tell|list)?\b(?: me\b)?(?: out\b)?(?: (?:of|from|in|on|the|is|are|does)\b)*\s*",
+        r"^(?:show|read|cat|print|display|open|view|give|quote|what(?:'s| is| are| does| do)?|tell|"
+        r"list)?\b(?: me\b)?(?: out\b)?(?: (?:of|from|in|on|the|is|are|does)\b)*\s*",
         "",
         rest,
         flags=_I,
@@ -953,25 +1136,50 @@ _CANNOT = (
     (r"^(?:delete|remove|erase|rm|trash)\b", "delete files"),
     (r"^(?:rename|move|mv)\b", "rename or move files"),
     (r"^(?:run|execute|compile|build|install|start|launch|test|debug|deploy|pip|npm|git)\b", "run programs"),
-    (r"^(?:translate|rewrite|rephrase|proofread|correct|improve|edit|fix|change|replace|refactor|update|format|convert|sort|merge)\b", "rewrite or edit texts"),
-    (r"^(?:download|fetch|browse|google|search the (?:web|internet)|look up .* online|open https?:|visit)\b|\bhttps?://", "reach the network"),
-    (r"^(?:email|send|mail|call|book|order|buy|play|draw|sing|paint|remind|schedule|post|tweet)\b", "act outside of this folder"),
-    (r"^(?:(?:tell|give|say)(?: me)? )?(?:a |another )?(?:joke|poem|story|riddle|song|haiku)\b|^(?:invent|imagine|compose|brainstorm|think of|suggest|recommend)\b", "invent things"),
-    (r"^(?:what(?:'s| is| are)? (?:the )?(?:time|date|day|weather)|what (?:day|time|year) is it)\b", "know the time or the weather"),
-    (r"^(?:what(?:'s| is)|calculate|compute|how much is)? ?-?[\d.]+(?:\s*(?:[-+*/^x×÷%]|plus|minus|times|divided by)\s*-?[\d.]+)+ ?=?$", "calculate"),
+    (
+        r"^(?:translate|rewrite|rephrase|proofread|correct|improve|edit|fix|change|replace|refactor|"
+        r"update|format|convert|sort|merge)\b",
+        "rewrite or edit texts",
+    ),
+    (
+        r"^(?:download|fetch|browse|google|search the (?:web|internet)|look up .* online|open https?:|"
+        r"visit)\b|\bhttps?://",
+        "reach the network",
+    ),
+    (
+        r"^(?:email|send|mail|call|book|order|buy|play|draw|sing|paint|remind|schedule|post|tweet)\b",
+        "act outside of this folder",
+    ),
+    (
+        r"^(?:(?:tell|give|say)(?: me)? )?(?:a |another )?(?:joke|poem|story|riddle|song|haiku)\b|"
+        r"^(?:invent|imagine|compose|brainstorm|think of|suggest|recommend)\b",
+        "invent things",
+    ),
+    (
+        r"^(?:what(?:'s| is| are)? (?:the )?(?:time|date|day|weather)|what (?:day|time|year) is it)\b",
+        "know the time or the weather",
+    ),
+    (
+        r"^(?:what(?:'s| is)|calculate|compute|how much is)? ?-?[\d.]+(?:\s*(?:[-+*/^x×÷%]|plus|minus|"
+        r"times|divided by)\s*-?[\d.]+)+ ?=?$",
+        "calculate",
+    ),
     (r"^(?:compare|contrast)\b|\bdifferences? between\b", "compare texts"),
-)  # fmt: skip
+)
 _CANNOTS = [(re.compile(pattern, _I), deed) for pattern, deed in _CANNOT]
 _AGAIN = re.compile(
-    r"^(?:(?:and )?(?:what|how) about|(?:do )?(?:the )?same (?:for|with|in)|likewise (?:for|with)|and for|and in|and of|and from|for|also for|and)\s+(?P<what>.+)$",
+    r"^(?:(?:and )?(?:what|how) about|(?:do )?(?:the )?same (?:for|with|in)|likewise (?:for|with)|"
+    r"and for|and in|and of|and from|for|also for|and)\s+(?P<what>.+)$",
     _I,
 )
 _MORE_UNITS = re.compile(
-    rf"^(?:and |how many |what about |how about |the |in |its )*(?P<units>{_COUNTED}(?:(?:,| and| or) (?:the )?{_COUNTED})*)$",
+    rf"^(?:and |how many |what about |how about |the |in |its )*(?P<units>{_COUNTED}(?:(?:,| and|"
+    rf" or) (?:the )?{_COUNTED})*)$",
     _I,
 )
 _ASKS = re.compile(
-    r"^(?:what|who|when|where|why|how|which|whose|is|are|was|were|does|do|did|can|could|should|would|will|may|must|has|have|according|in|under)\b",
+    r"^(?:what|who|when|where|why|how|which|whose|is|are|was|were|does|do|did|can|could|should|would|"
+    r"will|may|must|has|have|according|in|under)\b",
     _I,
 )
 
@@ -1013,7 +1221,9 @@ def _remaining(text: str, question: bool, raw: str) -> Intent:
 
 
 _SAYS = re.compile(
-    r"^(?:what|where|does|do|can you see what|which)(?: does| do| did| is)? (?P<where>.+?) (?:say|says|tells?(?: us| me)?|writes?|explains?|states?|mentions?|describes?|said|has to say|have to say)(?: anything| something)? (?:about|on|regarding|of|concerning) (?P<topic>.+)$|"
+    r"^(?:what|where|does|do|can you see what|which)(?: does| do| did| is)? (?P<where>.+?) (?:say|"
+    r"says|tells?(?: us| me)?|writes?|explains?|states?|mentions?|describes?|said|has to say|"
+    r"have to say)(?: anything| something)? (?:about|on|regarding|of|concerning) (?P<topic>.+)$|"
     r"^(?:according to|based on|as per|per) (?P<source>.+?), ?(?P<asked>.+)$|"
     r"^(?:in|from) (?P<inside>"
     + FILE
