@@ -225,6 +225,8 @@ class MemorySession:
         self._check_revision(commit, session)
         self._check_blobs(commit)
         self._check_limits(commit)
+        if session and commit.fork:
+            raise InvalidInput(f"session {self._id!r}: only the first commit of a session can fork")
         graph = session.graph if session else self._fork_graph(commit)
         self._check_new(commit.nodes, graph)
         return self._store(commit, digest, session, graph)

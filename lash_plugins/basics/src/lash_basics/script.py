@@ -169,7 +169,8 @@ class Script:
         index = sum(isinstance(message, AssistantTurn) for message in request.messages)
         if index >= len(self.replies):
             raise ModelError(
-                f"the script {self.path} has {len(self.replies)} replies; this is call number {index + 1}",
+                f"the script {self.path} has {len(self.replies)} "
+                f"{'reply' if len(self.replies) == 1 else 'replies'}; this is call number {index + 1}",
                 kind="invalid_request",
             )
         reply = self.replies[index]

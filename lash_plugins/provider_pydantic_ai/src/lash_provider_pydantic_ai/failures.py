@@ -116,8 +116,9 @@ def _words(error: Exception) -> str:
     """Say what happened in one line: the service's own message where it sent one."""
     said = _said(getattr(error, "body", None)) or getattr(error, "message", "") or str(error) or type(error).__name__
     if isinstance(error, library.ModelConnectionError):
-        first = list(_chain(error))[-1]  # the library's own words are "Connection error." at every stage
-        said = f"{said.rstrip('.')}: {str(first) or type(first).__name__}"
+        first = list(_chain(error))[-1]  # the library's own words may be "Connection error." at every stage
+        reason = str(first) or type(first).__name__
+        said = said if reason in said else f"{said.rstrip('.')}: {reason}"
     status = f" (HTTP {error.status_code})" if isinstance(error, library.ModelHTTPError) else ""
     line = " ".join(said.split())
     return (line if len(line) <= 500 else line[:499] + "…") + status

@@ -1,1 +1,1 @@
-"""Lash sessions in SQL databases."""
+"""Stores in SQL databases: SQLite today."""
