@@ -30,7 +30,8 @@ def node(node_id: str | None = None, parent: str | None = None, **fields: Any) -
     """Make a node; what is not given is something unremarkable."""
     name = ident() if node_id is None else node_id
     payload = b'{"role":"user","text":"%s"}' % name[:40].encode("utf-8", "replace")
-    return Node(name, parent, **{"timestamp": 1_000_000, "kind": "message", "payload": payload} | fields)
+    given: dict[str, Any] = {"timestamp": 1_000_000, "kind": "message", "payload": payload}
+    return Node(name, parent, **given | fields)
 
 
 def chain(count: int, parent: str | None = None, **fields: Any) -> list[Node]:
