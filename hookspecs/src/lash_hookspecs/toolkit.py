@@ -4,11 +4,7 @@
 
     @tool(kind="read_only")
     def word_count(text: str) -> int:
-        '''Count the words of a text.
-
-        Args:
-            text: What to count in.
-        '''
+        '''Count the words of a text.'''
         return len(text.split())
 
     tools = FunctionTools([word_count])        # a ToolProvider
@@ -118,7 +114,7 @@ class _FunctionTool:
     @classmethod
     def of(cls, function: Callable[..., Any]) -> _FunctionTool:
         options = getattr(function, _OPTIONS, _ToolOptions())
-        name: str = options.name or getattr(function, "__name__", type(function).__name__)
+        name = options.name or str(getattr(function, "__name__", type(function).__name__))
         summary, described = _docstring(inspect.getdoc(function) or "")
         try:
             hints = get_type_hints(function, include_extras=True)

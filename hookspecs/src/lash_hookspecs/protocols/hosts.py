@@ -45,6 +45,10 @@ class TurnRunner(Protocol):
         """
         ...
 
+    async def wait(self) -> None:
+        """Wait until the turn is done; for a host that has nothing to run while it is being cancelled."""
+        ...
+
     async def cancel(self) -> None:
         """End the turn as cancelled: running effects are cancelled and answered; what was done is committed."""
         ...

@@ -55,7 +55,7 @@ class SessionStore(Protocol):
         4. the epoch is at least the stored one, else `WriterFenced`;
         5. the incarnation and ``expected_revision`` are the stored ones (``None``: there is no living session),
            else `HeadRevisionConflict`;
-        6. every component's ref is in ``commit.blobs`` or stored, else `MissingBlob`;
+        6. every ref of a component or a node is in ``commit.blobs`` or stored, else `MissingBlob`;
         7. the limits that the store declares, else `LimitExceeded`.
 
         A node id that the graph has already is refused with `CorruptSession` (kind ``duplicate_node``). A commit

@@ -19,6 +19,7 @@ __all__ = [
     "EVENTS",
     "Event",
     "LeafHealed",
+    "Notice",
     "ReasoningDelta",
     "StoredEvent",
     "TextDelta",
@@ -46,6 +47,13 @@ class TurnContinued(Record):
     type: Literal["turn_continued"] = "turn_continued"
     turn_id: str
     turn_index: int
+
+
+class Notice(Record):
+    """Something the user should know once, such as that the model is the offline one. Live."""
+
+    type: Literal["notice"] = "notice"
+    text: str
 
 
 class TextDelta(Record):
@@ -127,6 +135,7 @@ StoredEvent = Annotated[
 Event = Annotated[
     TurnStarted
     | TurnContinued
+    | Notice
     | TextDelta
     | ReasoningDelta
     | TextRetracted
@@ -142,6 +151,7 @@ Event = Annotated[
 EVENTS: TypeAdapter[
     TurnStarted
     | TurnContinued
+    | Notice
     | TextDelta
     | ReasoningDelta
     | TextRetracted

@@ -23,6 +23,7 @@ class Node:
         kind: One of `NODE_KINDS`, or a kind of a later version.
         payload: UTF-8 JSON, opaque to a store; `lash_hookspecs.records.payloads` decodes it.
         hidden: Whether the node was taken out of sight (S8).
+        refs: Blobs that the payload refers to, so that a store can keep them as long as the node.
     """
 
     node_id: str
@@ -31,6 +32,7 @@ class Node:
     kind: str
     payload: bytes
     hidden: bool = False
+    refs: tuple[str, ...] = ()
 
     @property
     def created_at(self) -> datetime:

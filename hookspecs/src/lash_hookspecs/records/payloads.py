@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, JsonValue, Tag, ValidationError
+from pydantic import ConfigDict, Discriminator, JsonValue, Tag, ValidationError
 
 from lash_hookspecs.errors import UnreadableData
 from lash_hookspecs.records.graph import Node
@@ -27,6 +27,7 @@ __all__ = [
     "ToolInvocation",
     "decode_payload",
     "kind_of",
+    "refs_of",
 ]
 
 Role = Literal["system", "user", "assistant"]
@@ -64,7 +65,7 @@ class ToolCallPart(Record):
 class OtherPart(Record):
     """A part of a kind that this version does not know; skipped when a request is built."""
 
-    model_config = {**Record.model_config, "extra": "allow"}
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     kind: str
 
@@ -167,6 +168,12 @@ _KINDS = {model: kind for kind, model in PAYLOADS.items()}
 def kind_of(payload: Payload) -> str:
     """Give the node kind of a payload."""
     return _KINDS[type(payload)]
+
+
+def refs_of(payload: Payload) -> tuple[str, ...]:
+    """Give the blobs that a payload refers to."""
+    spilled = payload.result.spilled if isinstance(payload, ToolInvocation) else None
+    return () if spilled is None else (spilled,)
 
 
 def decode_payload(node: Node) -> Payload | None:

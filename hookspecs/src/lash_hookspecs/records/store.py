@@ -394,6 +394,8 @@ def _parts(commit: Commit) -> Iterator[str | bytes | None]:
         yield str(node.timestamp)
         yield node.kind
         yield node.payload
+        yield str(len(node.refs))
+        yield from node.refs
     yield commit.leaf
     yield from _mapping(commit.components)
     yield str(len(commit.blobs))

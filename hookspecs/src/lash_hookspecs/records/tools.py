@@ -30,7 +30,7 @@ class ToolSpec(Record):
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     description: str = ""
-    input_schema: dict[str, JsonValue] = {"type": "object", "properties": {}}
+    input_schema: dict[str, JsonValue] = Field(default={"type": "object", "properties": {}})
     kind: ToolKind = "side_effecting"
     serial: bool = False
 

@@ -9,12 +9,12 @@ from pydantic import Field, JsonValue
 
 from lash_hookspecs.records.effects import Effect
 from lash_hookspecs.records.model_base import Record
-from lash_hookspecs.records.tools import ToolResult, ToolSpec
 from lash_hookspecs.records.usage import TokenUsage
 
 __all__ = [
     "MachineSnapshot",
     "OpenTurn",
+    "PendingStep",
     "StopReason",
     "TurnEnd",
     "TurnInput",
@@ -84,8 +84,20 @@ class TurnEnd(Record):
     message: str = ""
 
 
+class PendingStep(Record):
+    """A step that a mode takes only once the commit that holds this is durable.
+
+    Attributes:
+        kind: What the mode is told.
+        inputs: What the user said.
+    """
+
+    kind: Literal["turn_began", "boundary_passed"]
+    inputs: tuple[TurnInput, ...] = ()
+
+
 class MachineSnapshot(Record):
-    """The turn machine between two steps: with the journal it is rebuilt anywhere (T1).
+    """The turn machine as a commit leaves it: with the journal since then it is rebuilt anywhere (T1).
 
     Attributes:
         version: The machine's version; another one's turn is continued only if it says it can.
@@ -95,12 +107,9 @@ class MachineSnapshot(Record):
         next_effect: Number of the next effect key.
         next_node: Number of the next node id.
         waiting: Effects that are out.
-        queued: Effects of the same batch that run after those (serial tools).
-        results: Results of the batch so far, by call id.
-        batch: The call ids of the batch, in order.
+        pending: The step that follows the commit.
         model_calls: Calls of the model so far.
         usage: Usage of the turn so far.
-        tools: The tools that the turn began with.
         limits: The turn's limits.
     """
 
@@ -109,14 +118,11 @@ class MachineSnapshot(Record):
     mode_version: int
     mode_state: JsonValue = None
     next_effect: int = 1
-    next_node: int = 0
+    next_node: int = 1
     waiting: tuple[Effect, ...] = ()
-    queued: tuple[Effect, ...] = ()
-    results: dict[str, ToolResult] = Field(default_factory=dict)
-    batch: tuple[str, ...] = ()
+    pending: PendingStep | None = None
     model_calls: int = 0
     usage: TokenUsage = TokenUsage()
-    tools: tuple[ToolSpec, ...] = ()
     limits: TurnLimits = TurnLimits()
 
 

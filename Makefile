@@ -1,0 +1,81 @@
+# `make` alone lists the targets. VENV=dir puts the environment elsewhere, PYTHON=… picks the interpreter.
+VENV   ?= .venv
+PYTHON ?= $(shell command -v python3 || command -v python)
+
+BIN       := $(VENV)/bin
+READY     := $(VENV)/.ready-to-test
+CHECKABLE := $(VENV)/.ready-to-check
+MANIFESTS := $(wildcard hookspecs/pyproject.toml lash_core/pyproject.toml lash_plugins/*/pyproject.toml)
+TYPED     := $(wildcard hookspecs lash_core lash_plugins tests benchmarks demo)
+
+# One worker per core. PYTEST_FLAGS= runs the tests in one process, PYTEST_FLAGS="-n 0 -k word" picks some.
+PYTEST_FLAGS ?= -n auto
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv checkers demo test crash lint format types imports docs changelog check bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1 — /p' $(firstword $(MAKEFILE_LIST))
+
+demo: $(READY) ## set up .venv once, then run demo/demo.py
+	@$(BIN)/python demo/demo.py
+
+test: $(READY) ## set up .venv once, then run every test but the long matrices
+	@$(BIN)/pytest $(PYTEST_FLAGS)
+
+crash: $(READY) ## the crash and race tests with their long matrices
+	@$(BIN)/pytest $(PYTEST_FLAGS) tests/crash -m ""
+
+lint: $(CHECKABLE) ## style and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(CHECKABLE) ## mend what can be mended without thought
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(CHECKABLE) ## strict types, in sources and tests
+	@$(BIN)/mypy $(TYPED)
+
+imports: $(CHECKABLE) ## the arrows between packages
+	@$(BIN)/lint-imports --no-logo
+
+docs: $(CHECKABLE) ## build the site into site/; a broken link or reference fails
+	@$(BIN)/zensical build --clean --strict
+
+changelog: $(CHECKABLE) ## print the release notes that changelog.d/ makes
+	@$(BIN)/towncrier build --draft --version next
+
+check: lint types imports docs changelog ## everything but the tests
+
+bench: $(READY) ## figures against raw floors; minutes, and never part of the tests
+	@$(BIN)/python benchmarks/run.py
+
+venv: $(READY) ## only set up the environment
+
+checkers: $(CHECKABLE) ## set up the environment with the checking tools
+
+clean: ## remove the environment and everything that was made
+	rm -rf $(VENV) site .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Both stamps stand for a finished installation: an interrupted one is begun again, a finished one needs no network.
+$(READY): requirements-dev.txt $(MANIFESTS) | $(BIN)/python
+	@echo "==> Installing the workspace and its test tools into $(VENV) (once; about half a minute)"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip  # uv makes environments without pip
+	@$(BIN)/python -m pip install -q "$$(grep '^hatchling' requirements-dev.txt)"
+	@$(BIN)/python -m pip install --no-build-isolation -r requirements-dev.txt
+	@touch $@
+
+$(CHECKABLE): requirements-ci.txt $(READY)
+	@echo "==> Installing the checking tools into $(VENV)"
+	@$(BIN)/python -m pip install -r requirements-ci.txt
+	@touch $@
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Lash needs Python 3.11 or newer; neither python3 nor python was found. Install it, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lash needs Python 3.11 or newer; %s is Python %s. Name another: make PYTHON=/path/to/python" % (sys.executable, sys.version.split()[0]))'
+	@echo "==> Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)

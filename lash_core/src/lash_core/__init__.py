@@ -1,0 +1,62 @@
+"""Lash: a durable, pluggable runtime for LLM-agent sessions.
+
+The front doors are imported when they are first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lash_hookspecs.records.turn import TurnLimits, TurnResult
+    from lash_hookspecs.toolkit import tool
+
+    from lash_core.app import Agent, Lash, Session, Turn
+    from lash_core.runtime.environment import Residency, RuntimeEnvironment
+    from lash_core.runtime.runtime import LashRuntime
+    from lash_core.runtime.spec import ParkedSession, SessionSpec
+    from lash_core.sync import SyncLash
+
+__all__ = [
+    "Agent",
+    "Lash",
+    "LashRuntime",
+    "ParkedSession",
+    "Residency",
+    "RuntimeEnvironment",
+    "Session",
+    "SessionSpec",
+    "SyncLash",
+    "Turn",
+    "TurnLimits",
+    "TurnResult",
+    "tool",
+]
+
+_HOMES = {
+    "Agent": "lash_core.app",
+    "Lash": "lash_core.app",
+    "LashRuntime": "lash_core.runtime.runtime",
+    "ParkedSession": "lash_core.runtime.spec",
+    "Residency": "lash_core.runtime.environment",
+    "RuntimeEnvironment": "lash_core.runtime.environment",
+    "Session": "lash_core.app",
+    "SessionSpec": "lash_core.runtime.spec",
+    "SyncLash": "lash_core.sync",
+    "Turn": "lash_core.app",
+    "TurnLimits": "lash_hookspecs.records.turn",
+    "TurnResult": "lash_hookspecs.records.turn",
+    "tool": "lash_hookspecs.toolkit",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

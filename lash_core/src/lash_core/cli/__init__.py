@@ -1,0 +1,1 @@
+"""The ``lash`` command: one file per noun, imported when it is called."""

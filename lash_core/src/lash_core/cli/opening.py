@@ -1,0 +1,158 @@
+"""How commands reach the store: readers make nothing, workers may make the default store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import traceback
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
+
+import click
+from lash_hookspecs.errors import SessionMissing
+from lash_hookspecs.protocols.stores import StoreBackend
+from lash_hookspecs.records.state import SessionConfig
+from lash_hookspecs.records.store import Absent, Deleted, Head, SessionQuery, SessionRow
+
+from lash_core.app import Agent, Lash, open_backend
+from lash_core.builtins import BUILTINS
+from lash_core.cli.options import Shared
+from lash_core.cli.output import to_stderr
+from lash_core.config import Settings, StoreLocation, load_settings, locate_store, make_default_store
+from lash_core.plugins import PluginManager
+
+__all__ = ["agent_options", "all_sessions", "head_of", "missing", "open_lash", "open_store", "run_async"]
+
+T = TypeVar("T")
+
+
+def agent_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command ``--model``, ``--mode`` and ``--root``."""
+    for option in (
+        click.option("--root", metavar="DIR", help="The folder that file tools may not leave; the current one."),
+        click.option("--mode", metavar="NAME", help="The execution mode; the session's own, else standard."),
+        click.option("--model", metavar="NAME", help="provider:model; the session's own, else offline."),
+    ):
+        function = option(function)
+    return function
+
+
+def run_async(coroutine: Coroutine[Any, Any, T], shared: Shared) -> T:
+    """Run a command's coroutine on a loop of its own."""
+    show_logs(shared)
+    return asyncio.run(coroutine)
+
+
+def show_logs(shared: Shared) -> None:
+    """Send what Lash logs to stderr, one paragraph each; tracebacks under ``--debug`` alone."""
+    logger = logging.getLogger("lash")
+    logger.handlers = [_ToStderr(shared.debug)]
+    logger.propagate = False
+
+
+@contextlib.asynccontextmanager
+async def open_store(shared: Shared) -> AsyncIterator[StoreBackend | None]:
+    """Open the store to read; ``None`` where the default store does not exist."""
+    settings = load_settings({"store": shared.store})
+    location = locate_store(settings)
+    if not location.exists:
+        yield None
+        return
+    store = await open_backend(_plugins(settings), location.url, False)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@contextlib.asynccontextmanager
+async def open_lash(
+    shared: Shared,
+    command: str,
+    *,
+    session_id: str = "",
+    make: bool = False,
+    model: str | None = None,
+    mode: str | None = None,
+    root: str | None = None,
+) -> AsyncIterator[Lash]:
+    """Open the store to work in it.
+
+    Args:
+        shared: The shared options.
+        command: The command's name, for whoever meets our lease.
+        session_id: The session that the command is about.
+        make: Whether a store that is not there is made; otherwise the session cannot exist.
+        model: ``--model``.
+        mode: ``--mode``.
+        root: ``--root``.
+    """
+    settings = load_settings({"store": shared.store, "model": model, "mode": mode, "root": root})
+    location = locate_store(settings)
+    plugins = _plugins(settings)
+    if not location.exists:
+        if not make:
+            raise missing(session_id, location)
+        _check_defaults(plugins, settings)
+        make_default_store(location)
+        to_stderr(f"lash: new store at {location.path}")
+    agent = Agent(settings.model, mode=settings.mode, tool_sets=[offer.name for offer in plugins.tools()])
+    opening = Lash.open(
+        location.url, agent=agent, plugins=plugins, root=settings.root, create=make, name=f"lash {command}"
+    )
+    async with opening as lash:
+        yield lash
+
+
+async def all_sessions(store: StoreBackend | None, *, open_turn: bool | None = None) -> AsyncIterator[SessionRow]:
+    """List the sessions of a store, page by page; none where there is no store."""
+    cursor: str | None = ""
+    while store is not None and cursor is not None:
+        page = await store.sessions(SessionQuery(open_turn=open_turn, after=cursor or None))
+        for row in page.rows:
+            yield row
+        cursor = page.cursor
+
+
+async def head_of(store: StoreBackend | None, session_id: str) -> Head:
+    """Read a session's head.
+
+    Raises:
+        SessionMissing: There is no such session.
+    """
+    found: Head | Absent | Deleted = await store.session(session_id).head() if store else Absent()
+    if isinstance(found, Head):
+        return found
+    raise missing(session_id, deleted=isinstance(found, Deleted))
+
+
+def missing(session_id: str, location: StoreLocation | None = None, *, deleted: bool = False) -> SessionMissing:
+    """Give the error for a session that is not there."""
+    why = "was deleted" if deleted else "does not exist"
+    where = f": there is no store at {location.path}" if location else ""
+    return SessionMissing(
+        f"session {session_id!r} {why}{where}; `lash sessions list` shows which there are", session_id=session_id
+    )
+
+
+def _plugins(settings: Settings) -> PluginManager:
+    return PluginManager.discover(settings.plugins, builtins=BUILTINS)
+
+
+def _check_defaults(plugins: PluginManager, settings: Settings) -> None:
+    """Find an unknown model or mode before a store is made for it."""
+    config = SessionConfig()
+    plugins.provider((settings.model or config.model).partition(":")[0])
+    plugins.mode(settings.mode or config.mode)
+
+
+class _ToStderr(logging.Handler):
+    def __init__(self, debug: bool) -> None:
+        super().__init__()
+        self._debug = debug
+
+    def emit(self, record: logging.LogRecord) -> None:
+        to_stderr(f"lash: {record.getMessage()}")
+        if self._debug and record.exc_info and record.exc_info[1] is not None:
+            to_stderr("".join(traceback.format_exception(record.exc_info[1])).rstrip(), paragraph=False)

@@ -1,0 +1,201 @@
+"""``lash sessions``: list, show, tree, fork, branch, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from lash_hookspecs.records.store import Head, SessionRow
+
+from lash_core.app import SessionSummary, summarise
+from lash_core.cli.opening import all_sessions, head_of, open_lash, open_store, run_async
+from lash_core.cli.options import Shared, common
+from lash_core.cli.output import print_json, print_table, print_text, timestamp
+from lash_core.cli.session_output import node_document, print_node, print_tree, tree_document
+from lash_core.runtime.lease import read_lease
+from lash_core.runtime.resident import read_document
+
+__all__ = ["branch", "delete", "fork", "sessions"]
+
+
+@click.group()
+@common
+def sessions(shared: Shared) -> None:
+    """List, show, fork and delete sessions."""
+
+
+@sessions.command("list")
+@common
+def list_sessions(shared: Shared) -> None:
+    """List the sessions of the store."""
+
+    async def collect() -> list[SessionSummary]:
+        async with open_store(shared) as store:
+            return [summarise(row) async for row in all_sessions(store)]
+
+    found = run_async(collect(), shared)
+    if shared.json:
+        print_json([_document(each) for each in found])
+    else:
+        print_table(
+            ("SESSION", "STATUS", "TURNS", "REVISION", "MODEL", "LAST COMMIT", "LABELS"),
+            [
+                (
+                    each.session_id,
+                    each.status,
+                    each.turn_index,
+                    each.revision,
+                    each.model,
+                    timestamp(each.updated_at),
+                    " ".join(f"{key}={value}" for key, value in each.labels.items()),
+                )
+                for each in found
+            ],
+        )
+
+
+@sessions.command()
+@click.argument("session_id", metavar="SESSION")
+@common
+def show(shared: Shared, session_id: str) -> None:
+    """Print the whole active path of SESSION, and whether it is idle, running or interrupted."""
+
+    async def read() -> None:
+        async with open_store(shared) as store:
+            head = await head_of(store, session_id)
+            assert store is not None
+            handle = store.session(session_id)
+            summary = summarise(SessionRow(head, await read_lease(handle)))
+            path = await handle.path(head.leaf) if head.leaf is not None else ()
+        if shared.json:
+            print_json({**_document(summary, head), "path": [node_document(node) for node in path]})
+            return
+        print_text(_describe(summary, head))
+        for node in path:
+            print_node(node)
+
+    run_async(read(), shared)
+
+
+@sessions.command()
+@click.argument("session_id", metavar="SESSION")
+@common
+def tree(shared: Shared, session_id: str) -> None:
+    """Print all nodes of SESSION's graph, its forks' included; * marks the active path."""
+
+    async def read() -> None:
+        async with open_store(shared) as store:
+            head = await head_of(store, session_id)
+            assert store is not None
+            nodes = await store.session(session_id).graph()
+            leaves: dict[str, list[str]] = {}
+            known = {node.node_id for node in nodes}
+            async for row in all_sessions(store):
+                if row.head.leaf is not None and row.head.leaf in known:
+                    leaves.setdefault(row.head.leaf, []).append(row.head.session_id)
+        if shared.json:
+            print_json({"session_id": session_id, "leaf": head.leaf, "nodes": tree_document(nodes, head.leaf, leaves)})
+        else:
+            print_tree(nodes, head.leaf, leaves)
+
+    run_async(read(), shared)
+
+
+@click.command()
+@click.argument("session_id", metavar="SESSION")
+@click.argument("new_id", metavar="NEW")
+@click.option("--at", metavar="NODE", help="The node to begin at; the leaf by default.")
+@common
+def fork(shared: Shared, session_id: str, new_id: str, at: str | None) -> None:
+    """Make the session NEW that begins where SESSION stands."""
+
+    async def make() -> None:
+        async with open_lash(shared, "sessions fork", session_id=session_id) as lash:
+            parent = await lash.session(session_id, create=False)
+            child = await parent.fork(new_id, at=at)
+            _say(shared, child.id, child.head, f"forked {session_id} to {child.id}", forked_from=session_id)
+
+    run_async(make(), shared)
+
+
+@click.command()
+@click.argument("session_id", metavar="SESSION")
+@click.argument("node_id", metavar="NODE")
+@common
+def branch(shared: Shared, session_id: str, node_id: str) -> None:
+    """Go back (or over) to NODE of SESSION: the next turn follows it."""
+
+    async def move() -> None:
+        async with open_lash(shared, "sessions branch", session_id=session_id) as lash:
+            session = await lash.session(session_id, create=False)
+            await session.branch(node_id)
+            _say(shared, session_id, session.head, f"session {session_id} now stands at {node_id}")
+
+    run_async(move(), shared)
+
+
+@click.command()
+@click.argument("session_id", metavar="SESSION")
+@click.option("--yes", is_flag=True, help="Really; it cannot be undone.")
+@common
+def delete(shared: Shared, session_id: str, yes: bool) -> None:
+    """Delete SESSION for ever. Nodes that forks share stay with them."""
+    if not yes:
+        raise click.UsageError("deleting cannot be undone: say --yes")
+
+    async def remove() -> None:
+        async with open_lash(shared, "sessions delete", session_id=session_id) as lash:
+            await lash.delete(session_id)
+        if shared.json:
+            print_json({"session_id": session_id, "deleted": True})
+        else:
+            print_text(f"deleted session {session_id}")
+
+    run_async(remove(), shared)
+
+
+for _command in (fork, branch, delete):
+    sessions.add_command(_command)
+
+
+def _say(shared: Shared, session_id: str, head: Head | None, words: str, **more: str) -> None:
+    if shared.json:
+        revision, leaf = (head.revision, head.leaf) if head else (None, None)
+        print_json({"session_id": session_id, "head_revision": revision, "leaf": leaf, **more})
+    else:
+        print_text(words)
+
+
+def _document(summary: SessionSummary, head: Head | None = None) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "session_id": summary.session_id,
+        "status": summary.status,
+        "turns": summary.turn_index,
+        "head_revision": summary.revision,
+        "model": summary.model,
+        "labels": dict(summary.labels),
+        "created_at": timestamp(summary.created_at),
+        "updated_at": timestamp(summary.updated_at),
+        "holder": summary.holder.describe() if summary.holder else None,
+    }
+    if head is not None:
+        told = read_document(head)
+        document |= {"mode": told.config.mode, "leaf": head.leaf, "forked_from": told.forked_from}
+    return document
+
+
+def _describe(summary: SessionSummary, head: Head) -> str:
+    told = read_document(head)
+    parts = [
+        f"session {summary.session_id}",
+        summary.status + (f" ({summary.holder.describe()})" if summary.holder else ""),
+        f"turn {summary.turn_index}",
+        f"revision {summary.revision}",
+        f"model {summary.model}",
+        f"mode {told.config.mode}",
+    ]
+    if told.forked_from:
+        parts.append(f"forked from {told.forked_from}")
+    if summary.status == "interrupted":
+        parts.append(f"`lash turns continue` or `abandon` ends turn {summary.turn_index}")
+    return " · ".join(parts)

@@ -1,0 +1,175 @@
+"""How a turn is shown while it runs, and how Ctrl-C ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from lash_hookspecs.records.events import (
+    Event,
+    Notice,
+    TextDelta,
+    TextRetracted,
+    ToolStarted,
+    TurnContinued,
+    TurnStarted,
+)
+from lash_hookspecs.records.tools import ToolCall
+from lash_hookspecs.records.turn import TurnResult
+from lash_hookspecs.records.usage import TokenUsage
+
+from lash_core.app import Turn
+from lash_core.cli.output import one_line, plain, print_json, silence_stdout, to_stderr
+
+__all__ = ["result_document", "show_turn", "usage_document"]
+
+#: What ended a turn early, in words.
+_ENDS = {"stopped": "the turn stopped", "failed": "the turn failed", "cancelled": "the turn was cancelled"}
+
+
+async def show_turn(turn: Turn, *, as_json: bool) -> TurnResult:
+    """Show a turn until it ends; Ctrl-C cancels it, a second one leaves it interrupted."""
+    screen = _Screen(live=not as_json and sys.stdout.isatty())
+    with _Interrupts(turn).installed() as interrupts:
+        async for event in turn:
+            interrupts.see(event)
+            screen.show(event)
+        result = await turn.result()
+    if result.outcome != "finished":
+        reason = result.message or result.reason or ""
+        to_stderr(f"lash: {_ENDS.get(result.outcome, f'the turn is {result.outcome}')}{reason and f': {reason}'}")
+    if as_json:
+        _forgiving(lambda: print_json(result_document(result)))
+    else:
+        screen.end(result)
+    return result
+
+
+def result_document(result: TurnResult) -> dict[str, Any]:
+    """Give the object that ``run --json`` prints; ``reason`` and ``message`` only when the turn did not finish."""
+    document = {
+        "session_id": result.session_id,
+        "turn_index": result.turn_index,
+        "outcome": result.outcome,
+        "text": result.text,
+        "usage": usage_document(result.usage),
+        "head_revision": result.head_revision,
+    }
+    if result.outcome != "finished":
+        document |= {"reason": result.reason, "message": result.message}
+    return document
+
+
+def usage_document(usage: TokenUsage) -> dict[str, Any]:
+    """Give a usage as JSON; ``cost`` only where the provider reports one."""
+    document: dict[str, Any] = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+    }
+    return document if usage.cost is None else {**document, "cost": str(usage.cost)}
+
+
+class _Screen:
+    """Where the answer goes: as it comes on a terminal, at the end elsewhere.
+
+    Elsewhere it waits because retracted text cannot be taken back from a pipe.
+    """
+
+    def __init__(self, *, live: bool) -> None:
+        self._live = live
+        self._shown = ""  # text since the last tool call or retraction
+        self._notes = sys.stderr.isatty()
+
+    def show(self, event: Event) -> None:
+        match event:
+            case Notice():
+                to_stderr(f"lash: {event.text}")
+            case TurnContinued():
+                to_stderr(f"lash: continuing turn {event.turn_index}")
+            case TextDelta() if self._live:
+                self._shown += event.text
+                self._write(plain(event.text))
+            case TextRetracted():
+                self._break()
+                void = "the text above is void: " if self._live else ""
+                to_stderr(f"lash: {void}{event.reason}; trying again in {event.wait:g} s")
+            case ToolStarted():
+                self._break()
+                if self._notes:
+                    to_stderr(f"· {_call(event.call)}")
+            case _:
+                pass
+
+    def end(self, result: TurnResult) -> None:
+        if self._shown.strip() != result.text.strip():
+            self._break()
+            self._write(plain(result.text) if self._live else result.text)
+            self._shown = result.text
+        self._break()
+
+    def _break(self) -> None:
+        if self._shown and not self._shown.endswith("\n"):
+            self._write("\n")
+        self._shown = ""
+
+    def _write(self, text: str) -> None:
+        _forgiving(lambda: click.echo(text, nl=False))
+
+
+def _forgiving(write: Any) -> None:
+    """Write to stdout; when its reader has gone, the turn goes on all the same."""
+    try:
+        write()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_stdout()
+
+
+def _call(call: ToolCall) -> str:
+    given = call.arguments
+    arguments = given if isinstance(given, str) else ", ".join(f"{name}={value!r}" for name, value in given.items())
+    return one_line(f"{call.tool}({arguments})", 100)
+
+
+class _Interrupts:
+    """Ctrl-C while a turn runs: the first cancels it, the second leaves at once."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._wanted = False
+        self._cancelling: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[_Interrupts]:
+        loop = asyncio.get_running_loop()
+        try:
+            loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        except (NotImplementedError, RuntimeError, ValueError):  # not on this system, or not in the main thread
+            yield self
+            return
+        try:
+            yield self
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+
+    def see(self, event: Event) -> None:
+        """Cancel a turn that had not begun when Ctrl-C came."""
+        if self._wanted and isinstance(event, TurnStarted | TurnContinued):
+            self._cancel()
+
+    def _interrupt(self) -> None:
+        if self._wanted:
+            raise KeyboardInterrupt
+        self._wanted = True
+        to_stderr("lash: cancelling the turn; Ctrl-C again leaves it interrupted")
+        self._cancel()
+
+    def _cancel(self) -> None:
+        self._cancelling = asyncio.ensure_future(self._turn.cancel())

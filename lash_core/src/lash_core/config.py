@@ -1,0 +1,263 @@
+"""The settings: flags over ``LASH_*`` variables over ``lash.toml`` over defaults; each value knows where it came from.
+
+A ``lash.toml`` is looked for in the current folder and upwards; a ``pyproject.toml`` with a ``[tool.lash]`` table
+counts as well, and the nearest file wins. Paths in a file are relative to it::
+
+    [lash]
+    store = "sqlite:///agents.db"
+    model = "openai:gpt-5"
+    mode = "standard"
+    root = "docs"
+
+    [lash.plugins]
+    disabled = ["some-plugin"]
+
+    [lash.stores]                   # also modes, providers, tools, hosts, commands
+    redis = "lash-redis"            # who answers for a name that two distributions claim
+
+    [lash.plugin.some-plugin]       # the plugin's own settings
+    timeout = 5
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import attrs
+from lash_hookspecs.errors import ConfigurationError, StoreUnavailable, redact_url
+
+from lash_core.plugins.manifest import KINDS, did_you_mean
+from lash_core.plugins.records import PluginSettings
+
+__all__ = ["Settings", "StoreLocation", "load_settings", "locate_store", "make_default_store"]
+
+_KEYS = ("store", "model", "mode", "root")
+_TABLES = ("plugins", "plugin", *KINDS)
+_FOLDER = ".lash"
+_DATABASE = "sessions.db"
+
+
+def _redacted(url: str | None) -> str:
+    return repr(url and redact_url(url))
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """All settings of a process.
+
+    Attributes:
+        store: The store's URL; ``None`` when nothing names one, then `locate_store` finds the default.
+        model: ``provider`` or ``provider:model``; ``None`` when nothing names one, then the session's own holds.
+        mode: The execution mode; ``None`` when nothing names one, then the session's own holds.
+        root: The folder that file tools may not leave.
+        plugins: What is said about plugins.
+        sources: Key → where its value came from: ``--store``, ``LASH_STORE``, a file's path, or ``default``.
+        file: The file that was read, if any.
+    """
+
+    store: str | None = attrs.field(default=None, repr=_redacted)
+    model: str | None = None
+    mode: str | None = None
+    root: Path = attrs.field(factory=Path.cwd)
+    plugins: PluginSettings = attrs.field(factory=PluginSettings)
+    sources: Mapping[str, str] = attrs.field(factory=dict)
+    file: Path | None = None
+
+
+@attrs.frozen
+class StoreLocation:
+    """Where the sessions are.
+
+    Attributes:
+        url: The store's URL; may hold a password, so it stays out of reprs.
+        exists: Whether it holds anything; taken for granted when somebody gave the URL.
+        came_from: Who named it, as in `Settings.sources`.
+        path: The default store's database file; ``None`` for a URL that somebody gave.
+    """
+
+    url: str = attrs.field(repr=_redacted)
+    exists: bool
+    came_from: str
+    path: Path | None = None
+
+
+def load_settings(
+    flags: Mapping[str, str | None] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Settings:
+    """Read the settings.
+
+    Args:
+        flags: What the command line says, by key; ``None`` and missing mean that it says nothing.
+        environ: The environment; the process's own by default.
+        cwd: Where to start looking for a file; the current folder by default.
+
+    Raises:
+        ConfigurationError: A file cannot be read, has an unknown key, or a value of the wrong type.
+    """
+    environ = os.environ if environ is None else environ
+    cwd = Path.cwd() if cwd is None else cwd
+    file, table = _find_table(cwd)
+    told = _check(table, file) if file else {}
+    values: dict[str, str] = {}
+    sources: dict[str, str] = {}
+    for key in _KEYS:
+        value, source = _pick(key, flags or {}, environ, told, file)
+        sources[key] = source
+        if value is not None:
+            values[key] = _resolve(key, value, source, file, cwd)
+    return Settings(
+        store=values.get("store"),
+        model=values.get("model"),
+        mode=values.get("mode"),
+        root=Path(values.get("root", cwd)),
+        plugins=_plugin_settings(told),
+        sources=sources,
+        file=file,
+    )
+
+
+def locate_store(settings: Settings, *, cwd: Path | None = None) -> StoreLocation:
+    """Find the store: the one that the settings name, else ``.lash`` in the current folder or above it."""
+    if settings.store is not None:
+        return StoreLocation(settings.store, True, settings.sources.get("store", "--store"))
+    cwd = (Path.cwd() if cwd is None else cwd).absolute()
+    folder = next((parent / _FOLDER for parent in (cwd, *cwd.parents) if (parent / _FOLDER).is_dir()), cwd / _FOLDER)
+    path = folder / _DATABASE
+    # A file without a byte is one that `make_default_store` left behind when its process died.
+    exists = path.is_file() and path.stat().st_size > 0
+    return StoreLocation(_sqlite_url(path), exists, "default", path)
+
+
+def make_default_store(location: StoreLocation) -> None:
+    """Make the folder and the empty database file of the default store, private to the user.
+
+    Raises:
+        StoreUnavailable: The folder cannot be written.
+    """
+    if location.path is None or location.exists:
+        return
+    folder = location.path.parent
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+        os.close(os.open(location.path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreUnavailable(
+            f"the default store {location.path} cannot be made: {error.strerror}; "
+            "go to a folder that you can write to, or name a store with --store"
+        ) from error
+
+
+def _find_table(cwd: Path) -> tuple[Path | None, Mapping[str, Any]]:
+    for folder in (cwd.absolute(), *cwd.absolute().parents):
+        for name, keys in (("lash.toml", ("lash",)), ("pyproject.toml", ("tool", "lash"))):
+            path = folder / name
+            if not path.is_file():
+                continue
+            table = _read(path) if name == "lash.toml" or _mentions_lash(path) else {}
+            if name == "lash.toml":
+                _known(table, ("lash",), path, "")
+            for key in keys:
+                table = _sub(table, key, path)
+            if table or name == "lash.toml":
+                return path, table
+    return None, {}
+
+
+def _mentions_lash(path: Path) -> bool:
+    """Tell whether a pyproject.toml is ours to parse: a broken one of another tool is none of our business."""
+    try:
+        return b"tool.lash" in path.read_bytes()
+    except OSError:
+        return False
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+
+
+def _check(table: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
+    _known(table, (*_KEYS, *_TABLES), file, "lash.")
+    for key in _KEYS:
+        if not isinstance(table.get(key, ""), str):
+            raise ConfigurationError(f"{file}: lash.{key} must be a string")
+    plugins = _sub(table, "plugins", file, "lash.")
+    _known(plugins, ("disabled",), file, "lash.plugins.")
+    disabled = plugins.get("disabled", [])
+    if not isinstance(disabled, list) or not all(isinstance(name, str) for name in disabled):
+        raise ConfigurationError(f"{file}: lash.plugins.disabled must be a list of plugin names")
+    for kind in KINDS:
+        for name, distribution in _sub(table, kind, file, "lash.").items():
+            if not isinstance(distribution, str):
+                raise ConfigurationError(f"{file}: lash.{kind}.{name} must be the name of a distribution")
+    own = _sub(table, "plugin", file, "lash.")
+    for name in own:
+        _sub(own, name, file, "lash.plugin.")
+    return table
+
+
+def _plugin_settings(table: Mapping[str, Any]) -> PluginSettings:
+    return PluginSettings(
+        disabled=tuple(table.get("plugins", {}).get("disabled", ())),
+        settled={kind: table[kind] for kind in KINDS if kind in table},
+        tables=table.get("plugin", {}),
+    )
+
+
+def _pick(
+    key: str, flags: Mapping[str, str | None], environ: Mapping[str, str], told: Mapping[str, Any], file: Path | None
+) -> tuple[str | None, str]:
+    flag = flags.get(key)
+    if flag is not None:
+        return flag, f"--{key}"
+    variable = f"LASH_{key.upper()}"
+    if environ.get(variable):  # set but empty means "not set", as for most variables
+        return environ[variable], variable
+    if key in told:
+        return cast(str, told[key]), str(file)
+    return None, "default"
+
+
+def _resolve(key: str, value: str, source: str, file: Path | None, cwd: Path) -> str:
+    """Make what a file says relative to that file, not to wherever the command runs."""
+    if not value:
+        raise ConfigurationError(f"{source}: {key} is empty")
+    base = file.parent if file and source == str(file) else cwd
+    if key == "root":
+        root = base / Path(value).expanduser()
+        if not root.is_dir():
+            raise ConfigurationError(f"{source}: the root {str(root)!r} is not a folder")
+        return str(root)
+    if key == "store" and base != cwd and value.startswith("sqlite:///") and not value.startswith("sqlite:////"):
+        rest = value.removeprefix("sqlite:///")
+        return value if rest.startswith(":memory:") else _sqlite_url(base / rest)
+    return value
+
+
+def _sqlite_url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def _known(table: Mapping[str, Any], keys: tuple[str, ...], file: Path, prefix: str) -> None:
+    for key in table:
+        if key not in keys:
+            raise ConfigurationError(f"{file}: unknown key {prefix + key!r}{did_you_mean(key, keys)}")
+
+
+def _sub(table: Mapping[str, Any], key: str, file: Path, prefix: str = "") -> dict[str, Any]:
+    value = table.get(key, {})
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"{file}: {prefix}{key} must be a table")
+    return value

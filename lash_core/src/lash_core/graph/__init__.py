@@ -1,0 +1,1 @@
+"""The session graph and its read model: pure code, no I/O."""

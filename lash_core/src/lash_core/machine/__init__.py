@@ -1,0 +1,1 @@
+"""The turn machine: pure code, no I/O, no clock, no random."""

@@ -1,0 +1,191 @@
+"""The manifest of a plugin: what it offers, told without importing it (P2)."""
+
+from __future__ import annotations
+
+import importlib.util
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from lash_hookspecs.version import HOOKSPEC_API, api_satisfies
+
+__all__ = [
+    "KINDS",
+    "MANIFEST",
+    "OFFER_HOOKS",
+    "IncompatibleApi",
+    "Manifest",
+    "ManifestError",
+    "did_you_mean",
+    "read_manifest",
+]
+
+#: The file's name; it lies in the plugin's top-level package.
+MANIFEST = "lash-plugin.toml"
+
+#: What can be offered, and the word for one of it.
+KINDS = {
+    "stores": "store scheme",
+    "modes": "mode",
+    "providers": "model provider",
+    "tools": "tool set",
+    "hosts": "host",
+    "commands": "command",
+}
+
+#: The hook that offers a kind. Hosts and commands have none yet.
+OFFER_HOOKS = {kind: f"lash_offer_{kind}" for kind in ("stores", "modes", "providers", "tools")}
+
+_KEYS = ("requires_api", "hooks", "before", "after", "offers", "settings")
+
+
+class ManifestError(Exception):
+    """A manifest that is missing or wrong; the text is the reason."""
+
+
+class IncompatibleApi(ManifestError):
+    """The plugin needs another hook API than this host implements."""
+
+
+@attrs.frozen(kw_only=True)
+class Manifest:
+    """What a plugin says about itself.
+
+    Attributes:
+        requires_api: The hook API version that it was written for, ``major.minor``.
+        hooks: The hooks that it implements.
+        before: Plugins that come after it in the order of calls (P5).
+        after: Plugins that come before it.
+        offers: Kind (see `KINDS`) → names.
+        settings: What the plugin says about its settings; kept as it is.
+    """
+
+    requires_api: str = HOOKSPEC_API
+    hooks: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    offers: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    settings: Mapping[str, object] = attrs.field(factory=dict)
+
+    @property
+    def all_hooks(self) -> frozenset[str]:
+        """The hooks, those that ``offers`` implies included."""
+        return frozenset(self.hooks) | {OFFER_HOOKS[kind] for kind in self.offers if kind in OFFER_HOOKS}
+
+    @classmethod
+    def parse(cls, table: Mapping[str, Any]) -> Manifest:
+        """Read a table strictly.
+
+        The API version is compared first, so that a manifest of a later version is told from a wrong one.
+
+        Raises:
+            IncompatibleApi: The plugin needs another hook API.
+            ManifestError: A key is missing, unknown or of the wrong type.
+        """
+        required = table.get("requires_api")
+        if not isinstance(required, str):
+            raise ManifestError("requires_api is missing" if required is None else "requires_api must be a string")
+        _check_api(required)
+        _known(table, _KEYS, "key")
+        offers = _table(table, "offers")
+        _known(offers, KINDS, "kind of offer")
+        return cls(
+            requires_api=required,
+            hooks=_names(table, "hooks"),
+            before=_names(table, "before"),
+            after=_names(table, "after"),
+            offers={kind: names for kind in KINDS if (names := _names(offers, kind, "offers."))},
+            settings=_table(table, "settings"),
+        )
+
+
+def read_manifest(package: str, name: str, siblings: Collection[str]) -> Manifest:
+    """Find and read the manifest of one entry point; imports nothing.
+
+    Args:
+        package: The plugin's top-level package.
+        name: The entry point's name.
+        siblings: All entry points of the distribution in this package.
+
+    Raises:
+        ManifestError: There is none, or it is wrong.
+    """
+    path = _find(package)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Manifest.parse(_choose(table, name, siblings))
+    except IncompatibleApi:
+        raise
+    except (OSError, ValueError, ManifestError) as error:
+        raise ManifestError(f"{package}/{MANIFEST}: {error}") from error
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Give ``; did you mean 'x'?``, or nothing when no known word is near."""
+    import difflib
+
+    near = difflib.get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _find(package: str) -> Path:
+    try:
+        spec = importlib.util.find_spec(package)
+    except Exception as error:  # any finder on sys.meta_path may raise anything
+        raise ManifestError(f"its package {package!r} cannot be found: {error}") from error
+    if spec is None:
+        raise ManifestError(f"its package {package!r} cannot be found")
+    if spec.submodule_search_locations is None:
+        raise ManifestError(f"{package!r} is a single module; a plugin is a package with a {MANIFEST} in it")
+    for folder in spec.submodule_search_locations:
+        path = Path(folder, MANIFEST)
+        if path.is_file():
+            return path
+    raise ManifestError(f"its package {package!r} has no {MANIFEST}")
+
+
+def _choose(table: Mapping[str, Any], name: str, siblings: Collection[str]) -> Mapping[str, Any]:
+    if "plugin" not in table:
+        if len(siblings) > 1:
+            raise ManifestError(
+                f"it describes one plugin, but there are {len(siblings)}: give each a table, such as [plugin.{name}]"
+            )
+        return table
+    if len(table) > 1:
+        other = next(key for key in table if key != "plugin")
+        raise ManifestError(f"{other!r} stands beside the [plugin.…] tables; put it into one of them")
+    tables = _table(table, "plugin")
+    if name not in tables:
+        raise ManifestError(f"there is no table [plugin.{name}]{did_you_mean(name, tables)}")
+    return _table(tables, name, "plugin.")
+
+
+def _check_api(required: str) -> None:
+    try:
+        fits = api_satisfies(HOOKSPEC_API, required)
+    except ValueError as error:
+        raise ManifestError(f"requires_api: {error}") from error
+    if not fits:
+        raise IncompatibleApi(f"needs hook API {required}; this lash-core implements {HOOKSPEC_API}")
+
+
+def _known(table: Mapping[str, Any], keys: Collection[str], what: str) -> None:
+    for key in table:
+        if key not in keys:
+            raise ManifestError(f"unknown {what} {key!r}{did_you_mean(key, keys)}")
+
+
+def _table(table: Mapping[str, Any], key: str, prefix: str = "") -> Mapping[str, Any]:
+    value = table.get(key, {})
+    if not isinstance(value, dict):
+        raise ManifestError(f"{prefix}{key} must be a table")
+    return value
+
+
+def _names(table: Mapping[str, Any], key: str, prefix: str = "") -> tuple[str, ...]:
+    value = table.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
+        raise ManifestError(f"{prefix}{key} must be a list of names")
+    return tuple(value)

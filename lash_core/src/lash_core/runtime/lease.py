@@ -1,0 +1,94 @@
+"""The lease of a turn: taken before its first write, renewed while it runs (S5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from lash_hookspecs.errors import LashError, SessionBusy, SessionLeased, StoreBusy
+from lash_hookspecs.protocols.stores import LeasedStore, SessionStore
+from lash_hookspecs.records.store import Holder, Lease
+
+from lash_core.runtime.environment import RuntimeEnvironment
+from lash_core.runtime.process import is_gone
+
+__all__ = ["HeldLease", "is_live", "read_lease", "take_lease"]
+
+
+def is_live(lease: Lease | None) -> bool:
+    """Tell whether somebody works under a lease: it has not expired and its process is not known to be dead."""
+    return lease is not None and lease.expires_in > 0 and not is_gone(lease.holder)
+
+
+async def read_lease(store: SessionStore) -> Lease | None:
+    """Read a session's lease; ``None`` from a store that has none."""
+    return await store.lease() if isinstance(store, LeasedStore) else None
+
+
+class HeldLease:
+    """A lease that is renewed until it is released.
+
+    Attributes:
+        epoch: The fencing number that came with it.
+    """
+
+    def __init__(self, store: LeasedStore, lease: Lease, ttl: float) -> None:
+        self.epoch = lease.epoch
+        self._store = store
+        self._lease = lease
+        self._ttl = ttl
+        self._lost: Callable[[LashError], None] = _ignore
+        self._renewing: asyncio.Task[None] | None = None
+
+    def keep(self, lost: Callable[[LashError], None]) -> None:
+        """Renew from now on; ``lost`` (the one given last) is called once if somebody else has taken the lease."""
+        self._lost = lost
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._renew())
+
+    async def release(self) -> None:
+        """Stop renewing and give the lease back."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
+        await self._store.release_lease(self._lease)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._ttl / 3)
+            try:
+                self._lease = await self._store.renew_lease(self._lease, self._ttl)
+            except StoreBusy:
+                continue  # there are two more tries before it expires
+            except LashError as error:
+                self._lost(error)
+                return
+
+
+async def take_lease(store: SessionStore, holder: Holder, env: RuntimeEnvironment) -> HeldLease | None:
+    """Take the lease if it is free, expired, or its holder is dead; ``None`` from a store that has none.
+
+    Raises:
+        SessionBusy: Somebody works on the session; nothing was written.
+    """
+    if not isinstance(store, LeasedStore):
+        return None
+    found = await store.lease()
+    if found is not None and is_live(found) and found.holder.instance != holder.instance:
+        raise _busy(found.holder)
+    try:
+        lease = await store.take_lease(holder, env.lease_ttl, replacing=found.epoch if found else None)
+    except SessionLeased as error:
+        raise _busy(error.holder) from error
+    return HeldLease(store, lease, env.lease_ttl)
+
+
+def _ignore(error: LashError) -> None:
+    """Nobody runs under the lease at this moment; the next commit is refused all the same."""
+
+
+def _busy(holder: Holder) -> SessionBusy:
+    return SessionBusy(
+        f"a turn of this session runs in {holder.describe()}; wait until it ends, or use another session",
+        holder=holder,
+    )

@@ -1,0 +1,83 @@
+"""One model call: stream, retry, retract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lash_hookspecs.errors import ModelError
+from lash_hookspecs.protocols.models import ModelProvider
+from lash_hookspecs.records.effects import CallFailed, ModelReplied
+from lash_hookspecs.records.events import Event, ReasoningDelta, TextDelta, TextRetracted
+from lash_hookspecs.records.model_base import clean_json, clean_text
+from lash_hookspecs.records.models import ModelReply, ModelRequest, ReasoningChunk, ReplyChunk, TextChunk
+from lash_hookspecs.records.payloads import Part, ReasoningPart, TextPart, ToolCallPart
+
+from lash_core.runtime.environment import RetryPolicy, RuntimeEnvironment
+
+__all__ = ["call_model"]
+
+
+async def call_model(
+    provider: ModelProvider,
+    request: ModelRequest,
+    env: RuntimeEnvironment,
+    emit: Callable[[Event], None],
+) -> ModelReplied | CallFailed:
+    """Ask the model, again if it is worth it; live text of a failed attempt is retracted."""
+    attempt = 1
+    while True:
+        try:
+            return ModelReplied(reply=_clean(await _attempt(provider, request, attempt, emit)))
+        except ModelError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001  a provider's own bug fails the turn, never the session
+            failure = ModelError(f"the provider failed: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+        wait = _wait(env.retry, attempt, failure)
+        emit(TextRetracted(attempt=attempt, wait=wait or 0.0, reason=clean_text(failure.message)))
+        if wait is None:
+            return CallFailed(message=clean_text(failure.message), error_kind=failure.kind)
+        await env.sleep(wait)
+        attempt += 1
+
+
+def _wait(policy: RetryPolicy, attempt: int, failure: ModelError) -> float | None:
+    if not failure.retryable or attempt >= policy.attempts:
+        return None
+    return policy.wait(attempt, failure.retry_after)
+
+
+async def _attempt(
+    provider: ModelProvider, request: ModelRequest, attempt: int, emit: Callable[[Event], None]
+) -> ModelReply:
+    stream = provider.stream(request)
+    try:
+        async for chunk in stream:
+            if isinstance(chunk, TextChunk):
+                emit(TextDelta(text=clean_text(chunk.text), attempt=attempt))
+            elif isinstance(chunk, ReasoningChunk):
+                emit(ReasoningDelta(text=clean_text(chunk.text), attempt=attempt))
+            elif isinstance(chunk, ReplyChunk):
+                return chunk.reply
+    finally:
+        close = getattr(stream, "aclose", None)
+        if close is not None:
+            await close()
+    raise ModelError("the model's stream ended without an answer", retryable=True, kind="transport")
+
+
+def _clean(reply: ModelReply) -> ModelReply:
+    return reply.evolve(parts=tuple(_clean_part(part) for part in reply.parts))
+
+
+def _clean_part(part: Part) -> Part:
+    if isinstance(part, (TextPart, ReasoningPart)):
+        return part.evolve(text=clean_text(part.text))
+    if isinstance(part, ToolCallPart):
+        call = part.call
+        return ToolCallPart(
+            call=call.evolve(
+                call_id=clean_text(call.call_id), tool=clean_text(call.tool), arguments=clean_json(call.arguments)
+            )
+        )
+    return part

@@ -1,0 +1,260 @@
+"""What of a session is in memory, kept in step with its store; the one place that writes commits."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+from lash_hookspecs.errors import CorruptSession, UnreadableData
+from lash_hookspecs.protocols.stores import SessionStore
+from lash_hookspecs.records.events import LeafHealed, StoredEvent
+from lash_hookspecs.records.graph import Node
+from lash_hookspecs.records.payloads import Payload, kind_of, refs_of
+from lash_hookspecs.records.state import CommitDocument, HeadDocument, PluginFingerprint
+from lash_hookspecs.records.store import (
+    Absent,
+    Commit,
+    Consumed,
+    Deleted,
+    Fork,
+    Head,
+    Receipt,
+    Writer,
+)
+from lash_hookspecs.records.usage import UsageRow, merge_ledger
+from pydantic import ValidationError
+
+from lash_core.graph.conversation import Conversation
+from lash_core.graph.session_graph import Healed, SessionGraph
+from lash_core.runtime.environment import Residency
+
+if TYPE_CHECKING:
+    from lash_core.runtime.environment import RuntimeEnvironment
+
+__all__ = ["Change", "ResidentSession", "read_document"]
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """What one commit does, in the runtime's words.
+
+    Attributes:
+        step: What it is for; see `CommitDocument`.
+        document: The head's document after it; its ledger is added to by ``usage``.
+        payloads: New payloads with their node ids; they follow the leaf.
+        leaf: The new leaf, for a commit that moves it (a branch); else the last new node.
+        moves_leaf: Whether ``leaf`` counts.
+        events: Stored events.
+        usage: Usage deltas.
+        consumed: Stream entries that are used up.
+        fork: For the first commit of a fork.
+        nodes: Nodes copied as they are, for a fork on a store that cannot share.
+    """
+
+    step: str
+    document: HeadDocument
+    payloads: Sequence[tuple[str, Payload]] = ()
+    leaf: str | None = None
+    moves_leaf: bool = False
+    events: Sequence[StoredEvent] = ()
+    usage: Sequence[UsageRow] = ()
+    consumed: Sequence[Consumed] = ()
+    fork: Fork | None = None
+    nodes: Sequence[Node] = ()
+
+
+class ResidentSession:
+    """A session's head, document, graph and conversation.
+
+    Attributes:
+        session_id: The session.
+        store: Its store.
+        head: The stored head as last seen; ``None`` when it was never committed.
+        document: The head's document.
+        graph: Resident nodes (L4).
+        epoch: The fencing number that this writer carries.
+        labels: For the first commit.
+    """
+
+    def __init__(self, session_id: str, store: SessionStore, env: RuntimeEnvironment) -> None:
+        self.session_id = session_id
+        self.store = store
+        self.head: Head | None = None
+        self.document = HeadDocument()
+        self.graph = SessionGraph()
+        self.epoch = 0
+        self.labels: Mapping[str, str] | None = None
+        self._env = env
+        self._incarnation = secrets.token_hex(8)
+        self._conversation: Conversation | None = None
+        self._healed: Healed | None = None
+
+    @property
+    def revision(self) -> int | None:
+        """The stored revision as last seen."""
+        return self.head.revision if self.head else None
+
+    @property
+    def writer(self) -> Writer:
+        """Who this writer is, for the store."""
+        return Writer(self._incarnation, self.epoch)
+
+    @property
+    def conversation(self) -> Conversation:
+        """The read model of the active path; decoded when it is first asked for."""
+        if self._conversation is None:
+            self._conversation = Conversation(self.graph.path)
+        return self._conversation
+
+    async def refresh(self) -> Absent | Deleted | Head:
+        """Read the head, and what is new of the path if somebody else has committed.
+
+        Raises:
+            UnreadableData: The head or a payload cannot be read (S9).
+            CorruptSession: The path has a hole or a cycle (G4).
+        """
+        found = await self.store.head()
+        if not isinstance(found, Head):
+            if self.head is not None:
+                self._forget()
+            return found
+        known = self.head
+        if known is not None and (known.incarnation, known.revision) == (found.incarnation, found.revision):
+            return found
+        self.document = read_document(found)
+        await self._load_graph(found, known)
+        self.head = found
+        self._incarnation = found.incarnation
+        return found
+
+    async def commit(self, change: Change, plugins: tuple[PluginFingerprint, ...] = ()) -> Receipt:
+        """Store a change atomically and take it over; on an error the resident state is as it was (T7)."""
+        now = self._env.clock()
+        nodes = self._nodes(change, now)
+        leaf = change.leaf if change.moves_leaf else (nodes[-1].node_id if nodes else self.graph.leaf)
+        document = change.document.evolve(usage=merge_ledger(change.document.usage, change.usage))
+        commit = Commit(
+            session_id=self.session_id,
+            commit_id=secrets.token_hex(8),
+            writer=self.writer,
+            expected_revision=self.revision,
+            leaf=leaf,
+            state=document.to_bytes(),
+            record=self._record(change, plugins).to_bytes(),
+            committed_at=now,
+            nodes=tuple(nodes),
+            components=self.head.components if self.head else {},
+            open_turn=document.open_turn.turn_id if document.open_turn else None,
+            consumed=tuple(change.consumed),
+            fork=change.fork,
+            labels=self.labels if self.head is None else None,
+        )
+        receipt = await self.store.commit(commit)
+        self._take_over(commit, document, receipt, change)
+        return receipt
+
+    def _nodes(self, change: Change, now: int) -> list[Node]:
+        nodes = list(change.nodes)
+        parent = nodes[-1].node_id if nodes else self.graph.leaf
+        for node_id, payload in change.payloads:
+            body = payload.to_bytes()
+            nodes.append(Node(node_id, parent, now, kind_of(payload), body, refs=refs_of(payload)))
+            parent = node_id
+        return nodes
+
+    def _record(self, change: Change, plugins: tuple[PluginFingerprint, ...]) -> CommitDocument:
+        turn = change.document.open_turn or self.document.open_turn
+        healed = self._healed
+        events = tuple(change.events)
+        if healed is not None:
+            events = (LeafHealed(dangling=healed.dangling, leaf=healed.leaf), *events)
+        return CommitDocument(
+            step=change.step,
+            turn_id=turn.turn_id if turn else None,
+            turn_index=turn.turn_index if turn else None,
+            usage=tuple(change.usage),
+            events=events,
+            plugins=plugins,
+        )
+
+    def _take_over(self, commit: Commit, document: HeadDocument, receipt: Receipt, change: Change) -> None:
+        known = self.head
+        self.head = Head(
+            session_id=self.session_id,
+            incarnation=commit.writer.incarnation,
+            revision=receipt.revision,
+            epoch=self.epoch,
+            leaf=commit.leaf,
+            components=commit.components,
+            state=commit.state,
+            open_turn=commit.open_turn,
+            labels=known.labels if known else dict(commit.labels or {}),
+            created_at=known.created_at if known else commit.committed_at,
+            updated_at=commit.committed_at,
+        )
+        self.document = document
+        self._healed = None
+        self.graph.extend(commit.nodes)
+        if change.moves_leaf:
+            self.graph.set_leaf(commit.leaf)
+            self._conversation = None
+            if self._env.residency is Residency.ACTIVE_PATH_ONLY:
+                self.graph.trim()
+        if self._conversation is not None:
+            copied = len(change.nodes)
+            for node, (_, payload) in zip(commit.nodes[copied:], change.payloads, strict=True):
+                self._conversation.add(node, payload)
+
+    async def _load_graph(self, head: Head, known: Head | None) -> None:
+        same_graph = known is not None and known.incarnation == head.incarnation
+        if same_graph and known is not None and known.leaf is not None and head.leaf is not None:
+            try:
+                fresh = await self.store.path(head.leaf, after=known.leaf)
+            except CorruptSession:
+                pass  # the leaf moved to another branch: load it whole
+            else:
+                self.graph.insert(node for node in fresh if node.node_id not in self.graph)
+                self.graph.set_leaf(head.leaf)
+                self._conversation = None
+                return
+        self._conversation = None
+        self.graph = await self._whole_graph(head)
+
+    async def _whole_graph(self, head: Head) -> SessionGraph:
+        if head.leaf is None:
+            return SessionGraph()
+        try:
+            if self._env.residency is Residency.ACTIVE_PATH_ONLY:
+                return SessionGraph(await self.store.path(head.leaf), head.leaf)
+            graph = SessionGraph(await self.store.graph(), head.leaf)
+        except CorruptSession as error:
+            if error.kind != "dangling_leaf":
+                raise
+            graph = SessionGraph(await self.store.graph(), head.leaf)
+        self._healed = graph.heal([node.node_id for node in self.graph.path])
+        if self._env.residency is Residency.ACTIVE_PATH_ONLY:
+            graph.trim()
+        return graph
+
+    def _forget(self) -> None:
+        self.head = None
+        self.document = HeadDocument()
+        self.graph = SessionGraph()
+        self._conversation = None
+        self._incarnation = secrets.token_hex(8)
+
+
+def read_document(head: Head) -> HeadDocument:
+    """Decode a head's document.
+
+    Raises:
+        UnreadableData: It does not fit.
+    """
+    try:
+        return HeadDocument.from_bytes(head.state)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"]) or "document"
+        raise UnreadableData(row="the head", reason=f"{where}: {first['msg']}", session_id=head.session_id) from error

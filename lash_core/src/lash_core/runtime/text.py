@@ -1,0 +1,53 @@
+"""What may enter: texts and session ids (G2)."""
+
+from __future__ import annotations
+
+import secrets
+import unicodedata
+
+from lash_hookspecs.errors import InvalidInput, InvalidSessionId
+
+__all__ = ["MAX_SESSION_ID", "check_session_id", "check_text"]
+
+#: The longest session id, in bytes of UTF-8.
+MAX_SESSION_ID = 512
+
+
+def check_session_id(session_id: str) -> str:
+    """Give the id, or a fresh one for an empty id (L2).
+
+    Any printable text of at most `MAX_SESSION_ID` bytes is an id; a store treats it as data.
+
+    Raises:
+        InvalidSessionId: It is too long, or holds control characters or text that UTF-8 cannot carry.
+    """
+    if not session_id:
+        return f"s-{secrets.token_hex(8)}"
+    shown = repr(session_id if len(session_id) <= 60 else session_id[:60] + "…")
+    try:
+        length = len(session_id.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidSessionId(f"session id {shown} holds a lone surrogate, which UTF-8 cannot carry") from error
+    if length > MAX_SESSION_ID:
+        raise InvalidSessionId(f"session id {shown} has {length:,} bytes; at most {MAX_SESSION_ID} are allowed")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in session_id):
+        raise InvalidSessionId(f"session id {shown} holds a control character; use printable text")
+    return session_id
+
+
+def check_text(text: str) -> str:
+    """Give the text of a turn.
+
+    Raises:
+        InvalidInput: It is empty, or holds what JSON cannot carry; nothing was written.
+    """
+    if not text.strip():
+        raise InvalidInput("the text of a turn is empty; say something")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"the text holds a lone surrogate at position {error.start}, which JSON cannot carry; "
+            "decode the input as UTF-8"
+        ) from error
+    return text

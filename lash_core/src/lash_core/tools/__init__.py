@@ -1,0 +1,1 @@
+"""Tools of a session: the surface, validation, dispatch."""

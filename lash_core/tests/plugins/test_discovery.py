@@ -1,0 +1,312 @@
+"""Discovery: what is found, in which state, for which reason; nothing is imported (P1, P2, P5, P9)."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from lash_core.plugins import Manifest, PluginManager, PluginRecord, PluginSettings
+from lash_hookspecs.errors import ConfigurationError, PluginConflict, PluginError, UnknownName
+
+if TYPE_CHECKING:
+    from lash_core.tests.plugins.conftest import Site
+
+
+def only(manager: PluginManager) -> PluginRecord:
+    (record,) = manager.records
+    return record
+
+
+def by_identity(manager: PluginManager) -> dict[str, PluginRecord]:
+    return {record.identity: record for record in manager.records}
+
+
+def test_a_healthy_plugin_is_active_and_not_imported(site: Site) -> None:
+    package = site.add_mode("dist-a", "fast", version="1.2")
+    record = only(PluginManager.discover())
+    assert (record.distribution, record.version, record.name, record.value) == ("dist-a", "1.2", "fast", package)
+    assert record.manifest == Manifest(hooks=("lash_offer_modes",), offers={"modes": ("fast",)})
+    assert (record.state, record.reason) == ("active", "")
+    assert package not in sys.modules
+
+
+def test_only_the_plugin_that_is_asked_for_is_imported(site: Site) -> None:
+    fast, slow = site.add_mode("dist-a", "fast"), site.add_mode("dist-b", "slow")
+    manager = PluginManager.discover()
+    assert manager.names("modes") == ("fast", "slow")
+    assert not {fast, slow} & sys.modules.keys()
+    assert manager.mode("fast").name == "fast"
+    assert fast in sys.modules
+    assert slow not in sys.modules
+
+
+def test_a_missing_manifest_is_a_reason(site: Site) -> None:
+    site.add("dist-a", {"fast": "dummy_bare.plugin"}, {"dummy_bare/__init__.py": "raise SystemExit"})
+    record = only(PluginManager.discover())
+    assert (record.state, record.reason) == ("failed", "its package 'dummy_bare' has no lash-plugin.toml")
+    assert "dummy_bare" not in sys.modules
+
+
+def test_a_module_without_a_package_cannot_have_a_manifest(site: Site) -> None:
+    site.add("dist-a", {"fast": "dummy_single"}, {"dummy_single.py": "raise SystemExit"})
+    assert only(PluginManager.discover()).reason == (
+        "'dummy_single' is a single module; a plugin is a package with a lash-plugin.toml in it"
+    )
+
+
+def test_a_package_that_is_gone_is_a_reason(site: Site) -> None:
+    site.add("dist-a", {"fast": "dummy_gone:plugin"})
+    record = only(PluginManager.discover())
+    assert (record.state, record.reason) == ("failed", "its package 'dummy_gone' cannot be found")
+
+
+def test_an_entry_point_that_is_no_reference_is_a_reason(site: Site) -> None:
+    site.add("dist-a", {"fast": "what is this?"})
+    assert only(PluginManager.discover()).reason == (
+        "its entry point 'what is this?' is not of the form 'package.module[:attribute]'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("requires_api = ", "Invalid value (at end of document)"),
+        ("hooks = []", "requires_api is missing"),
+        ("requires_api = 1", "requires_api must be a string"),
+        ('requires_api = "one"', "requires_api: not a hook API version of the form 'major.minor': 'one'"),
+        ('requires_api = "0.1"\nhook = []', "unknown key 'hook'; did you mean 'hooks'?"),
+        ('requires_api = "0.1"\nhooks = "x"', "hooks must be a list of names"),
+        ('requires_api = "0.1"\noffers = 3', "offers must be a table"),
+        ('requires_api = "0.1"\n[offers]\nmode = ["x"]', "unknown kind of offer 'mode'; did you mean 'modes'?"),
+        ('requires_api = "0.1"\n[offers]\nmodes = "x"', "offers.modes must be a list of names"),
+        ('requires_api = "0.1"\n[plugin.fast]', "'requires_api' stands beside the [plugin.…] tables; "),
+        ('[plugin.fats]\nrequires_api = "0.1"', "there is no table [plugin.fast]; did you mean 'fats'?"),
+        ("[plugin]\nfast = 3", "plugin.fast must be a table"),
+    ],
+)
+def test_a_broken_manifest_is_a_reason(site: Site, text: str, reason: str) -> None:
+    site.add("dist-a", {"fast": "dummy_a"}, {"dummy_a/__init__.py": "", "dummy_a/lash-plugin.toml": text})
+    record = only(PluginManager.discover())
+    assert record.state == "failed"
+    assert record.reason.startswith(f"dummy_a/lash-plugin.toml: {reason}")
+
+
+def test_a_manifest_that_is_not_text_is_a_reason(site: Site) -> None:
+    site.add("dist-a", {"fast": "dummy_a"}, {"dummy_a/__init__.py": ""})
+    (site.path / "dummy_a" / "lash-plugin.toml").write_bytes(b"\xff\xfe")
+    record = only(PluginManager.discover())
+    assert record.state == "failed"
+    assert record.reason.startswith("dummy_a/lash-plugin.toml: 'utf-8' codec can't decode")
+
+
+def test_several_plugins_of_one_package_have_a_table_each(site: Site) -> None:
+    tables = "".join(
+        f'[plugin.{name}]\nrequires_api = "0.1"\n[plugin.{name}.offers]\nmodes = ["{name}"]\n' for name in ("a", "b")
+    )
+    site.add("dist-a", {"a": "dummy_a.a", "b": "dummy_a.b"}, {"dummy_a/lash-plugin.toml": tables})
+    manager = PluginManager.discover()
+    assert [(record.name, record.state) for record in manager.records] == [("a", "active"), ("b", "active")]
+    assert manager.names("modes") == ("a", "b")
+
+
+def test_several_plugins_cannot_share_one_untitled_manifest(site: Site) -> None:
+    files = {"dummy_a/lash-plugin.toml": 'requires_api = "0.1"'}
+    site.add("dist-a", {"a": "dummy_a.a", "b": "dummy_a.b"}, files)
+    assert {record.reason for record in PluginManager.discover().records} == {
+        f"dummy_a/lash-plugin.toml: it describes one plugin, but there are 2: "
+        f"give each a table, such as [plugin.{name}]"
+        for name in ("a", "b")
+    }
+
+
+@pytest.mark.parametrize("required", ["0.2", "0.0", "1.0"])
+def test_another_hook_api_is_incompatible_whatever_else_the_manifest_says(site: Site, required: str) -> None:
+    manifest = f'requires_api = "{required}"\nof_a_later_version = true\n'
+    site.add("dist-a", {"fast": "dummy_a"}, {"dummy_a/lash-plugin.toml": manifest})
+    record = only(PluginManager.discover())
+    assert record.state == "incompatible"
+    assert record.reason == f"needs hook API {required}; this lash-core implements 0.1"
+
+
+def test_a_disabled_plugin_is_never_imported_and_says_why_when_it_is_needed(site: Site) -> None:
+    package = site.add_mode("dist-a", "fast")
+    for name in ("fast", "dist-a/fast"):
+        manager = PluginManager.discover(PluginSettings(disabled=(name,)))
+        assert only(manager).state == "disabled"
+        with pytest.raises(PluginError) as caught:
+            manager.mode("fast")
+        assert str(caught.value) == "plugin 'fast' (dist-a 1.0) is disabled: listed in [lash.plugins] disabled"
+    assert package not in sys.modules
+
+
+def test_a_broken_plugin_says_why_when_its_name_is_needed(site: Site) -> None:
+    site.add("dist-a", {"fast": "dummy_gone"})
+    with pytest.raises(PluginError) as caught:
+        PluginManager.discover().mode("fast")
+    assert str(caught.value) == "plugin 'fast' (dist-a 1.0) is failed: its package 'dummy_gone' cannot be found"
+
+
+def test_the_same_distribution_on_two_paths_is_one_plugin_the_one_that_imports_find(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.add_mode("dist-a", "fast", version="1.0")
+    second = type(site)(tmp_path / "second")
+    second.add_mode("Dist_A", "fast", version="0.9")
+    monkeypatch.setattr(sys, "path", [sys.path[0], str(second.path), *sys.path[1:]])
+    record = only(PluginManager.discover())
+    assert (record.version, record.state) == ("1.0", "active")
+
+
+def test_a_shadowed_copy_with_plugins_does_not_count(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.add("dist-a", {}, version="2.0")
+    (site.path / "dist_a-2.0.dist-info" / "entry_points.txt").unlink()
+    second = type(site)(tmp_path / "second")
+    second.add_mode("dist-a", "fast", version="0.9")
+    monkeypatch.setattr(sys, "path", [sys.path[0], str(second.path), *sys.path[1:]])
+    assert PluginManager.discover().records == ()
+
+
+def test_broken_metadata_of_one_distribution_does_not_hide_the_others(site: Site) -> None:
+    site.add_mode("dist-a", "fast")
+    site.add("dist-b", {"slow": "dummy_b"})
+    (site.path / "dist_b-1.0.dist-info" / "entry_points.txt").write_text("[lash.plugins]\nno equals sign\n")
+    site.add("dist-c", {"c": "dummy_c"})
+    (site.path / "dist_c-1.0.dist-info" / "METADATA").write_text("")
+    (site.path / "dist_c-1.0.dist-info" / "entry_points.txt").write_bytes(b"[lash.plugins]\xff")
+    records = by_identity(PluginManager.discover())
+    assert records["dist-a/fast"].state == "active"
+    assert records["dist-b/dist-b"].state == "failed"
+    assert records["dist-b/dist-b"].reason.startswith("its metadata cannot be read: ")
+
+
+def test_a_name_claimed_twice_stops_only_that_name(site: Site) -> None:
+    site.add_mode("dist-a", "one", mode="fast", version="1.0")
+    site.add_mode("dist-b", "two", mode="fast", version="2.0")
+    site.add_mode("dist-c", "three", mode="slow")
+    manager = PluginManager.discover()
+    told = (
+        "mode 'fast' is claimed by plugin 'one' (dist-a 1.0) and plugin 'two' (dist-b 2.0); "
+        'choose one in lash.toml: [lash.modes] fast = "dist-a" or "dist-b"'
+    )
+    assert [(record.state, record.reason) for record in manager.records] == [
+        ("conflicting", told),
+        ("conflicting", told),
+        ("active", ""),
+    ]
+    with pytest.raises(PluginConflict) as caught:
+        manager.mode("fast")
+    assert str(caught.value) == told
+    assert manager.mode("slow").name == "slow"
+
+
+def test_a_plugin_in_conflict_keeps_its_other_names(site: Site) -> None:
+    site.add_mode("dist-a", "one", mode="fast")
+    module = "from lash_hookspecs.markers import implements\nfrom lash_hookspecs.specs.offers import *\n"
+    module += "@implements(lash_offer_modes)\ndef modes(context):\n"
+    module += "    return [ModeOffer(name='fast', build=dict), ModeOffer(name='slow', build=dict)]\n"
+    manifest = 'requires_api = "0.1"\n[offers]\nmodes = ["fast", "slow"]'
+    site.add("dist-b", {"two": "dummy_b"}, {"dummy_b/__init__.py": module, "dummy_b/lash-plugin.toml": manifest})
+    manager = PluginManager.discover()
+    assert by_identity(manager)["dist-b/two"].state == "conflicting"
+    assert manager.mode("slow").name == "slow"
+
+
+def test_a_conflict_is_settled_by_the_settings(site: Site) -> None:
+    first, second = site.add_mode("dist-a", "one", mode="fast"), site.add_mode("dist-b", "two", mode="fast")
+    manager = PluginManager.discover(PluginSettings(settled={"modes": {"fast": "dist-b"}}))
+    assert {record.state for record in manager.records} == {"active"}
+    manager.mode("fast")
+    assert second in sys.modules
+    assert first not in sys.modules
+
+
+def test_a_conflict_is_settled_by_disabling_one(site: Site) -> None:
+    site.add_mode("dist-a", "one", mode="fast")
+    site.add_mode("dist-b", "two", mode="fast")
+    manager = PluginManager.discover(PluginSettings(disabled=("one",)))
+    assert manager.mode("fast").name == "fast"
+
+
+def test_a_settlement_in_favour_of_nobody_is_an_error(site: Site) -> None:
+    site.add_mode("dist-a", "one", mode="fast")
+    manager = PluginManager.discover(PluginSettings(settled={"modes": {"fast": "dist-z"}}))
+    with pytest.raises(ConfigurationError) as caught:
+        manager.mode("fast")
+    assert str(caught.value) == "the settings give mode 'fast' to 'dist-z' ([lash.modes]), which does not offer it"
+
+
+def test_equal_plugin_names_are_a_conflict_known_without_manifests(site: Site) -> None:
+    site.add("dist-a", {"fast": "dummy_gone_a"})
+    site.add("dist-b", {"fast": "dummy_gone_b"}, version="2.0")
+    manager = PluginManager.discover()
+    told = (
+        "plugin name 'fast' is claimed by dist-a 1.0 and dist-b 2.0; "
+        'list "dist-a/fast" or "dist-b/fast" in [lash.plugins] disabled, or uninstall one'
+    )
+    assert [(record.state, record.reason) for record in manager.records] == [
+        ("conflicting", f"its package 'dummy_gone_a' cannot be found; {told}"),
+        ("conflicting", f"its package 'dummy_gone_b' cannot be found; {told}"),
+    ]
+    with pytest.raises(PluginConflict, match="plugin name 'fast' is claimed by dist-a"):
+        manager.mode("fast")
+    settled = PluginManager.discover(PluginSettings(disabled=("dist-b/fast",)))
+    assert [record.state for record in settled.records] == ["failed", "disabled"]
+
+
+def test_equal_plugin_names_with_different_offers_stop_only_their_settings(site: Site) -> None:
+    site.add_mode("dist-a", "same", mode="fast")
+    site.add_mode("dist-b", "same", mode="slow")
+    manager = PluginManager.discover()
+    assert {record.state for record in manager.records} == {"conflicting"}
+    assert manager.mode("fast").name == "fast"
+    with_settings = PluginManager.discover(PluginSettings(tables={"same": {"speed": 3}}))
+    with pytest.raises(PluginConflict, match=r"^\[lash.plugin.same\] may be meant for either: plugin name 'same'"):
+        with_settings.mode("slow")
+
+
+def test_an_unknown_name_lists_what_is_on_offer(site: Site) -> None:
+    site.add_mode("dist-a", "fast")
+    site.add_mode("dist-b", "slow")
+    manager = PluginManager.discover()
+    with pytest.raises(UnknownName) as caught:
+        manager.mode("fasst")
+    assert str(caught.value) == "no mode is named 'fasst'; did you mean 'fast'? On offer: fast, slow."
+    with pytest.raises(UnknownName) as caught:
+        manager.store("sqlite")
+    assert str(caught.value) == (
+        "no store scheme is named 'sqlite'. No installed plugin offers any. "
+        "Install it with: pip install 'lash-core[standard]'"
+    )
+
+
+def test_the_order_is_by_manifest_then_by_distribution_and_name(site: Site) -> None:
+    site.add_mode("dist-c", "c")
+    site.add_mode("dist-b", "b", extra='before = ["a"]\n')
+    site.add_mode("dist-a", "a", extra='after = ["c", "not-installed"]\n')
+    assert [record.name for record in PluginManager.discover().records] == ["b", "c", "a"]
+
+
+def test_a_circle_in_the_order_names_its_edges_and_fails_only_its_members(site: Site) -> None:
+    site.add_mode("dist-a", "a", extra='before = ["b"]\n')
+    site.add_mode("dist-b", "b", extra='before = ["a", "c"]\n')
+    site.add_mode("dist-c", "c")
+    states = {record.name: (record.state, record.reason) for record in PluginManager.discover().records}
+    told = "the plugins' order is a circle: dist-b/b before dist-a/a, dist-a/a before dist-b/b"
+    assert states == {"a": ("failed", told), "b": ("failed", told), "c": ("active", "")}
+
+
+def test_a_finder_that_raises_is_a_reason(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+            if name == "dummy_dist_a":
+                raise RuntimeError("I am a broken finder")
+
+    site.add_mode("dist-a", "fast")
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    importlib.invalidate_caches()
+    assert only(PluginManager.discover()).reason == ("its package 'dummy_dist_a' cannot be found: I am a broken finder")

@@ -1,0 +1,276 @@
+"""The unit of work that every turn waits for: one commit.
+
+The usual commit finds everything as it expects it and needs six statements. Only when something is not as expected
+are the questions asked in the order that the protocol prescribes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+
+from lash_hookspecs.errors import (
+    CommitIdReused,
+    HeadRevisionConflict,
+    InvalidInput,
+    MissingBlob,
+    SessionMissing,
+)
+from lash_hookspecs.records.graph import Node
+from lash_hookspecs.records.store import Commit, Receipt, blob_ref, commit_digest
+
+from lash_store_sql import statements as sql
+from lash_store_sql.rows import SHIFT, PackedId, dump_mapping, join_refs, pack_body, pack_id, pack_optional
+from lash_store_sql.stored import TENANT, Stored, check_size, corrupt, deleted, fence, fenced, find, is_dead
+
+__all__ = ["add_blobs", "pack_missing", "write_commit"]
+
+PackedBlob = tuple[str, bytes, int, bytes]
+
+
+def write_commit(connection: sqlite3.Connection, commit: Commit, max_value: int) -> Receipt:
+    """Store a commit in one transaction."""
+    digest = commit_digest(commit)
+    blobs = list(pack_missing(connection, dict(commit.blobs))) if commit.blobs else []
+    connection.execute("BEGIN IMMEDIATE")
+    stored = find(connection, commit.session_id)
+    if stored is None or not _continues(commit, stored):
+        if receipt := _replayed(connection, commit, digest, stored):
+            return receipt
+        _refuse(connection, commit, stored)
+        stored = _begin(connection, commit)
+    try:
+        _write(connection, commit, digest, stored, blobs, max_value)
+    except sqlite3.IntegrityError as error:
+        return _explain(connection, commit, digest, stored, error)
+    connection.execute("COMMIT")
+    return Receipt(commit.session_id, commit.commit_id, stored.revision + 1, digest)
+
+
+def pack_missing(connection: sqlite3.Connection, blobs: dict[str, bytes]) -> Iterator[PackedBlob]:
+    """Compress the blobs that are not stored yet: before the transaction, which others wait for."""
+    for ref, body in blobs.items():
+        if blob_ref(body) != ref:
+            raise InvalidInput(f"blob {ref} does not have the content that its ref names")
+        name = bytes.fromhex(ref)
+        if connection.execute(sql.HAS_BLOB, (TENANT, name)).fetchone() is None:
+            yield TENANT, name, *pack_body(body)
+
+
+def add_blobs(connection: sqlite3.Connection, blobs: list[PackedBlob]) -> None:
+    """Store packed blobs; one that somebody else stored meanwhile is left alone."""
+    connection.executemany(sql.ADD_BLOB, blobs)
+
+
+def _continues(commit: Commit, stored: Stored) -> bool:
+    return (
+        stored.revision == commit.expected_revision
+        and stored.incarnation == pack_id(commit.writer.incarnation)
+        and stored.epoch <= (commit.writer.epoch or 0)
+    )
+
+
+def _replayed(connection: sqlite3.Connection, commit: Commit, digest: str, stored: Stored | None) -> Receipt | None:
+    if is_dead(connection, commit.session_id, commit.writer.incarnation):
+        raise deleted(commit.session_id)
+    row = stored and connection.execute(sql.RECORD, (stored.key, pack_id(commit.commit_id))).fetchone()
+    if not row:
+        return None
+    key, first = row
+    if first.hex() != digest:
+        raise CommitIdReused(session_id=commit.session_id, commit_id=commit.commit_id)
+    return Receipt(commit.session_id, commit.commit_id, key & ((1 << SHIFT) - 1), digest)
+
+
+def _refuse(connection: sqlite3.Connection, commit: Commit, stored: Stored | None) -> None:
+    """Refuse what is fenced or stale; only a session's first commit passes."""
+    epoch = commit.writer.epoch or 0
+    if epoch < fence(connection, commit.session_id, stored)[0]:
+        raise fenced(connection, commit.session_id, stored, epoch)
+    if stored or commit.expected_revision is not None:
+        raise HeadRevisionConflict(
+            session_id=commit.session_id,
+            expected=commit.expected_revision,
+            actual=stored.revision if stored else None,
+        )
+
+
+def _begin(connection: sqlite3.Connection, commit: Commit) -> Stored:
+    graph, leaf_pos = _forked(connection, commit)
+    incarnation = pack_id(commit.writer.incarnation)
+    leaf = pack_optional(commit.fork.leaf) if commit.fork else None
+    now = commit.committed_at
+    key = connection.execute(
+        sql.ADD_SESSION,
+        (TENANT, commit.session_id, incarnation, graph, leaf, leaf_pos, None, 0, 0, None, now, now, 0, "{}", "{}", b""),
+    ).lastrowid
+    assert key is not None
+    if not graph:
+        connection.execute(sql.BEGIN_GRAPH, (key,))
+    return Stored(key, incarnation, 0, 0, graph or key, leaf, leaf_pos, None, 0)
+
+
+def _forked(connection: sqlite3.Connection, commit: Commit) -> tuple[int, int | None]:
+    """Find the graph that is shared and the leaf's place in it; graph 0 for a session that begins its own."""
+    if commit.fork is None:
+        return 0, None
+    source = find(connection, commit.fork.session_id)
+    if source is None:
+        raise SessionMissing(f"there is no session {commit.fork.session_id!r} to fork", session_id=commit.session_id)
+    if commit.fork.leaf is None:
+        return source.graph, None
+    place = _place_of(connection, source.graph, commit.fork.leaf)
+    if place is None:
+        leaf = commit.fork.leaf
+        raise corrupt(commit.session_id, "dangling_leaf", f"leaf {leaf!r} is not stored", leaf)
+    return source.graph, place
+
+
+def _write(
+    connection: sqlite3.Connection,
+    commit: Commit,
+    digest: str,
+    stored: Stored,
+    blobs: list[PackedBlob],
+    max_value: int,
+) -> None:
+    revision, epoch = stored.revision + 1, commit.writer.epoch or 0
+    leaf, components = pack_optional(commit.leaf), dump_mapping(commit.components)
+    connection.execute(
+        sql.ADD_RECORD,
+        (
+            stored.key << SHIFT | revision, stored.key, pack_id(commit.commit_id), bytes.fromhex(digest), epoch, leaf,
+            commit.open_turn, commit.committed_at, components, commit.record,
+        ),
+    )  # fmt: skip
+    _check_refs(connection, commit)
+    _check_sizes(commit, max_value)
+    if commit.fork and stored.revision:
+        raise InvalidInput(f"session {commit.session_id!r}: only the first commit of a session can fork")
+    if blobs:
+        add_blobs(connection, blobs)
+    stored_at = max(stored.stored_at, time.time_ns() // 1000)
+    places = _add_nodes(connection, commit, stored, stored_at)
+    tail_pos = places[commit.nodes[-1].node_id] if places else stored.tail_pos
+    leaf_pos = _leaf_pos(connection, commit, stored, places)
+    for consumed in commit.consumed:
+        _consume(connection, stored.key, consumed.stream, consumed.upto)
+    if commit.labels is not None:
+        _relabel(connection, commit.session_id, stored.key, dict(commit.labels))
+    connection.execute(
+        sql.MOVE_HEAD,
+        (
+            leaf, leaf_pos, tail_pos, revision, epoch, commit.open_turn, commit.committed_at, stored_at, components,
+            commit.state, stored.key,
+        ),
+    )  # fmt: skip
+
+
+def _check_refs(connection: sqlite3.Connection, commit: Commit) -> None:
+    for component, ref in commit.components.items():
+        if ref not in commit.blobs and not _has_blob(connection, ref):
+            raise MissingBlob(session_id=commit.session_id, ref=ref, component=component)
+    for node in commit.nodes:
+        for ref in node.refs:
+            if ref not in commit.blobs and not _has_blob(connection, ref):
+                raise MissingBlob(session_id=commit.session_id, ref=ref)
+
+
+def _has_blob(connection: sqlite3.Connection, ref: str) -> bool:
+    try:
+        name = bytes.fromhex(ref)
+    except ValueError:
+        return False
+    return connection.execute(sql.HAS_BLOB, (TENANT, name)).fetchone() is not None
+
+
+def _check_sizes(commit: Commit, limit: int) -> None:
+    check_size(len(commit.state), limit)
+    check_size(len(commit.record), limit)
+    for node in commit.nodes:
+        check_size(len(node.payload), limit)
+    for body in commit.blobs.values():
+        check_size(len(body), limit)
+
+
+def _add_nodes(connection: sqlite3.Connection, commit: Commit, stored: Stored, stored_at: int) -> dict[str, int]:
+    """Store the nodes, each behind its parent where that is the tail, else at the head of a new segment."""
+    graph, tail_pos = stored.graph, stored.tail_pos
+    tail: PackedId | None = stored.leaf if stored.leaf_pos == tail_pos else None
+    places: dict[str, int] = {}
+    rows = []
+    for node in commit.nodes:
+        parent = pack_optional(node.parent_node_id)
+        if tail_pos is not None and tail is not None and parent == tail:
+            tail_pos += 1
+        else:
+            tail_pos = _begin_segment(connection, stored, node, places)
+        tail = pack_id(node.node_id)
+        places[node.node_id] = tail_pos
+        refs = join_refs(node.refs) if node.refs else None
+        rows.append(
+            (
+                tail_pos, graph, tail, parent, stored_at, node.timestamp, int(node.hidden), node.kind, refs,
+                node.payload,
+            )
+        )  # fmt: skip
+    if rows:
+        connection.executemany(sql.ADD_NODE, rows)
+    return places
+
+
+def _begin_segment(connection: sqlite3.Connection, stored: Stored, node: Node, places: dict[str, int]) -> int:
+    parent, fork_pos = node.parent_node_id, None
+    if parent is not None:
+        fork_pos = places.get(parent)
+        if fork_pos is None:
+            fork_pos = _place_of(connection, stored.graph, parent)
+    segment = connection.execute(sql.ADD_SEGMENT, (stored.graph, stored.key, fork_pos)).lastrowid
+    assert segment is not None
+    return segment << SHIFT
+
+
+def _leaf_pos(connection: sqlite3.Connection, commit: Commit, stored: Stored, places: dict[str, int]) -> int | None:
+    if commit.leaf is None:
+        return None
+    if commit.leaf in places:
+        return places[commit.leaf]
+    if stored.leaf_pos is not None and stored.leaf == pack_id(commit.leaf):
+        return stored.leaf_pos
+    return _place_of(connection, stored.graph, commit.leaf)
+
+
+def _place_of(connection: sqlite3.Connection, graph: int, node_id: str) -> int | None:
+    row = connection.execute(sql.PLACE, (graph, pack_id(node_id))).fetchone()
+    return row[0] if row else None
+
+
+def _consume(connection: sqlite3.Connection, session: int, stream: str, upto: int) -> None:
+    if row := connection.execute(sql.STREAM, (session, stream)).fetchone():
+        connection.execute(sql.TRIM_ENTRIES, (row[0] << SHIFT, row[0] << SHIFT | min(upto, row[1])))
+
+
+def _relabel(connection: sqlite3.Connection, session_id: str, session: int, labels: dict[str, str]) -> None:
+    connection.execute(sql.DROP_LABELS, (session,))
+    connection.executemany(
+        sql.ADD_LABEL, [(TENANT, name, value, session_id, session) for name, value in labels.items()]
+    )
+    connection.execute(sql.RELABEL, (dump_mapping(labels), session))
+
+
+def _explain(
+    connection: sqlite3.Connection, commit: Commit, digest: str, stored: Stored, error: sqlite3.IntegrityError
+) -> Receipt:
+    """Say which uniqueness was broken: that of the commit id (a replay) or that of a node id."""
+    connection.execute("ROLLBACK")
+    connection.execute("BEGIN")
+    if receipt := _replayed(connection, commit, digest, stored):
+        return receipt
+    seen = set[str]()
+    for node in commit.nodes:
+        if node.node_id in seen or _place_of(connection, stored.graph, node.node_id) is not None:
+            reason = f"node {node.node_id!r} is stored already"
+            raise corrupt(commit.session_id, "duplicate_node", reason, node.node_id) from error
+        seen.add(node.node_id)
+    raise error

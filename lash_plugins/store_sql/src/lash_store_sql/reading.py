@@ -1,0 +1,184 @@
+"""Units of work that read nodes.
+
+A path is read by ranges of the primary key and then compared with the parent edges, which are the truth: if a row
+does not follow from the one before, the path is walked edge by edge, and the walk says what is wrong.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from lash_hookspecs.records.graph import Node
+
+from lash_store_sql import statements as sql
+from lash_store_sql.rows import SHIFT, load_nodes, pack_id, pack_optional, unpack_id
+from lash_store_sql.stored import corrupt, find
+
+__all__ = ["read_graph", "read_nodes", "read_path"]
+
+#: SQLite's word for "no limit".
+UNLIMITED = -1
+
+_LOW = (1 << SHIFT) - 1
+
+Row = tuple[Any, ...]
+
+
+class _TangledError(Exception):
+    """The segments do not lead to what was asked for."""
+
+
+def read_path(
+    connection: sqlite3.Connection, session_id: str, leaf: str, after: str | None, last: int | None
+) -> list[Node]:
+    """Read the nodes from the root to a leaf, root first."""
+    connection.execute("BEGIN")
+    stored = find(connection, session_id)
+    end = _place(connection, stored.graph, leaf) if stored else None
+    if stored is None or end is None:
+        raise corrupt(session_id, "dangling_leaf", f"leaf {leaf!r} is not stored", leaf)
+    try:
+        start = None if after is None else _place(connection, stored.graph, after)
+        rows = _by_ranges(connection, end, start, last, after is not None)
+        if not _follow(rows, leaf, after, whole=last is None or len(rows) < last):
+            raise _TangledError
+    except _TangledError:
+        rows = _by_edges(connection, session_id, stored.graph, leaf, after, last)
+    return load_nodes(rows)
+
+
+def read_nodes(connection: sqlite3.Connection, session_id: str, node_ids: Sequence[str]) -> list[Node]:
+    """Read nodes by id, in the order asked for; unknown and hidden ones are left out."""
+    connection.execute("BEGIN")
+    stored = find(connection, session_id)
+    if stored is None:
+        return []
+    found = (connection.execute(sql.NODE, (stored.graph, pack_id(node_id))).fetchone() for node_id in node_ids)
+    return [node for node in load_nodes([row for row in found if row]) if not node.hidden]
+
+
+def read_graph(connection: sqlite3.Connection, session_id: str, after: str | None, limit: int | None) -> list[Node]:
+    """Read all nodes that are not hidden, in the order in which they were stored."""
+    connection.execute("BEGIN")
+    stored = find(connection, session_id)
+    place = None
+    if after is not None:
+        place = stored and connection.execute(sql.PLACE, (stored.graph, pack_id(after))).fetchone()
+        if not place:
+            raise corrupt(session_id, "dangling_parent", f"node {after!r} is not stored", after)
+    if stored is None:
+        return []
+    segments = connection.execute(sql.SEGMENTS, (stored.graph,)).fetchall()
+    if len({owner for _, owner in segments}) > 1:
+        rows = _merged(connection, segments, place)
+    else:
+        rows = _in_place(connection, segments, place)
+    return load_nodes([row[:7] for row in islice(rows, limit)])
+
+
+def _in_place(connection: sqlite3.Connection, segments: list[Row], place: Row | None) -> Iterator[Row]:
+    """One session wrote the graph: its segments were filled one after the other."""
+    begin = place[0] + 1 if place else 0
+    for segment, _ in segments:
+        first, final = max(segment << SHIFT, begin), segment << SHIFT | _LOW
+        if first <= final:
+            yield from connection.execute(sql.VISIBLE, (first, final, 0, UNLIMITED))
+
+
+def _merged(connection: sqlite3.Connection, segments: list[Row], place: Row | None) -> Iterator[Row]:
+    """Several sessions wrote the graph: each segment is in order, the store's clock orders them."""
+    runs = []
+    for segment, _ in segments:
+        window = (segment << SHIFT, segment << SHIFT | _LOW, 0)
+        if place:
+            pos, stored_at = place
+            runs.append(connection.execute(sql.VISIBLE_AFTER, (*window, stored_at, stored_at, pos, UNLIMITED)))
+        else:
+            runs.append(connection.execute(sql.VISIBLE, (*window, UNLIMITED)))
+    return heapq.merge(*runs, key=lambda row: (row[7], row[8]))
+
+
+def _by_ranges(
+    connection: sqlite3.Connection, end: int, start: int | None, last: int | None, bounded: bool
+) -> list[Row]:
+    ranges = []
+    for low, high in _ranges(connection, end):
+        reached = start is not None and low <= start <= high
+        first = start + 1 if reached and start is not None else low
+        if last is not None:
+            first = max(first, high - last + 1)
+            last -= high - first + 1
+        ranges.append((first, high))
+        if reached or (last == 0 and not bounded):
+            break
+    else:
+        if bounded:
+            raise _TangledError
+    rows: list[Row] = []
+    for first, high in reversed(ranges):
+        found = connection.execute(sql.RANGE, (first, high)).fetchall()
+        if len(found) != max(0, high - first + 1):
+            raise _TangledError
+        rows += found
+    return rows
+
+
+def _ranges(connection: sqlite3.Connection, end: int | None) -> Iterator[tuple[int, int]]:
+    """Give the ranges of a path, the leaf's first."""
+    while end is not None:
+        low = end >> SHIFT << SHIFT
+        yield low, end
+        row = connection.execute(sql.FORK_POS, (end >> SHIFT,)).fetchone()
+        if row is None or (row[0] is not None and row[0] >= low):
+            raise _TangledError
+        end = row[0]
+
+
+def _follow(rows: list[Row], leaf: str, after: str | None, *, whole: bool) -> bool:
+    """Tell whether each row is the child of the one before, from ``after`` or a root to the leaf."""
+    if not rows:
+        return True
+    ids = [row[0] for row in rows]
+    parents = [row[1] for row in rows]
+    if whole and parents[0] != pack_optional(after):
+        return False
+    return bool(ids[-1] == pack_id(leaf) and parents[1:] == ids[:-1])
+
+
+def _by_edges(
+    connection: sqlite3.Connection, session_id: str, graph: int, leaf: str, after: str | None, last: int | None
+) -> list[Row]:
+    rows: list[Row] = []
+    for row in _climb(connection, session_id, graph, leaf):
+        if unpack_id(row[0], "node") == after or (after is None and len(rows) == last):
+            break
+        rows.append(row)
+    else:
+        if after is not None:
+            reason = f"node {after!r} is not on the path to {leaf!r}"
+            raise corrupt(session_id, "dangling_parent", reason, after)
+    return rows[:last][::-1]
+
+
+def _climb(connection: sqlite3.Connection, session_id: str, graph: int, leaf: str) -> Iterator[Row]:
+    seen, child = set[str](), leaf
+    node_id: str | None = leaf
+    while node_id is not None:
+        if node_id in seen:
+            raise corrupt(session_id, "parent_cycle", f"node {node_id!r} is its own ancestor", node_id)
+        row = connection.execute(sql.NODE, (graph, pack_id(node_id))).fetchone()
+        if row is None:
+            reason = f"node {child!r} has the parent {node_id!r}, which is not stored"
+            raise corrupt(session_id, "dangling_parent", reason, child, node_id)
+        seen.add(node_id)
+        yield row
+        child, node_id = node_id, None if row[1] is None else unpack_id(row[1], f"node {node_id}")
+
+
+def _place(connection: sqlite3.Connection, graph: int, node_id: str) -> int | None:
+    row = connection.execute(sql.PLACE, (graph, pack_id(node_id))).fetchone()
+    return row[0] if row else None

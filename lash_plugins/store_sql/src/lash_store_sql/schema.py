@@ -1,0 +1,226 @@
+"""The tables, declared once; `lash_store_sql.generate` makes every statement and the DDL from here.
+
+Nothing imports this module at run time but the generator, the tests and migrations.
+
+A node's place is one integer: ``pos = segment << 32 | number``. A segment is a run of nodes that one session
+appended, each the child of the one before; it begins behind ``fork_pos`` of an older segment, or at a root. So a path
+is a handful of ranges of the primary key, and a fork is a row without nodes. A segment's number is always larger than
+its parent's, and so is a node's position than its parent's.
+
+Ids that are 32 lower-case hex digits are stored as 16 bytes, other ids as text; the types tell them apart, which is
+why the columns are declared ``ANY``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Text, UniqueConstraint
+from sqlalchemy.orm import registry
+from sqlalchemy.types import UserDefinedType
+from sqlmodel import Field, SQLModel
+
+__all__ = ["METADATA", "SCHEMA_VERSION"]
+
+#: Stored as SQLite's ``user_version``.
+SCHEMA_VERSION = 1
+
+_BIG = BigInteger().with_variant(Integer, "sqlite")
+_STRICT = {"sqlite_strict": True}
+_STRICT_NO_ROWID = {"sqlite_strict": True, "sqlite_with_rowid": False}
+#: Keys that are never given twice, even after the newest row was deleted.
+_STRICT_NO_REUSE = {"sqlite_strict": True, "sqlite_autoincrement": True}
+
+
+class PackedId(UserDefinedType[Any]):
+    """Sixteen bytes or text."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Name the type in DDL."""
+        return "ANY"
+
+
+class Table(SQLModel, registry=registry()):
+    """Keeps these tables out of the application's own metadata."""
+
+
+def _key() -> Any:
+    return Field(sa_column=Column(Integer, primary_key=True))
+
+
+def _column(type_: Any, *, null: bool = False) -> Any:
+    return Field(sa_column=Column(type_, nullable=null))
+
+
+def _reference(target: str, *, primary: bool = False) -> Any:
+    return Field(sa_column=Column(Integer, ForeignKey(target), nullable=False, primary_key=primary))
+
+
+class Session(Table, table=True):
+    """The head of a living session: the one row of it that is updated.
+
+    ``graph`` is the key of the session that began the graph. ``leaf_pos`` is where the leaf is stored, ``tail_pos``
+    the newest node of the segment that this session appends to; while they are equal, the next node goes behind.
+    ``stored_at`` is the store's clock (microseconds) at the last commit and never goes back.
+    """
+
+    __tablename__ = "session"
+    __table_args__ = (UniqueConstraint("tenant", "session_id"), _STRICT_NO_REUSE)
+
+    key: int = _key()
+    tenant: str = _column(Text)
+    session_id: str = _column(Text)
+    incarnation: str = _column(PackedId())
+    graph: int = _column(Integer)
+    leaf: str | None = _column(PackedId(), null=True)
+    leaf_pos: int | None = _column(_BIG, null=True)
+    tail_pos: int | None = _column(_BIG, null=True)
+    revision: int = _column(Integer)
+    epoch: int = _column(_BIG)
+    open_turn: str | None = _column(Text, null=True)
+    created_at: int = _column(_BIG)
+    updated_at: int = _column(_BIG)
+    stored_at: int = _column(_BIG)
+    labels: str = _column(Text)
+    components: str = _column(Text)
+    state: bytes = _column(LargeBinary)
+
+
+class Tombstone(Table, table=True):
+    """What remains of a deleted incarnation; ``key`` is the key its session had."""
+
+    __tablename__ = "tombstone"
+    __table_args__ = (UniqueConstraint("tenant", "session_id", "incarnation"), _STRICT)
+
+    key: int = _key()
+    tenant: str = _column(Text)
+    session_id: str = _column(Text)
+    incarnation: str = _column(PackedId())
+    revision: int = _column(Integer)
+    epoch: int = _column(_BIG)
+    deleted_at: int = _column(_BIG)
+
+
+class Lease(Table, table=True):
+    """The lease and epoch of a session name; may precede the session. Released: ``holder`` is null."""
+
+    __tablename__ = "lease"
+    __table_args__ = (UniqueConstraint("tenant", "session_id"), _STRICT)
+
+    key: int = _key()
+    tenant: str = _column(Text)
+    session_id: str = _column(Text)
+    epoch: int = _column(_BIG)
+    expires_at: int = _column(_BIG)
+    holder: str | None = _column(Text, null=True)
+
+
+class Segment(Table, table=True):
+    """A run of nodes; ``owner`` is the key of the session that appends, or appended, to it."""
+
+    __tablename__ = "segment"
+    __table_args__ = (_STRICT_NO_REUSE,)
+
+    segment: int = _key()
+    graph: int = Field(sa_column=Column(Integer, nullable=False, index=True))
+    owner: int = _column(Integer)
+    fork_pos: int | None = _column(_BIG, null=True)
+
+
+class Node(Table, table=True):
+    """A node: inserted once and never changed but for ``hidden``. ``refs`` is the blobs' digests, one after another."""
+
+    __tablename__ = "node"
+    __table_args__ = (UniqueConstraint("graph", "node_id"), _STRICT)
+
+    pos: int = _key()
+    graph: int = _column(Integer)
+    node_id: str = _column(PackedId())
+    parent: str | None = _column(PackedId(), null=True)
+    stored_at: int = _column(_BIG)
+    timestamp: int = _column(_BIG)
+    hidden: int = _column(Integer)
+    kind: str = _column(Text)
+    refs: bytes | None = _column(LargeBinary, null=True)
+    payload: bytes = _column(LargeBinary)
+
+
+class Record(Table, table=True):
+    """A commit record; ``key = session << 32 | revision``."""
+
+    __tablename__ = "record"
+    __table_args__ = (UniqueConstraint("session", "commit_id"), _STRICT)
+
+    key: int = _key()
+    session: int = _reference("session.key")
+    commit_id: str = _column(PackedId())
+    digest: bytes = _column(LargeBinary)
+    epoch: int = _column(_BIG)
+    leaf: str | None = _column(PackedId(), null=True)
+    open_turn: str | None = _column(Text, null=True)
+    committed_at: int = _column(_BIG)
+    components: str = _column(Text)
+    body: bytes = _column(LargeBinary)
+
+
+class Blob(Table, table=True):
+    """A content-addressed body; ``packing`` is 0 for as it is, 1 for zlib. ``ref`` is the SHA-256 of the plain body."""
+
+    __tablename__ = "blob"
+    __table_args__ = (UniqueConstraint("tenant", "ref"), _STRICT)
+
+    key: int = _key()
+    tenant: str = _column(Text)
+    ref: bytes = _column(LargeBinary)
+    packing: int = _column(Integer)
+    body: bytes = _column(LargeBinary)
+
+
+class Stream(Table, table=True):
+    """A side lane of a session; ``last`` is the newest sequence ever given."""
+
+    __tablename__ = "stream"
+    __table_args__ = (UniqueConstraint("session", "name"), _STRICT_NO_REUSE)
+
+    key: int = _key()
+    session: int = _reference("session.key")
+    name: str = _column(Text)
+    last: int = _column(_BIG)
+
+
+class Entry(Table, table=True):
+    """An entry of a stream; ``pos = stream << 32 | sequence``."""
+
+    __tablename__ = "entry"
+    __table_args__ = (UniqueConstraint("stream", "name"), _STRICT)
+
+    pos: int = _key()
+    stream: int = _reference("stream.key")
+    name: str = _column(Text)
+    body: bytes = _column(LargeBinary)
+
+
+class Label(Table, table=True):
+    """The index of the labels that a head carries, in the order of listings."""
+
+    __tablename__ = "label"
+    __table_args__ = (Index("label_session", "session"), _STRICT_NO_ROWID)
+
+    tenant: str = Field(sa_column=Column(Text, primary_key=True))
+    name: str = Field(sa_column=Column(Text, primary_key=True))
+    value: str = Field(sa_column=Column(Text, primary_key=True))
+    session_id: str = Field(sa_column=Column(Text, primary_key=True))
+    session: int = _reference("session.key")
+
+
+METADATA = Table.metadata
+
+Index(
+    "session_open_turn",
+    METADATA.tables["session"].c.tenant,
+    METADATA.tables["session"].c.session_id,
+    sqlite_where=METADATA.tables["session"].c.open_turn.is_not(None),
+)
+Index("session_graph", METADATA.tables["session"].c.graph)

@@ -1,0 +1,89 @@
+"""Every store under test, by the levels that it declares.
+
+A module of the contract suite names its level in ``LEVEL``; its tests run over the stores that declare it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from lash_core.stores.memory import MemoryBackend
+from lash_hookspecs.protocols.stores import StoreBackend
+from lash_store_sql.sqlite import open_sqlite
+
+from tests.stores.build import Author
+
+JSONL = Path(__file__).parents[2] / "docs/examples/jsonl_store/src/lash_jsonl_store/__init__.py"
+
+
+@attrs.define
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now: float = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def jsonl_module() -> Any:
+    """Import the example, which no development environment installs."""
+    name = "lash_jsonl_store"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, JSONL)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+async def memory(folder: Path, clock: Clock) -> StoreBackend:
+    return MemoryBackend(clock=clock)
+
+
+async def sqlite(folder: Path, clock: Clock) -> StoreBackend:
+    return await open_sqlite(f"sqlite:///{folder}/store.db", True, clock=clock)
+
+
+async def jsonl(folder: Path, clock: Clock) -> StoreBackend:
+    backend: StoreBackend = await jsonl_module().open_jsonl(f"jsonl:{folder}/store", True)
+    return backend
+
+
+STORES: dict[str, list[Callable[[Path, Clock], Awaitable[StoreBackend]]]] = {
+    "core": [memory, sqlite, jsonl],
+    "concurrent": [memory, sqlite],
+    "sharing": [memory, sqlite],
+    "unshared": [jsonl],
+    "durable": [sqlite, jsonl],
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" in metafunc.fixturenames:
+        stores = STORES[metafunc.module.LEVEL]
+        metafunc.parametrize("backend", stores, indirect=True, ids=[store.__name__ for store in stores])
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def backend(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[StoreBackend]:
+    opened: StoreBackend = await request.param(tmp_path, clock)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def author(backend: StoreBackend) -> Author:
+    return Author(backend)
