@@ -198,7 +198,8 @@ class Script:
         for gate in gates:
             if gate.touch is not None:
                 (self.path.parent / gate.touch).touch()
-            while gate.wait_for_file is not None and not (self.path.parent / gate.wait_for_file).exists():
+            # Another process makes the file, so there is no event to wait for.
+            while gate.wait_for_file is not None and not (self.path.parent / gate.wait_for_file).exists():  # noqa: ASYNC110
                 await asyncio.sleep(POLL_INTERVAL)
 
 

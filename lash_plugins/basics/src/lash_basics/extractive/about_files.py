@@ -173,7 +173,7 @@ def _shown(intent: Read, path: str, talk: Talk, *, alone: bool) -> tuple[str, st
 
 
 def count(intent: Count, talk: Talk) -> Answer:
-    """Answer how many lines, words … there are."""
+    """Answer how many lines, words and the like there are."""
     if intent.target.answer:
         return Answer(f"My last answer has {_counted(intent.units, _counts_of(talk.last_answer or ''))}.")
     meant = talk.meant(intent.target)
@@ -247,7 +247,7 @@ def _counted(units: Sequence[str], numbers: dict[str, int]) -> str:
 
 
 def extreme(intent: Extreme, talk: Talk) -> Answer:
-    """Answer which file is the longest, the smallest …"""
+    """Answer which file is the longest or the smallest."""
     folder = talk.folder(intent.target.folder) if intent.target.folder else ""
     paths = talk.documents(intent.target.kind, folder) if intent.target.kind else talk.files(None, folder)
     if not paths:

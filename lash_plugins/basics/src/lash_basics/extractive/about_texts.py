@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os.path
 import re
 from collections.abc import Iterable, Sequence
 
@@ -377,7 +376,7 @@ _MEANING = {"install": ("setup", "pip"), "licence": ("license",), "author": ("wr
 
 
 def _key_words(text: str) -> list[str]:
-    plain = (re.sub(r"['’](?:s|re|ve|ll|d|m)$", "", word) for word in words_of(text))
+    plain = (re.sub(r"['\u2019](?:s|re|ve|ll|d|m)$", "", word) for word in words_of(text))
     words = [word for word in plain if word not in STOP_WORDS and (len(word) > 1 or word.isdigit())]
     return list(dict.fromkeys(words))[:6]
 
@@ -391,7 +390,7 @@ def _relevant_files(words: Sequence[str], target: Target, talk: Talk) -> list[st
     else:
         allowed = None
     # A stem may differ from what is written ("retry", "retries"): the search needs what they share.
-    stems = list(dict.fromkeys(os.path.commonprefix([word, stem(word)]) for word in words))
+    stems = list(dict.fromkeys(_shared_start(word, stem(word)) for word in words))
     found = talk.desk.search_all(stems)
     scores: dict[str, float] = {}
     total = max(1, len({hit.path for hits in found for hit in hits}))
@@ -406,6 +405,11 @@ def _relevant_files(words: Sequence[str], target: Target, talk: Talk) -> list[st
         key=lambda path: (-covered[path], -scores[path] * _liking(path, stems), path),
     )
     return ranked[:4]
+
+
+def _shared_start(word: str, other: str) -> str:
+    length = next((at for at, (one, two) in enumerate(zip(word, other, strict=False)) if one != two), None)
+    return word[: min(len(word), len(other))] if length is None else word[:length]
 
 
 def _liking(path: str, stems: Sequence[str]) -> float:

@@ -160,12 +160,12 @@ def quoted_in(text: str) -> list[str]:
 
 def words_of(text: str) -> list[str]:
     """Give the words of a text in lower case; names with ``_`` or inner dots stay whole."""
-    return re.findall(r"[^\W_]+(?:[_.'’-][^\W_]+)*", text.lower())
+    return re.findall(r"[^\W_]+(?:[_.'\u2019-][^\W_]+)*", text.lower())
 
 
 def stem(word: str) -> str:
     """Cut the commonest English endings, so that "leases" meets "lease" and "installing" meets "install"."""
-    word = word.removesuffix("'s").removesuffix("’s")
+    word = word.removesuffix("'s").removesuffix("\u2019s")
     if not word.isalpha():
         return word
     for ending, rest in (

@@ -283,7 +283,7 @@ _ABBREVIATIONS = re.compile(
     r"ver|vol|pp?)|\b[A-Z])\.$",
     re.IGNORECASE,
 )
-_STOP = re.compile(r"[.!?…][\"”’')\]*_`]*(?=\s)")
+_STOP = re.compile(r"[.!?…][\"”\u2019')\]*_`]*(?=\s)")
 
 
 def sentences_in(text: str) -> list[str]:
