@@ -155,6 +155,5 @@ def _environment(folder: Path) -> dict[str, str]:
         "NO_COLOR": "1",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": str(folder / "site"),
-        "PYTHONWARNINGS": "error",
         "TERM": "dumb",
     }
