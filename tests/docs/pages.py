@@ -35,7 +35,7 @@ PAGES = sorted(
     ]
 )
 
-_FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<body>.*?)^(?P=indent)```$", re.M | re.S)
+_FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _DIRECTIVE = re.compile(r"<!-- (?P<word>file|not run|run instead|with): (?P<value>.+?) -->\n *\Z")
 _WITH = re.compile(r"<!-- with: (?P<names>.+?) -->")
 _END = "-- end of command"
@@ -133,7 +133,7 @@ def run_in_terminal(given: list[Command], folder: Path) -> list[tuple[str, int]]
 def matches(shown: str, promised: str) -> bool:
     """Compare what was shown with what the page shows; ``…`` there stands for anything."""
     pattern = ".*?".join(re.escape(part) for part in _trimmed(promised).split("…"))
-    return re.fullmatch(pattern, _trimmed(shown), re.S) is not None
+    return re.fullmatch(pattern, _trimmed(shown), re.DOTALL) is not None
 
 
 def _trimmed(text: str) -> str:

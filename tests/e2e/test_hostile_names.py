@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from lash_core import Lash
 from lash_hookspecs.errors import InvalidInput, InvalidSessionId
 from lash_process import Folder
+
+from lash_core import Lash
 
 SERVED = {
     "a path upwards": "../../etc/x",
@@ -119,7 +120,8 @@ async def test_labels_and_texts_that_cannot_be_stored_are_refused_before_anythin
         (("run", "x", "--store", "nope:x"), "no store scheme is named 'nope'. On offer: memory, sqlite."),
         (
             ("run", "x", "--store", "nowhere"),
-            "'nowhere' is no store URL: it must begin with a scheme, such as sqlite:///file.db (known: memory, sqlite)",
+            "'nowhere' is no store URL: it must begin with a scheme, such as sqlite:///file.db "
+            "(known: memory, sqlite)",
         ),
         (("run", "x", "--root", "nope"), "--root: the root '{work}/nope' is not a folder"),
         (

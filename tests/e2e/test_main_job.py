@@ -134,9 +134,7 @@ def test_a_real_provider_is_sent_the_earlier_turns_with_their_tool_results_in_or
         assert later[: len(earlier)] == earlier, "what was sent once is sent again, unchanged"
 
     path = harbour.lash("sessions", "show", "s1", "--json").document["path"]
-    assert [
-        (node["kind"], node.get("role"), node.get("turn_index")) for node in path if node.get("role") == "user"
-    ] == [
+    assert [(node["kind"], node.get("role"), node.get("turn_index")) for node in path if node.get("role") == "user"] == [
         ("message", "user", 1),
         ("message", "user", 2),
         ("message", "user", 3),
