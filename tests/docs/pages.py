@@ -35,7 +35,9 @@ PAGES = sorted(
     ]
 )
 
-_FENCE = re.compile(r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
+)
 _DIRECTIVE = re.compile(r"<!-- (?P<word>file|not run|run instead|with): (?P<value>.+?) -->\n *\Z")
 _WITH = re.compile(r"<!-- with: (?P<names>.+?) -->")
 _END = "-- end of command"
