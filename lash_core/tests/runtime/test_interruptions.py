@@ -131,7 +131,7 @@ async def test_a_turn_elsewhere_is_seen_and_its_holder_is_named() -> None:
         await session.turn("two")
     holder = session.holder
     assert str(caught.value) == (
-        f"a turn of this session runs in the other (pid {holder.pid} on {holder.host}); "
+        f"a turn of session 's' runs in the other (pid {holder.pid} on {holder.host}); "
         "wait until it ends, or use another session"
     )
     assert len(backend.commits) == 1
@@ -363,7 +363,7 @@ async def test_a_leaf_that_is_gone_is_healed_in_memory_and_told_in_the_next_comm
 
 
 @pytest.mark.parametrize("residency", list(Residency))
-async def test_a_leaf_is_healed_onto_the_session_s_own_path_not_onto_a_newer_one_of_a_fork(residency: Residency) -> None:
+async def test_a_leaf_is_healed_onto_the_session_s_own_path_not_a_newer_one_of_a_fork(residency: Residency) -> None:
     backend = MemoryBackend()
     session = await lash_on(backend, ProbeModel(says("one"))).session("s")
     await session.turn("hi")
