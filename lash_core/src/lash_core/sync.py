@@ -116,15 +116,19 @@ class SyncSession:
         """Whether a turn runs, here or elsewhere, as last seen."""
         return self._session.running
 
-    def turn(self, text: str, *, source_key: str | None = None, limits: TurnLimits | None = None) -> TurnResult:
+    def turn(
+        self, text: str, *, source_key: str | None = None, limits: TurnLimits | None = None, resume: bool = False
+    ) -> TurnResult:
         """Run one turn; see `Session.turn`."""
-        return self._loop.run(lambda: self._session.turn(text, source_key=source_key, limits=limits))
+        return self._loop.run(lambda: self._session.turn(text, source_key=source_key, limits=limits, resume=resume))
 
-    def stream(self, text: str, *, source_key: str | None = None, limits: TurnLimits | None = None) -> SyncTurn:
+    def stream(
+        self, text: str, *, source_key: str | None = None, limits: TurnLimits | None = None, resume: bool = False
+    ) -> SyncTurn:
         """Begin one turn; see `Session.stream`."""
 
         async def begun() -> Turn:
-            return self._session.stream(text, source_key=source_key, limits=limits)
+            return self._session.stream(text, source_key=source_key, limits=limits, resume=resume)
 
         return SyncTurn(self._loop.run(begun), self._loop)
 

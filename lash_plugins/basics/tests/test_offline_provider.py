@@ -53,7 +53,7 @@ def test_it_says_what_it_is() -> None:
     assert (info.context_window, info.reports_cost, info.notice) == (CONTEXT_WINDOW, False, NOTICE)
     assert NOTICE == (
         "this is the offline model: it extracts and counts, it does not think; choose a real one with "
-        "--model provider:name, e.g. --model openai:gpt-5, after installing lash-provider-pydantic-ai"
+        "--model provider:name, e.g. --model openai:gpt-5, which lash-provider-pydantic-ai brings"
     )
 
 

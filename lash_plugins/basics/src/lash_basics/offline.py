@@ -24,7 +24,7 @@ CONTEXT_WINDOW = 128_000
 
 NOTICE = (
     "this is the offline model: it extracts and counts, it does not think; choose a real one with "
-    "--model provider:name, e.g. --model openai:gpt-5, after installing lash-provider-pydantic-ai"
+    "--model provider:name, e.g. --model openai:gpt-5, which lash-provider-pydantic-ai brings"
 )
 
 
