@@ -38,7 +38,8 @@ PAGES = sorted(
 _FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>[\w-]*)[^\n]*\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
 )
-_DIRECTIVE = re.compile(r"<!-- (?P<word>file|not run|run instead|with): (?P<value>.+?) -->\n *\Z")
+#: A comment that says what to do with the next block, or with the page.
+DIRECTIVE = re.compile(r"<!-- (?P<word>file|not run|run instead|with): (?P<value>.+?) -->")
 _WITH = re.compile(r"<!-- with: (?P<names>.+?) -->")
 _END = "-- end of command"
 
@@ -75,7 +76,7 @@ def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     for match in _FENCE.finditer(text):
         before = text[: match.start()]
-        told = _DIRECTIVE.search(before)
+        told = DIRECTIVE.fullmatch(before.rstrip().rpartition("\n")[2].strip())
         indent = len(match["indent"])
         body = "".join(line[indent:] for line in match["body"].splitlines(keepends=True))
         directive, value = (told["word"], told["value"]) if told else ("", "")

@@ -1,10 +1,11 @@
 """Each block of the documentation is run, as its reader would, and shows what the page says."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import PAGES, ROOT, Block, Command, blocks, commands, matches, prepare, run_in_terminal
+from tests.docs.pages import DIRECTIVE, PAGES, ROOT, Block, Command, blocks, commands, matches, prepare, run_in_terminal
 
 RUNNABLE = ("console", "python")
 
@@ -43,3 +44,15 @@ def test_the_snippets_of_a_page_do_what_it_says(page: Path, tmp_path: Path) -> N
         else:
             (folder / "snippet.py").write_text(block.body, encoding="utf-8")
             check(block, [Command("python snippet.py && rm snippet.py", "")], folder, page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_comment_on_a_page_is_a_directive_with_a_value(page: Path) -> None:
+    comments = re.findall(r"^<!--.*$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [comment for comment in comments if not DIRECTIVE.fullmatch(comment)] == []
+
+
+def test_what_is_shown_is_compared_word_by_word() -> None:
+    assert matches("a 12 b\nnext\n", "a … b\nnext\n")
+    assert not matches("a 12 b\nnext\nand more\n", "a … b\nnext\n")
+    assert not matches("a 12 c\n", "a … b\n")
