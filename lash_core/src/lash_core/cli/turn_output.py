@@ -17,7 +17,6 @@ from lash_hookspecs.records.events import (
     TextRetracted,
     ToolStarted,
     TurnContinued,
-    TurnStarted,
 )
 from lash_hookspecs.records.tools import ToolCall
 from lash_hookspecs.records.turn import TurnResult
@@ -35,9 +34,8 @@ _ENDS = {"stopped": "the turn stopped", "failed": "the turn failed", "cancelled"
 async def show_turn(turn: Turn, *, as_json: bool) -> TurnResult:
     """Show a turn until it ends; Ctrl-C cancels it, a second one leaves it interrupted."""
     screen = _Screen(live=not as_json and sys.stdout.isatty())
-    with _Interrupts(turn).installed() as interrupts:
+    with _Interrupts(turn).installed():
         async for event in turn:
-            interrupts.see(event)
             screen.show(event)
         result = await turn.result()
     if result.outcome != "finished":
@@ -147,29 +145,21 @@ class _Interrupts:
         self._cancelling: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
-    def installed(self) -> Iterator[_Interrupts]:
+    def installed(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         try:
             loop.add_signal_handler(signal.SIGINT, self._interrupt)
         except (NotImplementedError, RuntimeError, ValueError):  # not on this system, or not in the main thread
-            yield self
+            yield
             return
         try:
-            yield self
+            yield
         finally:
             loop.remove_signal_handler(signal.SIGINT)
-
-    def see(self, event: Event) -> None:
-        """Cancel a turn that had not begun when Ctrl-C came."""
-        if self._wanted and isinstance(event, TurnStarted | TurnContinued):
-            self._cancel()
 
     def _interrupt(self) -> None:
         if self._wanted:
             raise KeyboardInterrupt
         self._wanted = True
         to_stderr("lash: cancelling the turn; Ctrl-C again leaves it interrupted")
-        self._cancel()
-
-    def _cancel(self) -> None:
         self._cancelling = asyncio.ensure_future(self._turn.cancel())
