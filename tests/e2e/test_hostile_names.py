@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from lash_core import Lash
 from lash_hookspecs.errors import InvalidInput, InvalidSessionId
 from lash_process import Folder
+
+from lash_core import Lash
 
 SERVED = {
     "a path upwards": "../../etc/x",
