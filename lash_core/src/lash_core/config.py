@@ -132,7 +132,7 @@ def locate_store(settings: Settings, *, cwd: Path | None = None) -> StoreLocatio
     path = folder / _DATABASE
     # A file without a byte is one that `make_default_store` left behind when its process died.
     exists = path.is_file() and path.stat().st_size > 0
-    return StoreLocation(_sqlite_url(path), exists, "default", path)
+    return StoreLocation(_sqlite_url(path, cwd), exists, "default", path)
 
 
 def make_default_store(location: StoreLocation) -> None:
@@ -242,12 +242,13 @@ def _resolve(key: str, value: str, source: str, file: Path | None, cwd: Path) ->
         return str(root)
     if key == "store" and base != cwd and value.startswith("sqlite:///") and not value.startswith("sqlite:////"):
         rest = value.removeprefix("sqlite:///")
-        return value if rest.startswith(":memory:") else _sqlite_url(base / rest)
+        return value if rest.startswith(":memory:") else _sqlite_url(base / rest, cwd)
     return value
 
 
-def _sqlite_url(path: Path) -> str:
-    return f"sqlite:///{path}"
+def _sqlite_url(path: Path, cwd: Path) -> str:
+    """Name a file at or above the current folder; relative to it where a folder's name would begin the options."""
+    return f"sqlite:///{os.path.relpath(path, cwd) if '?' in str(path) else path}"
 
 
 def _known(table: Mapping[str, Any], keys: tuple[str, ...], file: Path, prefix: str) -> None:
