@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,8 @@ from lash_hookspecs.records.store import Commit, Fork, Holder, Receipt, Writer
 
 __all__ = ["INCARNATION", "Author", "chain", "commit", "holder", "ident", "node"]
 
-_numbers = itertools.count(1)
+# Two processes of one test must not make the same ids.
+_numbers = itertools.count(os.getpid() << 32)
 
 #: The first life of whatever session a test writes.
 INCARNATION = f"{0xAB:032x}"
@@ -28,7 +30,8 @@ def node(node_id: str | None = None, parent: str | None = None, **fields: Any) -
     """Make a node; what is not given is something unremarkable."""
     name = ident() if node_id is None else node_id
     payload = b'{"role":"user","text":"%s"}' % name[:40].encode("utf-8", "replace")
-    return Node(name, parent, **{"timestamp": 1_000_000, "kind": "message", "payload": payload} | fields)
+    given: dict[str, Any] = {"timestamp": 1_000_000, "kind": "message", "payload": payload}
+    return Node(name, parent, **given | fields)
 
 
 def chain(count: int, parent: str | None = None, **fields: Any) -> list[Node]:
@@ -42,7 +45,7 @@ def chain(count: int, parent: str | None = None, **fields: Any) -> list[Node]:
 def commit(session_id: str = "chat", **fields: Any) -> Commit:
     """Make a commit; without further word it is the first of a session and has no nodes."""
     nodes = tuple(fields.pop("nodes", ()))
-    given = {
+    given: dict[str, Any] = {
         "commit_id": ident(),
         "writer": Writer(INCARNATION, 0),
         "expected_revision": None,
@@ -65,7 +68,7 @@ class Author:
 
     backend: StoreBackend
     session_id: str = "chat"
-    writer: Writer = Writer(INCARNATION, 0)
+    writer: Writer = attrs.field(factory=lambda: Writer(INCARNATION, 0))
     revision: int | None = None
     leaf: str | None = None
     written: list[Node] = attrs.field(factory=list)
@@ -80,7 +83,7 @@ class Author:
 
     def next(self, nodes: Sequence[Node] = (), **fields: Any) -> Commit:
         """Make the next commit."""
-        given = {
+        given: dict[str, Any] = {
             "writer": self.writer,
             "expected_revision": self.revision,
             "leaf": nodes[-1].node_id if nodes else self.leaf,

@@ -158,9 +158,12 @@ class Queue:
 }
 
 NOTES = {
-    "meeting notes.txt": "The meeting was on Monday. We decided to ship version two in May. Eva writes the release notes.\n",
-    "trip.md": "# Trip to Bern\n\nThe train leaves at nine. The hotel is called Aare and is near the station.\n\n- passport\n- tickets\n",
-    "recipes/bread.md": "# Bread\n\nMix flour, water and salt. Let the dough rest for twelve hours. Bake it at 230 degrees.\n",
+    "meeting notes.txt": "The meeting was on Monday. We decided to ship version two in May. Eva writes the release "
+    "notes.\n",
+    "trip.md": "# Trip to Bern\n\nThe train leaves at nine. The hotel is called Aare and is near the "
+    "station.\n\n- passport\n- tickets\n",
+    "recipes/bread.md": "# Bread\n\nMix flour, water and salt. Let the dough rest for twelve hours. Bake it at 230 "
+    "degrees.\n",
     "recipes/soup.md": "# Soup\n\nCut the carrots. Boil them with ginger for twenty minutes. Add cream at the end.\n",
 }
 

@@ -26,7 +26,10 @@ PELICAN = [
     (["show me the notes"], ["Buy milk"]),
     (["what does notes.txt say?"], ["Buy milk"]),
     (["what is in src/app/queue.py?"], ["MAX_RETRIES = 3"]),
-    (["read the first 2 lines of app.log"], ["logs/app.log, lines 1 to 2 of 5", "1 INFO started\n2 ERROR disk full", "!WARNING"]),
+    (
+        ["read the first 2 lines of app.log"],
+        ["logs/app.log, lines 1 to 2 of 5", "1 INFO started\n2 ERROR disk full", "!WARNING"],
+    ),
     (["show me the last line of logs/app.log"], ["line 5 of 5", "5 INFO stopped", "!ERROR"]),
     (["lines 3 to 4 of app.log"], ["3 WARNING slow\n4 ERROR", "!started"]),
     (["first line of README.md"], ["# Pelican", "!Installation"]),
@@ -66,12 +69,18 @@ PELICAN = [
     (["how big is config.toml?"], ["config.toml has 37 bytes."]),
     (["which is the largest file?"], ["The largest file is README.md"]),
     (["what is the longest python file?"], ["src/app/queue.py with 14 lines"]),
-    (["Summarise README.md in three sentences"], ["Summary of README.md: Pelican is a small job queue for Python services.", "!img.example", "!pip install"]),
+    (
+        ["Summarise README.md in three sentences"],
+        ["Summary of README.md: Pelican is a small job queue for Python services.", "!img.example", "!pip install"],
+    ),
     (["give me a two-sentence summary of the docs"], ["A lease says which worker may run a job."]),
     (["what is this project about?"], ["From README.md: Pelican is a small job queue", "There are 10 files here"]),
     (["summarise all of the docs"], ["- docs/api.md: ", "- docs/faq.txt: ", "- docs/guide.md: "]),
     (["summarise every markdown file"], ["- README.md: ", "- docs/api.md: ", "- docs/guide.md: ", "!faq"]),
-    (["Please summarize the guide in 1 sentence."], ["Summary of docs/guide.md: A lease says which worker may run a job."]),
+    (
+        ["Please summarize the guide in 1 sentence."],
+        ["Summary of docs/guide.md: A lease says which worker may run a job."],
+    ),
     (["tl;dr of readme"], ["Pelican is a small job queue"]),
     (["give me the key points of the guide"], ["- A lease says"]),
     (["explain src/app/queue.py"], ["a crash never loses a job"]),
@@ -98,12 +107,18 @@ PELICAN = [
     (["list the markdown files", "read the last one"], ["docs/guide.md", "# Guide"]),
     (["list the markdown files", "read the seventh one"], ["names only 3 files"]),
     (["which file holds XK-4711?", "how many lines has that file?"], ["docs/guide.md has 12 lines."]),
-    (["which file holds XK-4711?", "hello", "summarise it in one sentence"], ["Summary of docs/guide.md: A lease says"]),
+    (
+        ["which file holds XK-4711?", "hello", "summarise it in one sentence"],
+        ["Summary of docs/guide.md: A lease says"],
+    ),
     (["how many lines has notes.txt?", "and how many words?"], ["notes.txt has 7 words."]),
     (["how many lines has notes.txt?", "and the guide?"], ["docs/guide.md has 12 lines."]),
     (["how many lines has notes.txt?", "what about config.toml?"], ["config.toml has 3 lines."]),
     (["where is retry_after mentioned?", "and XK-4711?"], ["docs/guide.md holds"]),
-    (["Summarise README.md in three sentences", "shorter"], ["Summary of README.md: Pelican is a small job queue for Python services."]),
+    (
+        ["Summarise README.md in three sentences", "shorter"],
+        ["Summary of README.md: Pelican is a small job queue for Python services."],
+    ),
     (["summarise the guide in one sentence", "in two sentences please"], ["A lease says which worker may run a job. "]),
     (["how do I install this?", "what was my first question?"], ['"how do I install this?"']),
     (["hello", "how do I install this?", "what did I ask before?"], ["how do I install this?"]),
@@ -115,7 +130,7 @@ PELICAN = [
     (["Remember the number 42", "what number did I ask you to remember?"], ["42"]),
     (["read notes.txt", "go on"], ["That was all: notes.txt ends at line 2."]),
     (["read api and faq", "summarise them in two sentences"], ["Summary of docs/api.md and docs/faq.txt:"]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("said", "expected"), PELICAN, ids=lambda value: " | ".join(value)[:70])
@@ -160,13 +175,17 @@ def check(conversation: Any, said: list[str], expected: list[str]) -> None:
 WRITTEN = [
     (["write 'hello' to out.txt"], "out.txt", "hello"),
     (['create a file todo.txt with the text "buy bread"'], "todo.txt", "buy bread"),
-    (["how many lines has notes.txt?", "save your last answer as notes/summary.md"], "notes/summary.md", "notes.txt has 2 lines.\n"),
+    (
+        ["how many lines has notes.txt?", "save your last answer as notes/summary.md"],
+        "notes/summary.md",
+        "notes.txt has 2 lines.\n",
+    ),
     (["summarise the guide in one sentence and save it as s.md"], "s.md", "A lease says which worker may run a job.\n"),
     (["write a one-sentence summary of docs/guide.md to s.txt"], "s.txt", "A lease says which worker may run a job.\n"),
     (["save the list of python files to py.txt"], "py.txt", "src/app/__init__.py\nsrc/app/queue.py\n"),
     (["write 'one' to a.txt", "append 'two' to a.txt"], "a.txt", "one\ntwo\n"),
     (["copy notes.txt to copy.txt"], "copy.txt", "Buy milk\nCall Ann about the release\n"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("said", "path", "text"), WRITTEN, ids=[row[0][-1] for row in WRITTEN])

@@ -24,10 +24,11 @@ from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, ReasoningPart, TextPart, ToolCallPart
 from lash_hookspecs.records.tools import ToolCall, ToolResult
 from lash_hookspecs.records.turn import TurnEnd, TurnInput
+from pydantic import JsonValue
 
 MODE = StandardMode()
-FRESH = {"saw_results": False}
-SEEN = {"saw_results": True}
+FRESH: JsonValue = {"saw_results": False}
+SEEN: JsonValue = {"saw_results": True}
 
 texts = st.text(max_size=20)
 calls = st.builds(ToolCall, call_id=st.uuids().map(str), tool=st.sampled_from(["read_file", "count"]))
@@ -49,9 +50,9 @@ events: st.SearchStrategy[ModeInput] = st.one_of(
 states = st.sampled_from([FRESH, SEEN])
 
 
-def answered(state: object, *said: TextPart | ReasoningPart | ToolCallPart, reason: str = "stop") -> TurnEnd:
+def answered(state: JsonValue, *said: TextPart | ReasoningPart | ToolCallPart, reason: str = "stop") -> TurnEnd:
     reply = ModelReply.model_validate({"parts": [part.model_dump() for part in said], "finish_reason": reason})
-    finish = MODE.step(state, ModelAnswered(reply)).actions[-1]  # type: ignore[arg-type]
+    finish = MODE.step(state, ModelAnswered(reply)).actions[-1]
     assert isinstance(finish, Finish)
     return finish.end
 
@@ -112,14 +113,14 @@ def test_input_at_a_boundary_wants_a_spoken_answer() -> None:
 
 
 @given(states, events)
-def test_a_step_appends_and_then_does_exactly_one_thing(state: dict[str, bool], event: ModeInput) -> None:
+def test_a_step_appends_and_then_does_exactly_one_thing(state: JsonValue, event: ModeInput) -> None:
     *before, last = MODE.step(state, event).actions
     assert all(isinstance(action, Append) for action in before)
     assert isinstance(last, AskModel | RunTools | PassBoundary | Finish)
 
 
 @given(states, events)
-def test_a_step_is_pure_and_its_state_is_small_json(state: dict[str, bool], event: ModeInput) -> None:
+def test_a_step_is_pure_and_its_state_is_small_json(state: JsonValue, event: ModeInput) -> None:
     kept = json.dumps(state)
     step = MODE.step(state, event)
     assert json.dumps(state) == kept
@@ -128,7 +129,7 @@ def test_a_step_is_pure_and_its_state_is_small_json(state: dict[str, bool], even
 
 
 @given(states, replies)
-def test_what_the_model_said_is_kept_as_it_was_said(state: dict[str, bool], reply: ModelReply) -> None:
+def test_what_the_model_said_is_kept_as_it_was_said(state: JsonValue, reply: ModelReply) -> None:
     append = MODE.step(state, ModelAnswered(reply)).actions[0]
     assert isinstance(append, Append)
     assert isinstance(append.payload, Message)
@@ -137,7 +138,7 @@ def test_what_the_model_said_is_kept_as_it_was_said(state: dict[str, bool], repl
 
 
 @given(states, replies)
-def test_every_call_of_an_appended_message_is_run(state: dict[str, bool], reply: ModelReply) -> None:
+def test_every_call_of_an_appended_message_is_run(state: JsonValue, reply: ModelReply) -> None:
     append, last = MODE.step(state, ModelAnswered(reply)).actions
     assert isinstance(append, Append)
     assert isinstance(append.payload, Message)

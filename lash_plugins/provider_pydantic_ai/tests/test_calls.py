@@ -53,7 +53,8 @@ async def reply_to(provider: PydanticAIProvider, asked: ModelRequest) -> ModelRe
 
 async def ended(exchange: Exchange) -> str:
     assert await asyncio.to_thread(exchange.ended.wait, 10)
-    return exchange.outcome
+    outcome: str = exchange.outcome
+    return outcome
 
 
 async def test_text_streams_in_the_pieces_in_which_it_comes(provider: PydanticAIProvider, server: StrictServer) -> None:

@@ -51,6 +51,7 @@ class Change:
         consumed: Stream entries that are used up.
         fork: For the first commit of a fork.
         nodes: Nodes copied as they are, for a fork on a store that cannot share.
+        blobs: Bodies that those nodes refer to.
     """
 
     step: str
@@ -63,6 +64,7 @@ class Change:
     consumed: Sequence[Consumed] = ()
     fork: Fork | None = None
     nodes: Sequence[Node] = ()
+    blobs: Mapping[str, bytes] = attrs.field(factory=dict)
 
 
 class ResidentSession:
@@ -146,6 +148,7 @@ class ResidentSession:
             committed_at=now,
             nodes=tuple(nodes),
             components=self.head.components if self.head else {},
+            blobs=change.blobs,
             open_turn=document.open_turn.turn_id if document.open_turn else None,
             consumed=tuple(change.consumed),
             fork=change.fork,
@@ -200,6 +203,8 @@ class ResidentSession:
         if change.moves_leaf:
             self.graph.set_leaf(commit.leaf)
             self._conversation = None
+            if self._env.residency is Residency.ACTIVE_PATH_ONLY:
+                self.graph.trim()
             if self._env.residency is Residency.ACTIVE_PATH_ONLY:
                 self.graph.trim()
         if self._conversation is not None:

@@ -50,7 +50,7 @@ class Secrets:
     @classmethod
     def of(cls, provider: Any) -> Secrets:
         """Collect what the environment and the library's client hold."""
-        found = [value for name, value in os.environ.items() if _SECRET_NAME.search(name.upper())]
+        found: list[object] = [value for name, value in os.environ.items() if _SECRET_NAME.search(name.upper())]
         found.append(getattr(getattr(provider, "client", None), "api_key", None) or "")
         # A short value (a "1" in a variable of that name) would black out half of every message.
         return cls(tuple(sorted({value for value in found if isinstance(value, str) and len(value) >= 8}, key=len)))

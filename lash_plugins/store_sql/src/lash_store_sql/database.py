@@ -83,7 +83,14 @@ def _seconds(text: str) -> float:
     return value
 
 
-_OPTIONS: dict[str, Callable[[str], Any]] = {"timeout": _seconds, "max_value": int}
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+_OPTIONS: dict[str, Callable[[str], Any]] = {"timeout": _seconds, "max_value": _count}
 
 
 def make_file(path: Path) -> None:
@@ -146,7 +153,8 @@ def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA user_version").fetchone()
     except sqlite3.OperationalError as error:
         connection.close()
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or not _is_left_alone(path):
+        refusals = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+        if error.sqlite_errorcode & 0xFF not in refusals or not _is_left_alone(path):
             raise
         connection = _connect(path, "mode=ro&immutable=1")
     except BaseException:

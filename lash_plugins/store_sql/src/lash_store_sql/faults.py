@@ -18,6 +18,8 @@ from lash_hookspecs.errors import (
     UnreadableData,
 )
 
+from lash_store_sql.rows import RowError
+
 __all__ = ["is_transient", "translate"]
 
 _TRANSIENT = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
@@ -29,16 +31,19 @@ def is_transient(error: sqlite3.Error) -> bool:
     return _primary(error) in _TRANSIENT
 
 
-def translate(error: Exception, path: Path, row: str) -> LashError:
+def translate(error: Exception, path: Path, row: str, session_id: str | None) -> LashError:
     """Give the error that a caller shall see.
 
     Args:
         error: What the driver raised.
         path: The database's file.
-        row: What was being read or written, for a row that cannot be read.
+        row: What was being read or written.
+        session_id: Whose it is, if anybody's.
     """
+    if isinstance(error, RowError):
+        return UnreadableData(row=error.row, reason=str(error), session_id=session_id)
     if isinstance(error, (UnicodeEncodeError, OverflowError)):
-        return InvalidInput(f"{row}: a value cannot be stored: {error}")
+        return InvalidInput(f"{row}: a value cannot be stored: {error}", session_id=session_id)
     if not isinstance(error, sqlite3.Error):
         return StoreError(f"{path}: {error}")
     match _primary(error):
@@ -53,9 +58,9 @@ def translate(error: Exception, path: Path, row: str) -> LashError:
         case sqlite3.SQLITE_NOTADB:
             return StoreUnavailable(f"cannot open {path}: it is not a SQLite database")
         case sqlite3.SQLITE_TOOBIG:
-            return LimitExceeded(f"{row}: a value is larger than SQLite can store")
+            return LimitExceeded(f"{row}: a value is larger than SQLite can store", session_id=session_id)
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_ERROR | None:
-            return UnreadableData(row=row, reason=str(error))
+            return UnreadableData(row=row, reason=str(error), session_id=session_id)
     return StoreError(f"{path}: {error}")
 
 

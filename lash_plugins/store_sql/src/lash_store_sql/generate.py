@@ -211,10 +211,10 @@ def _ddl() -> Iterator[str]:
 
 
 def _assigned(name: str, text: str) -> Iterator[str]:
-    lines = list(_literal(text))
-    if len(lines) == 1:
-        yield f"{name} = {lines[0].strip()}"
+    if len(name) + len(text) < 110:
+        yield f"{name} = {next(_literal(text)).strip()}"
         return
+    lines = list(_literal(text))
     yield f"{name} = ("
     yield from lines
     yield ")"

@@ -7,12 +7,12 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from lash_hookspecs.errors import UnreadableData
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.store import CommitRecord, Head, Holder, blob_ref
 
 __all__ = [
     "SHIFT",
+    "RowError",
     "dump_holder",
     "dump_mapping",
     "join_refs",
@@ -40,6 +40,14 @@ _SMALL = 128
 PackedId = bytes | str
 
 
+class RowError(Exception):
+    """A row that cannot be read; the worker adds the session and makes it `UnreadableData`."""
+
+    def __init__(self, row: str, reason: str) -> None:
+        super().__init__(reason)
+        self.row = row
+
+
 def pack_id(value: str) -> PackedId:
     """Halve an id of 32 lower-case hex digits; leave any other as it is."""
     if len(value) == 32:
@@ -58,7 +66,7 @@ def unpack_id(value: object, row: str) -> str:
         return value.hex()
     if isinstance(value, str):
         return value
-    raise UnreadableData(row=row, reason=f"{value!r} is not an id")
+    raise RowError(row, f"{value!r} is not an id")
 
 
 def pack_optional(value: str | None) -> PackedId | None:
@@ -83,9 +91,9 @@ def load_mapping(text: str, row: str) -> dict[str, str]:
     try:
         pairs = json.loads(text)
     except ValueError as error:
-        raise UnreadableData(row=row, reason=str(error)) from error
+        raise RowError(row, str(error)) from error
     if not isinstance(pairs, dict):
-        raise UnreadableData(row=row, reason=f"{text[:40]!r} is not a JSON object")
+        raise RowError(row, f"{text[:40]!r} is not a JSON object")
     return pairs
 
 
@@ -100,7 +108,7 @@ def load_holder(text: str) -> Holder:
     try:
         name, host, pid, process, instance = json.loads(text)
     except (ValueError, TypeError) as error:
-        raise UnreadableData(row="lease", reason=str(error)) from error
+        raise RowError("lease", str(error)) from error
     return Holder(name, host, pid, process, instance)
 
 
@@ -171,11 +179,11 @@ def pack_body(body: bytes) -> tuple[int, bytes]:
 def unpack_body(ref: str, packing: int, stored: bytes) -> bytes:
     """Undo `pack_body`, and compare the content with the ref."""
     if packing not in (_PLAIN, _ZLIB):
-        raise UnreadableData(row=f"blob {ref}", reason=f"packing {packing} is of a later version")
+        raise RowError(f"blob {ref}", f"packing {packing} is of a later version")
     try:
         body = zlib.decompress(stored) if packing == _ZLIB else stored
     except zlib.error as error:
-        raise UnreadableData(row=f"blob {ref}", reason=str(error)) from error
+        raise RowError(f"blob {ref}", str(error)) from error
     if blob_ref(body) != ref:
-        raise UnreadableData(row=f"blob {ref}", reason="its content is not what its ref names")
+        raise RowError(f"blob {ref}", "its content is not what its ref names")
     return body

@@ -49,7 +49,7 @@ from lash_store_sql.lanes import (
     trim_entries,
 )
 from lash_store_sql.reading import UNLIMITED, read_graph, read_nodes, read_path
-from lash_store_sql.rows import SHIFT, load_head, load_holder, load_record, unpack_body, unpack_id
+from lash_store_sql.rows import SHIFT, RowError, load_head, load_holder, load_record, unpack_body, unpack_id
 from lash_store_sql.stored import TENANT, check_size, find
 from lash_store_sql.worker import Worker
 
@@ -139,13 +139,13 @@ class SqliteBackend:
         await self._reader.close()
         await self._writer.close()
 
-    async def read(self, unit: Callable[[sqlite3.Connection], T], row: str) -> T:
+    async def read(self, unit: Callable[[sqlite3.Connection], T], row: str, session_id: str | None = None) -> T:
         """Run a unit of work that reads; its transaction ends with it."""
-        return await self._reader.run(unit, row)
+        return await self._reader.run(unit, row, session_id)
 
-    async def write(self, unit: Callable[[sqlite3.Connection], T], row: str) -> T:
+    async def write(self, unit: Callable[[sqlite3.Connection], T], row: str, session_id: str | None = None) -> T:
         """Run a unit of work that writes; what it has not committed is rolled back."""
-        return await self._writer.run(unit, row)
+        return await self._writer.run(unit, row, session_id)
 
 
 class SqliteSession:
@@ -154,7 +154,6 @@ class SqliteSession:
     def __init__(self, backend: SqliteBackend, session_id: str) -> None:
         self._backend = backend
         self._id = session_id
-        self._shown = f"session {session_id[:80]!r}"
 
     async def head(self) -> Head | Absent | Deleted:
         """Read the head."""
@@ -165,7 +164,7 @@ class SqliteSession:
         if commit.session_id != self._id:
             raise SessionBindingMismatch(bound=self._id, requested=commit.session_id)
         unit = partial(write_commit, commit=commit, max_value=self._backend.max_value)
-        return await self._backend.write(unit, f"{self._shown}: commit")
+        return await self._backend.write(unit, "commit", self._id)
 
     async def path(self, leaf: str, *, after: str | None = None, last: int | None = None) -> Sequence[Node]:
         """Read the nodes from the root to a leaf, root first."""
@@ -184,7 +183,7 @@ class SqliteSession:
         for body in bodies:
             check_size(len(body), self._backend.max_value)
         blobs = {blob_ref(body): body for body in bodies}
-        await self._backend.write(partial(_put_blobs, blobs=blobs), f"{self._shown}: blobs")
+        await self._backend.write(partial(_put_blobs, blobs=blobs), "blobs", self._id)
         return [blob_ref(body) for body in bodies]
 
     async def get_blobs(self, refs: Sequence[str]) -> Mapping[str, bytes]:
@@ -232,10 +231,10 @@ class SqliteSession:
         await self._write(release_lease, "lease", lease=lease)
 
     async def _read(self, unit: Callable[..., T], row: str, **arguments: Any) -> T:
-        return await self._backend.read(partial(unit, session_id=self._id, **arguments), f"{self._shown}: {row}")
+        return await self._backend.read(partial(unit, session_id=self._id, **arguments), row, self._id)
 
     async def _write(self, unit: Callable[..., T], row: str, **arguments: Any) -> T:
-        return await self._backend.write(partial(unit, session_id=self._id, **arguments), f"{self._shown}: {row}")
+        return await self._backend.write(partial(unit, session_id=self._id, **arguments), row, self._id)
 
 
 def _head(connection: sqlite3.Connection, session_id: str) -> Head | Absent | Deleted:
@@ -298,7 +297,10 @@ def _list(connection: sqlite3.Connection, query: SessionQuery, now: float) -> Se
 
 
 def _session_row(columns: tuple[Any, ...], now: float) -> SessionRow:
-    head = load_head(columns[0], columns[1:11])
+    try:
+        head = load_head(columns[0], columns[1:11])
+    except RowError as error:
+        raise RowError(f"{error.row} of session {columns[0]!r}", str(error)) from error
     epoch, expires_at, holder = columns[11:]
     return SessionRow(head, Lease(load_holder(holder), epoch, expires_at / 1e6 - now) if holder else None)
 

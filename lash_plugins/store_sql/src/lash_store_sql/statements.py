@@ -68,7 +68,9 @@ LAST_TOMBSTONE = (
 )
 
 #: tenant, session_id
-DEAD_EPOCH = "SELECT max(tombstone.epoch) AS max_1 FROM tombstone WHERE tombstone.tenant = ? AND tombstone.session_id = ?"
+DEAD_EPOCH = (
+    "SELECT max(tombstone.epoch) AS max_1 FROM tombstone WHERE tombstone.tenant = ? AND tombstone.session_id = ?"
+)
 
 #: tenant, session_id
 LEASE = (
@@ -192,7 +194,9 @@ ENTRIES = (
 TRIM_ENTRIES = "DELETE FROM entry WHERE entry.pos BETWEEN ? AND ?"
 
 #: session
-DROP_ENTRIES = 'DELETE FROM entry WHERE entry.stream IN (SELECT stream."key" FROM stream WHERE stream.session = ?)'
+DROP_ENTRIES = (
+    'DELETE FROM entry WHERE entry.stream IN (SELECT stream."key" FROM stream WHERE stream.session = ?)'
+)
 
 #: tenant, name, value, session_id, session
 ADD_LABEL = "INSERT INTO label (tenant, name, value, session_id, session) VALUES (?, ?, ?, ?, ?)"

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from lash_hookspecs.errors import StoreBusy, StoreError
 
 from lash_store_sql.faults import is_transient, translate
+from lash_store_sql.rows import RowError
 
 __all__ = ["Unit", "Worker"]
 
@@ -27,7 +28,7 @@ Unit = Callable[[sqlite3.Connection], T]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02
 
-_Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Unit[Any], str, float]
+_Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Unit[Any], str, str | None, float]
 
 
 class Worker:
@@ -48,10 +49,11 @@ class Worker:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._closed = False
+        self._ended: Callable[[], object] = lambda: None
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    async def run(self, unit: Unit[T], row: str) -> T:
+    async def run(self, unit: Unit[T], row: str, session_id: str | None = None) -> T:
         """Run a unit of work in the thread.
 
         Cancelling the caller lets a unit that has begun run to its end; one that has not is left out.
@@ -59,13 +61,14 @@ class Worker:
         Args:
             unit: What to do.
             row: What it reads or writes, for messages.
+            session_id: Whose that is.
         """
         self._check_process()
         if self._closed:
             raise StoreError(f"{self._path}: the store is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put((loop, future, unit, row, time.monotonic() + self._timeout))
+        self._jobs.put((loop, future, unit, row, session_id, time.monotonic() + self._timeout))
         return await future
 
     async def close(self) -> None:
@@ -73,8 +76,11 @@ class Worker:
         if self._closed or self._pid != os.getpid():
             return
         self._closed = True
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        self._ended = lambda: loop.call_soon_threadsafe(_settle, ended, None, None)
         self._jobs.put(None)
-        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+        await asyncio.shield(ended)
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():
@@ -85,11 +91,11 @@ class Worker:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            loop, future, unit, row, deadline = job
+            loop, future, unit, row, session_id, deadline = job
             if future.cancelled():
                 continue
             try:
-                result, error = self._attempt(unit, row, deadline), None
+                result, error = self._attempt(unit, row, session_id, deadline), None
             except BaseException as raised:  # noqa: BLE001  whatever it is, the caller shall have it
                 result, error = None, raised
             with contextlib.suppress(RuntimeError):  # the caller's loop is closed: nobody waits
@@ -97,12 +103,14 @@ class Worker:
             del job, loop, future, unit, result, error
         if self._connection is not None:
             self._connection.close()
+        with contextlib.suppress(RuntimeError):
+            self._ended()
 
-    def _attempt(self, unit: Unit[T], row: str, deadline: float) -> T:
+    def _attempt(self, unit: Unit[T], row: str, session_id: str | None, deadline: float) -> T:
         pause = _FIRST_PAUSE
         while True:
             try:
-                return self._once(unit, row)
+                return self._once(unit, row, session_id)
             except sqlite3.Error as error:
                 if time.monotonic() + pause >= deadline:
                     raise StoreBusy(
@@ -112,16 +120,16 @@ class Worker:
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  only spreads the tries
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    def _once(self, unit: Unit[T], row: str) -> T:
+    def _once(self, unit: Unit[T], row: str, session_id: str | None) -> T:
         """Run the unit; a transient error comes out as it is, any other translated."""
         try:
             if self._connection is None:
                 self._connection = self._connect()
             return unit(self._connection)
-        except (sqlite3.Error, UnicodeEncodeError, OverflowError) as error:
+        except (sqlite3.Error, RowError, UnicodeEncodeError, OverflowError) as error:
             if isinstance(error, sqlite3.Error) and is_transient(error):
                 raise
-            raise translate(error, self._path, row) from error
+            raise translate(error, self._path, row, session_id) from error
         finally:
             if self._connection is not None and self._connection.in_transaction:
                 with contextlib.suppress(sqlite3.Error):

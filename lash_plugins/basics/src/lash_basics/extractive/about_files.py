@@ -167,12 +167,13 @@ def _shown(intent: Read, path: str, talk: Talk, *, alone: bool) -> tuple[str, st
     which = f"line {last}" if last == text.first else f"lines {text.first} to {last}"
     tail = ""
     if intent.lines is None and last < text.total:
-        tail = f'\n\n(Say "go on" for the next lines, or ask for "lines {last + 1} to {min(last + most, text.total)} of {path}".)'
+        following = f"lines {last + 1} to {min(last + most, text.total)} of {path}"
+        tail = f'\n\n(Say "go on" for the next lines, or ask for "{following}".)'
     return f"{path}, {which} of {text.total}:\n\n{body}{tail}", text.text + "\n"
 
 
 def count(intent: Count, talk: Talk) -> Answer:
-    """Answer how many lines, words … there are."""
+    """Answer how many lines, words and the like there are."""
     if intent.target.answer:
         return Answer(f"My last answer has {_counted(intent.units, _counts_of(talk.last_answer or ''))}.")
     meant = talk.meant(intent.target)
@@ -246,7 +247,7 @@ def _counted(units: Sequence[str], numbers: dict[str, int]) -> str:
 
 
 def extreme(intent: Extreme, talk: Talk) -> Answer:
-    """Answer which file is the longest, the smallest …"""
+    """Answer which file is the longest or the smallest."""
     folder = talk.folder(intent.target.folder) if intent.target.folder else ""
     paths = talk.documents(intent.target.kind, folder) if intent.target.kind else talk.files(None, folder)
     if not paths:
@@ -292,7 +293,8 @@ def occurrences(intent: Occurrences, talk: Talk) -> Answer:
     files = sorted({hit.path for hit in hits})
     spread = f", in {plural(len(files), 'file')}: {joined(files, most=6)}" if scope == "." else ""
     times = max(times, len(hits))
-    said = f'"{intent.phrase}" occurs {_times(times)} {where}, on {plural(len(hits), "line")}{spread} (upper and lower case alike).'
+    lines = plural(len(hits), "line")
+    said = f'"{intent.phrase}" occurs {_times(times)} {where}, on {lines}{spread} (upper and lower case alike).'
     return Answer(said, tuple(files))
 
 
@@ -333,7 +335,8 @@ def _outlined(text: FileText, what: str) -> str:
     headings = headings_of(text.text)
     if not headings:
         return f"{text.path} has no headings."
-    return "\n".join([f"{text.path} has {plural(len(headings), 'heading')}:", *(f"- {title} (line {line})" for line, title in headings[:MAX_NAMES])])  # fmt: skip
+    listed = [f"- {title} (line {line})" for line, title in headings[:MAX_NAMES]]
+    return "\n".join([f"{text.path} has {plural(len(headings), 'heading')}:", *listed])
 
 
 def _defined(text: FileText, what: str) -> str:
@@ -342,15 +345,19 @@ def _defined(text: FileText, what: str) -> str:
         kinds = ("function",)
     found = _definitions(text, kinds)
     if not found:
-        return f"{text.path} defines no {joined([f'{kind}s' if kind != 'class' else 'classes' for kind in kinds], 'or')} that I can see."
+        names = joined((plural(2, kind).removeprefix("2 ") for kind in kinds), "or")
+        return f"{text.path} defines no {names} that I can see."
     return "\n".join([f"{text.path}:", *(f"- {name} (line {line})" for line, name in found[:MAX_NAMES])])
 
 
 _DEFINED = {
     "class": re.compile(r"^\s*(?:export |public |abstract |final |pub )*(?:class|struct|interface|enum|trait)\s+(\w+)"),
-    "function": re.compile(r"^\s*(?:export |public |private |static |async |pub |default )*(?:def|function|func|fn)\s+(?:\([^)]*\)\s*)?(\w+)"),
+    "function": re.compile(
+        r"^\s*(?:export |public |private |static |async |pub |default )*(?:def|function|func|"
+        r"fn)\s+(?:\([^)]*\)\s*)?(\w+)"
+    ),
     "import": re.compile(r"^\s*(?:import|from|use|#include)\s+([\w.<>\"/:@-]+)"),
-}  # fmt: skip
+}
 
 
 def _definitions(text: FileText, kinds: Sequence[str]) -> list[tuple[int, str]]:

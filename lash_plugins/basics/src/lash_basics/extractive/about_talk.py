@@ -32,7 +32,8 @@ EXAMPLES = (
 )
 
 _HELP = (
-    "I am the offline model: I list, read, find, search, count and summarise the files of this folder, write text to a file, "
+    "I am the offline model: I list, read, find, search, count and summarise the files of this "
+    "folder, write text to a file, "
     "and remember what was said here. I extract and count; I do not think."
 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os.path
 import re
 from collections.abc import Iterable, Sequence
 
@@ -277,7 +276,10 @@ def _described(text: FileText) -> str:
     if suffix in ("csv", "tsv"):
         delimiter = max(",;\t|", key=filled[0].count)
         columns = [name.strip().strip('"') for name in filled[0].split(delimiter)]
-        return f"{text.path} is a table of {plural(len(filled) - 1, 'row')} with {plural(len(columns), 'column')}: {joined(columns, most=20)}."
+        return (
+            f"{text.path} is a table of {plural(len(filled) - 1, 'row')} with "
+            f"{plural(len(columns), 'column')}: {joined(columns, most=20)}."
+        )
     if suffix == "log":
         return _described_log(text, filled)
     names = re.findall(r"^\s*(?:async )?(?:def|class|function|func|fn|struct)\s+(\w+)", text.text, re.MULTILINE)
@@ -297,7 +299,10 @@ def _described_log(text: FileText, filled: Sequence[str]) -> str:
     counts = {level: sum(bool(re.search(rf"\b{level}\b", line)) for line in filled) for level in levels}
     said = joined(f"{number} {level}" for level, number in counts.items() if number)
     levels_said = f", of them {said}" if said else ""
-    return f"{text.path} has {plural(text.total, 'line')}{levels_said}. It begins: {_quote(filled[0])} It ends: {_quote(filled[-1])}"
+    return (
+        f"{text.path} has {plural(text.total, 'line')}{levels_said}. It begins: {_quote(filled[0])} It "
+        f"ends: {_quote(filled[-1])}"
+    )
 
 
 # -- questions --------------------------------------------------------------------------------------------------------
@@ -371,7 +376,7 @@ _MEANING = {"install": ("setup", "pip"), "licence": ("license",), "author": ("wr
 
 
 def _key_words(text: str) -> list[str]:
-    plain = (re.sub(r"['’](?:s|re|ve|ll|d|m)$", "", word) for word in words_of(text))
+    plain = (re.sub(r"['\u2019](?:s|re|ve|ll|d|m)$", "", word) for word in words_of(text))
     words = [word for word in plain if word not in STOP_WORDS and (len(word) > 1 or word.isdigit())]
     return list(dict.fromkeys(words))[:6]
 
@@ -385,7 +390,7 @@ def _relevant_files(words: Sequence[str], target: Target, talk: Talk) -> list[st
     else:
         allowed = None
     # A stem may differ from what is written ("retry", "retries"): the search needs what they share.
-    stems = list(dict.fromkeys(os.path.commonprefix([word, stem(word)]) for word in words))
+    stems = list(dict.fromkeys(_shared_start(word, stem(word)) for word in words))
     found = talk.desk.search_all(stems)
     scores: dict[str, float] = {}
     total = max(1, len({hit.path for hits in found for hit in hits}))
@@ -400,6 +405,11 @@ def _relevant_files(words: Sequence[str], target: Target, talk: Talk) -> list[st
         key=lambda path: (-covered[path], -scores[path] * _liking(path, stems), path),
     )
     return ranked[:4]
+
+
+def _shared_start(word: str, other: str) -> str:
+    length = next((at for at, (one, two) in enumerate(zip(word, other, strict=False)) if one != two), None)
+    return word[: min(len(word), len(other))] if length is None else word[:length]
 
 
 def _liking(path: str, stems: Sequence[str]) -> float:
@@ -431,7 +441,8 @@ def _block_passages(path: str, block: Block, before: str) -> list[_Passage]:
     if block.kind == "heading":
         return []
     if block.kind in ("code", "row"):
-        return [_Passage(path, block.line, block.text if block.kind == "code" else cleaned(block.text), f"{block.heading} {before[-200:]}", block.kind)]  # fmt: skip
+        text = block.text if block.kind == "code" else cleaned(block.text)
+        return [_Passage(path, block.line, text, f"{block.heading} {before[-200:]}", block.kind)]
     if block.kind == "item":
         return [_Passage(path, block.line, cleaned(block.text), block.heading, "item")]
     located = located_sentences(block)

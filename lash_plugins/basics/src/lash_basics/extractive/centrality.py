@@ -23,7 +23,11 @@ MAX_SENTENCES = 300
 _DAMPING = 0.85
 _ROUNDS = 20
 _REPETITION = 0.6
-_LEANS_BACK = re.compile(r"^(?:this|these|those|that|it|they|he|she|however|but|also|then|so|and|such|here|both|otherwise)\b", re.IGNORECASE)  # fmt: skip
+_LEANS_BACK = re.compile(
+    r"^(?:this|these|those|that|it|they|he|she|however|but|also|then|so|and|such|here|both|"
+    r"otherwise)\b",
+    re.IGNORECASE,
+)
 
 Vector = dict[str, float]
 

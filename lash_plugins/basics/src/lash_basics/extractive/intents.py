@@ -228,6 +228,23 @@ class Unknown:
 
 
 Intent = (
-    Again | Cannot | Count | Extreme | Find | ListFiles | Named | Occurrences | Outline | Question | Read | Recall
-    | Remember | Reshape | Search | SmallTalk | Summarise | Unknown | Write
-)  # fmt: skip
+    Again
+    | Cannot
+    | Count
+    | Extreme
+    | Find
+    | ListFiles
+    | Named
+    | Occurrences
+    | Outline
+    | Question
+    | Read
+    | Recall
+    | Remember
+    | Reshape
+    | Search
+    | SmallTalk
+    | Summarise
+    | Unknown
+    | Write
+)

@@ -20,29 +20,15 @@ __all__ = [
     "words_of",
 ]
 
-_NUMBERS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-]
+
+def _listed(text: str) -> list[str]:
+    return text.split()
+
+
+_NUMBERS = _listed("""
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen twenty
+    """)
 _ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
 
 #: A number in digits or in words, as part of a pattern.
@@ -55,210 +41,24 @@ NUMBER = (
 _SPECIAL = {"a": 1, "an": 1, "a single": 1, "single": 1, "a few": 3, "half a dozen": 6, "a dozen": 12}
 
 STOP_WORDS = frozenset(
-    [
-        "a",
-        "about",
-        "above",
-        "after",
-        "again",
-        "all",
-        "also",
-        "am",
-        "an",
-        "and",
-        "any",
-        "anybody",
-        "anyone",
-        "anything",
-        "are",
-        "as",
-        "at",
-        "be",
-        "because",
-        "been",
-        "before",
-        "being",
-        "between",
-        "both",
-        "but",
-        "by",
-        "can",
-        "cannot",
-        "could",
-        "did",
-        "do",
-        "does",
-        "doing",
-        "done",
-        "down",
-        "each",
-        "either",
-        "else",
-        "for",
-        "from",
-        "further",
-        "get",
-        "give",
-        "had",
-        "has",
-        "have",
-        "having",
-        "he",
-        "her",
-        "here",
-        "hers",
-        "him",
-        "his",
-        "how",
-        "i",
-        "if",
-        "in",
-        "into",
-        "is",
-        "it",
-        "its",
-        "itself",
-        "just",
-        "let",
-        "like",
-        "many",
-        "may",
-        "me",
-        "might",
-        "more",
-        "most",
-        "much",
-        "must",
-        "my",
-        "need",
-        "no",
-        "nor",
-        "not",
-        "of",
-        "off",
-        "on",
-        "once",
-        "one",
-        "only",
-        "or",
-        "other",
-        "our",
-        "out",
-        "over",
-        "own",
-        "please",
-        "same",
-        "say",
-        "says",
-        "shall",
-        "she",
-        "should",
-        "so",
-        "some",
-        "such",
-        "tell",
-        "than",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "through",
-        "to",
-        "too",
-        "under",
-        "until",
-        "up",
-        "us",
-        "use",
-        "very",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "while",
-        "who",
-        "whom",
-        "whose",
-        "why",
-        "will",
-        "with",
-        "within",
-        "without",
-        "would",
-        "you",
-        "your",
-        "file",
-        "files",
-        "folder",
-        "folders",
-        "document",
-        "documents",
-        "docs",
-        "text",
-        "here",
-        "project",
-        "repo",
-        "repository",
-        "mean",
-        "means",
-        "work",
-        "works",
-        "using",
-        "used",
-        "information",
-        "info",
-        "thing",
-        "things",
-        "explain",
-        "explained",
-        "describe",
-        "described",
-        "according",
-        "want",
-        "know",
-        "find",
-        "show",
-    ]
+    _listed("""
+    a about above after again all also am an and any anybody anyone anything are as at be because been before
+    being between both but by can cannot could did do does doing done down each either else for from further get
+    give had has have having he her here hers him his how i if in into is it its itself just let like many may
+    me might more most much must my need no nor not of off on once one only or other our out over own please
+    same say says shall she should so some such tell than that the their them then there these they this those
+    through to too under until up us use very was we were what when where which while who whom whose why will
+    with within without would you your file files folder folders document documents docs text here project repo
+    repository mean means work works using used information info thing things explain explained describe
+    described according want know find show
+    """)
 )
 
 _DOCUMENTS = ("md", "markdown", "rst", "txt", "adoc", "org")
-_CODE = (
-    "py",
-    "pyi",
-    "js",
-    "jsx",
-    "ts",
-    "tsx",
-    "go",
-    "rs",
-    "java",
-    "kt",
-    "c",
-    "h",
-    "cc",
-    "cpp",
-    "hpp",
-    "cs",
-    "rb",
-    "php",
-    "swift",
-    "scala",
-    "sh",
-    "bash",
-    "lua",
-    "pl",
-    "r",
-    "jl",
-    "sql",
+_CODE = tuple(
+    _listed("""
+    py pyi js jsx ts tsx go rs java kt c h cc cpp hpp cs rb php swift scala sh bash lua pl r jl sql
+    """)
 )
 
 #: What people call files, and the extensions that they mean by it.
@@ -360,15 +160,27 @@ def quoted_in(text: str) -> list[str]:
 
 def words_of(text: str) -> list[str]:
     """Give the words of a text in lower case; names with ``_`` or inner dots stay whole."""
-    return re.findall(r"[^\W_]+(?:[_.'’-][^\W_]+)*", text.lower())
+    return re.findall(r"[^\W_]+(?:[_.'\u2019-][^\W_]+)*", text.lower())
 
 
 def stem(word: str) -> str:
     """Cut the commonest English endings, so that "leases" meets "lease" and "installing" meets "install"."""
-    word = word.removesuffix("'s").removesuffix("’s")
+    word = word.removesuffix("'s").removesuffix("\u2019s")
     if not word.isalpha():
         return word
-    for ending, rest in (("ations", "at"), ("ation", "at"), ("ies", "y"), ("ied", "y"), ("ing", ""), ("ers", ""), ("er", ""), ("ed", ""), ("es", ""), ("s", ""), ("e", "")):  # fmt: skip
+    for ending, rest in (
+        ("ations", "at"),
+        ("ation", "at"),
+        ("ies", "y"),
+        ("ied", "y"),
+        ("ing", ""),
+        ("ers", ""),
+        ("er", ""),
+        ("ed", ""),
+        ("es", ""),
+        ("s", ""),
+        ("e", ""),
+    ):
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith(("ss", "us")):
             return word[: -len(ending)] + rest
     return word

@@ -279,10 +279,11 @@ def _docstrings(tree: ast.Module) -> Iterator[Block]:
 
 
 _ABBREVIATIONS = re.compile(
-    r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|incl|fig|no|nr|dr|mr|mrs|ms|prof|st|al|ca|sec|min|max|ver|vol|pp?)|\b[A-Z])\.$",
+    r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|incl|fig|no|nr|dr|mr|mrs|ms|prof|st|al|ca|sec|min|max|"
+    r"ver|vol|pp?)|\b[A-Z])\.$",
     re.IGNORECASE,
 )
-_STOP = re.compile(r"[.!?…][\"”’')\]*_`]*(?=\s)")
+_STOP = re.compile(r"[.!?…][\"”\u2019')\]*_`]*(?=\s)")
 
 
 def sentences_in(text: str) -> list[str]:

@@ -235,7 +235,14 @@ class Talk:
 
 def kind_name(kind: str) -> str:
     """Say a kind of files: ``markdown files``, ``.ini files``, ``documents``."""
-    known = {"docs": "documents", "doc": "documents", "documents": "documents", "document": "documents", "md": "markdown files", "logs": "log files"}  # fmt: skip
+    known = {
+        "docs": "documents",
+        "doc": "documents",
+        "documents": "documents",
+        "document": "documents",
+        "md": "markdown files",
+        "logs": "log files",
+    }
     if kind in known:
         return known[kind]
     return {"py": "python files", "csv": "CSV files", "json": "JSON files", "documentation": "documents"}.get(

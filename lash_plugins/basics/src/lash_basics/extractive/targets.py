@@ -29,18 +29,22 @@ _PRONOUN = re.compile(
     r"^(?:(?P<many>them|those|these|they|both|all of (?:them|those|these)|both of them|each of them|each one|each|"
     r"(?:those|these|the same|both) (?:files|documents|ones|two|three))|"
     r"(?P<one>it|its|that|this|that one|this one|there|in it|in there|in that|"
-    r"(?:that|this|the|the same|said) (?:file|document|one|script|page|text|log|table)|(?:that|this) \w+ file|the same|same))"
+    r"(?:that|this|the|the same|said) (?:file|document|one|script|page|text|log|table)|(?:that|"
+    r"this) \w+ file|the same|same))"
     r"(?: (?:contents?|text))?$",
     re.IGNORECASE,
 )
 _ANSWER = re.compile(
-    r"\b(?:your|the|that|this|its)(?: (?:last|latest|previous|first|above|whole|full))* (?:answer|reply|response|summary|result|results|output|list)\b(?! (?:of|with)\b)"
+    r"\b(?:your|the|that|this|its)(?: (?:last|latest|previous|first|above|whole|full))* (?:answer|"
+    r"reply|response|summary|result|results|output|list)\b(?! (?:of|with)\b)"
     r"|\bwhat you (?:just )?(?:said|wrote|told me|answered)\b|\byour (?:last )?message\b|\bthe above\b",
     re.IGNORECASE,
 )
 _PROJECT = re.compile(
-    r"^(?:(?:all|everything|all of it|anything)(?: (?:in )?here)?|(?:the contents of )?(?:this|the|our|my|your|whole|entire|current|it|these|all)?(?: whole| entire| current)? ?"
-    r"(?:project|repo|repository|folder|directory|workspace|codebase|code base|package|library|stuff|thing|place)s?(?: here)?|here|"
+    r"^(?:(?:all|everything|all of it|anything)(?: (?:in )?here)?|(?:the contents of )?(?:this|the|"
+    r"our|my|your|whole|entire|current|it|these|all)?(?: whole| entire| current)? ?"
+    r"(?:project|repo|repository|folder|directory|workspace|codebase|code base|package|library|stuff|"
+    r"thing|place)s?(?: here)?|here|"
     r"(?:this|the) (?:project|repo|repository|folder|directory)(?:'s)? (?:files|contents?))$",
     re.IGNORECASE,
 )
@@ -59,16 +63,23 @@ _IS_FOLDER = re.compile(
     r"^(?:the )?(?:folder|directory|subfolder) [`'\"]?(?P<named>[\w@+.-][\w@+./-]*?)[`'\"]?$",
     re.IGNORECASE,
 )
-_HERE = re.compile(r"\s+(?:in (?:here|this (?:folder|directory|project|repo|repository)|the (?:current )?(?:folder|directory|project|repo|repository))|here|there|right here|around)$", re.IGNORECASE)  # fmt: skip
+_HERE = re.compile(
+    r"\s+(?:in (?:here|this (?:folder|directory|project|repo|repository)|the (?:current )?(?:folder|"
+    r"directory|project|repo|repository))|here|there|right here|around)$",
+    re.IGNORECASE,
+)
 _FILLER = re.compile(
-    r"^(?:(?:all of|all|any of|any|some of|each of|every one of|each|every|the|a|an|my|our|your|this|that|of|for|about|in|on|from|"
+    r"^(?:(?:all of|all|any of|any|some of|each of|every one of|each|every|the|a|an|my|our|your|this|"
+    r"that|of|for|about|in|on|from|"
     r"content|contents|text|full|whole|entire|complete|file|document|named|called|source)\s+)+|"
-    r"\s+(?:files?|documents?|for me|please|now|again|here|in full|completely|entirely|exactly|have|has|got|contain|contains|too|as well|instead|say|says)$",
+    r"\s+(?:files?|documents?|for me|please|now|again|here|in full|completely|entirely|exactly|have|"
+    r"has|got|contain|contains|too|as well|instead|say|says)$",
     re.IGNORECASE,
 )
 _EACH = re.compile(r"\b(?:each|every|all|separately|individually|one by one|per file)\b", re.IGNORECASE)
 _ORDINAL = re.compile(
-    r"^(?:the |number |no\. ?|#)?(?:\w+(?: one| file| document| result| hit| match| entry| item)?|\d+)(?: (?:of them|in (?:the|your) list|on the list|you (?:listed|named|mentioned|found)))?$",
+    r"^(?:the |number |no\. ?|#)?(?:\w+(?: one| file| document| result| hit| match| entry| item)?|"
+    r"\d+)(?: (?:of them|in (?:the|your) list|on the list|you (?:listed|named|mentioned|found)))?$",
     re.IGNORECASE,
 )
 
@@ -165,4 +176,7 @@ def _unfilled(phrase: str) -> str:
     return "" if re.fullmatch(_ONLY_FILLER, phrase, re.IGNORECASE) else phrase
 
 
-_ONLY_FILLER = r"(?:the|a|an|all|any|every|each|files?|documents?|contents?|here|there|it|of|in|to|for|some|everything|are|is|you|see)?"
+_ONLY_FILLER = (
+    r"(?:the|a|an|all|any|every|each|files?|documents?|contents?|here|there|it|of|in|to|for|some|"
+    r"everything|are|is|you|see)?"
+)
