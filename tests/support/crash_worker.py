@@ -94,8 +94,8 @@ class WatchedBackend(SqliteBackend):
     def session(self, session_id: str) -> SqliteSession:
         return WatchedSession(self, session_id)
 
-    async def write(self, unit: Callable[[sqlite3.Connection], T], row: str) -> T:
-        return await super().write(partial(self._trace, unit) if self.traced else unit, row)
+    async def write(self, unit: Callable[[sqlite3.Connection], T], row: str, session_id: str | None = None) -> T:
+        return await super().write(partial(self._trace, unit) if self.traced else unit, row, session_id)
 
     def _trace(self, unit: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
         connection.set_trace_callback(self._statement)
