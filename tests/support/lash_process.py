@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +15,17 @@ import attrs
 __all__ = ["LASH", "Folder", "Ran"]
 
 LASH = (sys.executable, "-m", "lash_core.cli")
+SEVERAL = """
+import contextlib, io, json, sys
+from lash_core.cli.main import main
+
+ended = []
+for arguments in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = main(arguments)
+    ended.append({"code": code, "out": out.getvalue(), "err": err.getvalue()})
+print(json.dumps(ended))
+"""
 #: Seconds after which a process is taken to hang.
 LONGEST = 120
 
@@ -66,6 +77,12 @@ class Folder:
     def lash(self, *arguments: str, **more: str) -> Ran:
         """Run the command to its end; ``more`` are variables."""
         return self.finish(self.start(*LASH, *arguments, **more))
+
+    def lash_each(self, *commands: Sequence[str], **more: str) -> list[Ran]:
+        """Run several commands, one after the other in one process; quicker than a process each."""
+        ran = self.script(SEVERAL, json.dumps(commands), **more)
+        assert (ran.code, ran.err) == (0, ""), ran.err
+        return [Ran(**each) for each in ran.document]
 
     def script(self, code: str, *arguments: object, **more: str) -> Ran:
         """Run a Python script to its end."""
