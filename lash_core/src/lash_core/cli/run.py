@@ -32,12 +32,12 @@ def run(
     """
     said = check_text(sys.stdin.read().rstrip("\n") if text == "-" else text)
     chosen = check_session_id(session_id)
+    if not session_id:
+        to_stderr(f"lash: new session {chosen}")
 
     async def turn() -> int:
         async with open_lash(shared, "run", session_id=chosen, make=True, model=model, mode=mode, root=root) as lash:
             session = await lash.session(chosen)
-            if not session_id:
-                to_stderr(f"lash: new session {chosen}")
             result = await show_turn(session.stream(said, resume=resume), as_json=shared.json)
             return OUTCOMES[result.outcome]
 
