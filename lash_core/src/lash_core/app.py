@@ -85,11 +85,11 @@ class Lash:
             result = await chat.turn("Hello")
     """
 
-    def __init__(self, env: RuntimeEnvironment, agent: Agent, *, owns_store: bool = False) -> None:
+    def __init__(self, env: RuntimeEnvironment, agent: Agent, *, owns_environment: bool = False) -> None:
         """Work in a ready environment; most apps use `open` instead."""
         self.env = env
         self.agent = agent
-        self._owns_store = owns_store
+        self._owns_environment = owns_environment
         self._sessions: dict[str, Session] = {}
 
     @staticmethod
@@ -137,7 +137,7 @@ class Lash:
             )
             if host is not None:
                 env = env.evolve(host=host)
-            return Lash(env, chosen, owns_store=True)
+            return Lash(env, chosen, owns_environment=True)
 
         return _Opening(opened)
 
@@ -227,7 +227,8 @@ class Lash:
         for session in list(self._sessions.values()):
             await session.close()
         self._sessions.clear()
-        if self._owns_store:
+        if self._owns_environment:
+            await self.env.providers.close()
             await self.store.close()
 
 

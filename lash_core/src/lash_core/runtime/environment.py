@@ -15,6 +15,7 @@ from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.protocols.tools import ToolProvider
 
 from lash_core.hosts.embedded import EmbeddedHost
+from lash_core.runtime.providers import ModelProviders
 
 if TYPE_CHECKING:
     from lash_core.plugins.manager import PluginManager
@@ -61,6 +62,7 @@ class RuntimeEnvironment:
 
     Attributes:
         plugins: Where modes, model providers, tools and observers come from.
+        providers: The model providers that are open; made of ``plugins``.
         store: The database that sessions are opened in; ``None`` keeps each session in memory.
         host: Where turns run.
         residency: What a runtime holds in memory.
@@ -76,6 +78,7 @@ class RuntimeEnvironment:
     """
 
     plugins: PluginManager
+    providers: ModelProviders = attrs.Factory(lambda self: ModelProviders(self.plugins), takes_self=True)
     store: StoreBackend | None = None
     host: Host = attrs.field(factory=EmbeddedHost)
     residency: Residency = Residency.KEEP_ALL
@@ -90,5 +93,7 @@ class RuntimeEnvironment:
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
 
     def evolve(self, **changes: Any) -> RuntimeEnvironment:
-        """Give a copy with some services changed."""
+        """Give a copy with some services changed; other plugins bring other providers."""
+        if "plugins" in changes:
+            changes.setdefault("providers", ModelProviders(changes["plugins"]))
         return attrs.evolve(self, **changes)

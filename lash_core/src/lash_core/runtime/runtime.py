@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import attrs
@@ -63,7 +64,6 @@ class LashRuntime:
         self._holder = this_process(env.name)
         self._mode: ExecutionMode | None = None
         self._tools: ToolSurface | None = None
-        self._provider: tuple[str, ModelProvider] | None = None
         self._holder_elsewhere: Holder | None = None
         self._writing = WriteSlot(resident.session_id, self._holder)
         self._run: TurnRun | None = None
@@ -185,17 +185,13 @@ class LashRuntime:
         async with self._writing:
             await self._refuse_if_not_as_specified()
             provider, info = await self._model(limits)
-            lease = await self._lease()
-            try:
-                await self._resident.refresh()
+            async with self._leased() as lease:
                 if self._resident.document.open_turn is not None and resume:
                     await self._drive(await self._restore(emit), lease, self._open_turn().machine.limits)
                 elif self._resident.document.open_turn is not None:
                     await self._abandon(emit)
                 run = await self._begin(turn_input, limits, provider, info, emit)
                 return await self._drive(run, lease, limits)
-            finally:
-                await self._release(lease)
 
     async def continue_turn(self, emit: Emit) -> TurnResult:
         """Continue the interrupted turn: what is finished is not repeated (T6).
@@ -206,15 +202,10 @@ class LashRuntime:
         """
         async with self._writing:
             await self._refuse_if_not_as_specified()
-            if self._resident.document.open_turn is None:
-                raise TurnError(f"session {self.session_id!r} has no interrupted turn", session_id=self.session_id)
-            lease = await self._lease()
-            try:
-                await self._resident.refresh()
+            self._refuse_uninterrupted()
+            async with self._leased() as lease:
                 run = await self._restore(emit)
                 return await self._drive(run, lease, self._open_turn().machine.limits)
-            finally:
-                await self._release(lease)
 
     async def abandon_turn(self) -> TurnResult:
         """Give the interrupted turn up: its unanswered calls get marked results, and it ends as stopped.
@@ -225,14 +216,9 @@ class LashRuntime:
         """
         async with self._writing:
             await self._refuse_if_not_as_specified()
-            if self._resident.document.open_turn is None:
-                raise TurnError(f"session {self.session_id!r} has no interrupted turn", session_id=self.session_id)
-            lease = await self._lease()
-            try:
-                await self._resident.refresh()
+            self._refuse_uninterrupted()
+            async with self._leased():
                 return await self._abandon(lambda event: None)
-            finally:
-                await self._release(lease)
 
     async def cancel(self) -> None:
         """Cancel the turn that runs in this runtime, if any; returns when that is committed."""
@@ -252,16 +238,12 @@ class LashRuntime:
             await self._refuse_if_not_as_specified()
             self._refuse_interrupted("branch")
             await self._refuse_unknown_node(node_id)
-            lease = await self._lease()
-            try:
-                await self._resident.refresh()
+            async with self._leased():
                 path = await self._resident.store.path(node_id)
                 missing = [each for each in path if each.node_id not in self._resident.graph]
                 self._resident.graph.insert(missing)
                 change = Change(step="branch", document=self.document, leaf=node_id, moves_leaf=True)
                 return await self._resident.commit(change, self._env.plugins.fingerprint())
-            finally:
-                await self._release(lease)
 
     async def fork(self, session_id: str, *, at: str | None = None) -> LashRuntime:
         """Make a new session that begins where this one is, or at a node of it (S12).
@@ -294,17 +276,14 @@ class LashRuntime:
             SessionBusy: A turn of it runs.
         """
         async with self._writing:
-            await self.refresh()
+            await self._resident.refresh()
             if self.head is None:
                 raise SessionMissing(f"there is no session {self.session_id!r}", session_id=self.session_id)
-            lease = await self._lease()
-            try:
+            async with self._leased():
                 await self._resident.store.delete(
                     incarnation=self._resident.writer.incarnation, deleted_at=self._env.clock()
                 )
                 await self._resident.refresh()
-            finally:
-                await self._release(lease)
 
     async def park(self) -> ParkedSession:
         """Close the runtime and give a handle to the session (L6, L7).
@@ -398,6 +377,10 @@ class LashRuntime:
                 session_id=self.session_id,
             )
 
+    def _refuse_uninterrupted(self) -> None:
+        if self.document.open_turn is None:
+            raise TurnError(f"session {self.session_id!r} has no interrupted turn", session_id=self.session_id)
+
     def _refuse_interrupted(self, what: str) -> None:
         if self.document.open_turn is not None:
             raise TurnError(
@@ -407,9 +390,7 @@ class LashRuntime:
 
     async def _model(self, limits: TurnLimits) -> tuple[ModelProvider, ModelInfo]:
         name, _, model = self._config().model.partition(":")
-        if self._provider is None or self._provider[0] != name:
-            self._provider = (name, self._env.plugins.provider(name).open(name))
-        provider = self._provider[1]
+        provider = self._env.providers.get(name)
         info = await provider.model_info(model)
         if limits.cost is not None and not info.reports_cost:
             raise ConfigurationError(
@@ -419,19 +400,20 @@ class LashRuntime:
             )
         return provider, info
 
-    async def _lease(self) -> HeldLease | None:
+    @contextlib.asynccontextmanager
+    async def _leased(self) -> AsyncIterator[HeldLease | None]:
+        """Hold the lease, and see what was committed before it was taken."""
         lease = await take_lease(self.session_id, self._resident.store, self._holder, self._env)
         head = self._resident.head
         self._resident.epoch = lease.epoch if lease is not None else (head.epoch if head is not None else 0)
         self._holder_elsewhere = None
-        return lease
-
-    async def _release(self, lease: HeldLease | None) -> None:
-        if lease is not None:
-            try:
-                await lease.release()
-            except LashError:
-                return  # it expires by itself; what the caller waits for has its own outcome
+        try:
+            await self._resident.refresh()
+            yield lease
+        finally:
+            if lease is not None:
+                with contextlib.suppress(LashError):  # it expires by itself; the caller's outcome is another
+                    await lease.release()
 
     def _surface(self) -> ToolSurface:
         if self._tools is None:
