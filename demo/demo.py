@@ -74,7 +74,7 @@ def first_answer(store: str) -> str:
         capture_output=True,
         text=True,
     )
-    nodes = json.loads(shown.stdout)["nodes"]
+    nodes = json.loads(shown.stdout)["path"]
     return str([node["node_id"] for node in nodes if node["turn_index"] == 1][-1])
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from lash_core import Agent, Lash
 from lash_hookspecs.records.events import ToolStarted
+
+from lash_core import Agent, Lash
 
 
 async def main(store: str, session_id: str, question: str, root: str) -> None:

@@ -118,11 +118,11 @@ def message(place: int) -> Callable[[Json], Json]:
 
 
 def function(body: Json) -> Json:
-    return body["tools"][0]["function"]  # type: ignore[no-any-return]
+    return body["tools"][0]["function"]
 
 
 def call(body: Json) -> Json:
-    return body["messages"][2]["tool_calls"][0]  # type: ignore[no-any-return]
+    return body["messages"][2]["tool_calls"][0]
 
 
 @pytest.mark.parametrize(

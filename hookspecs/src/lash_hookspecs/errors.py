@@ -420,18 +420,19 @@ def redact_url(url: str) -> str:
     'postgresql://ann:***@db/agents?sslpassword=***&pool=4'
     """
     scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url
+    if not separator:  # mistyped, perhaps, with a password all the same
+        scheme, rest = "", url.removeprefix("//")
+        separator = url.removesuffix(rest)
     authority, slash, tail = rest.partition("/")
     userinfo, at, host = authority.rpartition("@")
     if not at and "@" in tail:  # a password with a slash in it: everything up to the last @ is user info
         userinfo, at, host = rest.rpartition("@")
         host, slash, tail = host.partition("/")
     user, colon, _password = userinfo.partition(":")
-    shown = f"{user}{':***' if colon else ''}{at}{host}{slash}"
-    path, question, query = tail.partition("?")
+    shown = f"{user}{':***' if colon else ''}{at}"
+    path, question, query = f"{host}{slash}{tail}".partition("?")
     pairs = [_redact_pair(pair) for pair in query.split("&")] if question else []
-    return f"{scheme}://{shown}{path}{question}{'&'.join(pairs)}"
+    return f"{scheme}{separator}{shown}{path}{question}{'&'.join(pairs)}"
 
 
 def _redact_pair(pair: str) -> str:

@@ -27,6 +27,7 @@ from pydantic_core import to_jsonable_python
 
 from lash_hookspecs.errors import ConfigurationError, ToolError
 from lash_hookspecs.protocols.tools import ToolCallContext
+from lash_hookspecs.records.model_base import clean_json
 from lash_hookspecs.records.tools import ToolKind, ToolSpec
 
 __all__ = ["FunctionTools", "tool"]
@@ -170,7 +171,7 @@ class _FunctionTool:
                 value = await value
         if value is None or isinstance(value, str):
             return value or ""
-        plain: JsonValue = _ANY_JSON.validate_python(to_jsonable_python(value))
+        plain: JsonValue = _ANY_JSON.validate_python(to_jsonable_python(clean_json(value)))
         return plain
 
 

@@ -8,15 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import attrs
-from lash_hookspecs.errors import LashError, UnknownName, redact_url
+from lash_hookspecs.errors import LashError, SessionMissing, UnknownName, redact_url
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.payloads import Message, ToolInvocation
 from lash_hookspecs.records.state import HeadDocument
-from lash_hookspecs.records.store import Head, Holder, SessionQuery, SessionRow
+from lash_hookspecs.records.store import Head, Holder, SessionQuery
 from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
 from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.toolkit import FunctionTools
@@ -26,10 +25,9 @@ from lash_core.builtins import BUILTINS
 from lash_core.graph.conversation import Item
 from lash_core.plugins.manager import PluginManager
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
-from lash_core.runtime.lease import is_live
-from lash_core.runtime.resident import read_document
 from lash_core.runtime.runtime import LashRuntime
 from lash_core.runtime.spec import ParkedSession, SessionSpec
+from lash_core.runtime.summary import SessionSummary, summarise
 from lash_core.runtime.text import check_text
 
 __all__ = ["Agent", "Lash", "Session", "SessionSummary", "Turn", "open_backend"]
@@ -75,35 +73,6 @@ class Agent:
         self.tool_sets = tuple(tool_sets)
         self.limits = limits or TurnLimits()
         self.model_settings = dict(model_settings) if model_settings is not None else None
-
-
-@attrs.frozen(kw_only=True)
-class SessionSummary:
-    """A session in a listing.
-
-    Attributes:
-        session_id: The session.
-        status: ``idle``, ``running`` or ``interrupted`` (L14).
-        turn_index: Turns begun so far.
-        revision: Commits so far.
-        model: Its model.
-        labels: Its labels.
-        created_at: Microseconds since 1970-01-01 UTC.
-        updated_at: Microseconds since 1970-01-01 UTC.
-        holder: Who runs a turn of it, if somebody does.
-        usage: Its ledger.
-    """
-
-    session_id: str
-    status: str
-    turn_index: int
-    revision: int
-    model: str
-    labels: Mapping[str, str]
-    created_at: int
-    updated_at: int
-    holder: Holder | None
-    usage: tuple[UsageRow, ...]
 
 
 class Lash:
@@ -197,6 +166,8 @@ class Lash:
         known = self._sessions.get(session_id)
         if known is not None and not known.closed and create is not True:
             await known.refresh()
+            if create is False and known.head is None:
+                raise SessionMissing(f"session {session_id!r} does not exist", session_id=session_id)
             return known
         agent = self.agent
         spec = SessionSpec(
@@ -447,9 +418,10 @@ class Turn:
             raise
 
     async def cancel(self) -> None:
-        """End the turn as cancelled; returns when that is committed."""
-        await self._runtime.cancel()
+        """End the turn as cancelled; returns when that is committed. Nothing happens to one that has ended."""
+        await asyncio.sleep(0)  # one that was only just begun takes its first step
         if not self._task.done():
+            await self._runtime.cancel()
             await asyncio.wait([self._task])
 
     async def _read(self) -> AsyncIterator[Event]:
@@ -493,25 +465,6 @@ async def open_backend(plugins: PluginManager, url: str, create: bool) -> StoreB
             f"(known: {', '.join(plugins.names('stores')) or 'none'})"
         )
     return await plugins.store(scheme).open(url, create)
-
-
-def summarise(row: SessionRow) -> SessionSummary:
-    """Read a row of a listing."""
-    head, document = row.head, read_document(row.head)
-    live = is_live(row.lease)
-    status = "idle" if head.open_turn is None else ("running" if live else "interrupted")
-    return SessionSummary(
-        session_id=head.session_id,
-        status=status,
-        turn_index=document.turn_index,
-        revision=head.revision,
-        model=document.config.model,
-        labels=dict(head.labels),
-        created_at=head.created_at,
-        updated_at=head.updated_at,
-        holder=row.lease.holder if row.lease is not None and live else None,
-        usage=document.usage,
-    )
 
 
 def _check_offers(plugins: PluginManager, agent: Agent) -> None:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -124,15 +124,23 @@ def load_settings(
 
 
 def locate_store(settings: Settings, *, cwd: Path | None = None) -> StoreLocation:
-    """Find the store: the one that the settings name, else ``.lash`` in the current folder or above it."""
+    """Find the store: the one that the settings name, else ``.lash`` in the current folder or above it.
+
+    Raises:
+        StoreUnavailable: There is a default store that may not be looked at.
+    """
     if settings.store is not None:
         return StoreLocation(settings.store, True, settings.sources.get("store", "--store"))
     cwd = (Path.cwd() if cwd is None else cwd).absolute()
-    folder = next((parent / _FOLDER for parent in (cwd, *cwd.parents) if (parent / _FOLDER).is_dir()), cwd / _FOLDER)
+    above = (parent / _FOLDER for parent in (cwd, *cwd.parents))
+    folder = next((each for each in above if _allowed(each.is_dir)), cwd / _FOLDER)
     path = folder / _DATABASE
     # A file without a byte is one that `make_default_store` left behind when its process died.
-    exists = path.is_file() and path.stat().st_size > 0
-    return StoreLocation(_sqlite_url(path), exists, "default", path)
+    try:
+        exists = path.is_file() and path.stat().st_size > 0
+    except PermissionError as error:
+        raise StoreUnavailable(f"cannot open the default store {path}: permission denied") from error
+    return StoreLocation(_sqlite_url(path, cwd), exists, "default", path)
 
 
 def make_default_store(location: StoreLocation) -> None:
@@ -161,7 +169,7 @@ def _find_table(cwd: Path) -> tuple[Path | None, Mapping[str, Any]]:
     for folder in (cwd.absolute(), *cwd.absolute().parents):
         for name, keys in (("lash.toml", ("lash",)), ("pyproject.toml", ("tool", "lash"))):
             path = folder / name
-            if not path.is_file():
+            if not _allowed(path.is_file):
                 continue
             table = _read(path) if name == "lash.toml" or _mentions_lash(path) else {}
             if name == "lash.toml":
@@ -171,6 +179,14 @@ def _find_table(cwd: Path) -> tuple[Path | None, Mapping[str, Any]]:
             if table or name == "lash.toml":
                 return path, table
     return None, {}
+
+
+def _allowed(found: Callable[[], bool]) -> bool:
+    """Ask about a path; one that we may not look at is as good as absent."""
+    try:
+        return found()
+    except PermissionError:
+        return False
 
 
 def _mentions_lash(path: Path) -> bool:
@@ -242,12 +258,13 @@ def _resolve(key: str, value: str, source: str, file: Path | None, cwd: Path) ->
         return str(root)
     if key == "store" and base != cwd and value.startswith("sqlite:///") and not value.startswith("sqlite:////"):
         rest = value.removeprefix("sqlite:///")
-        return value if rest.startswith(":memory:") else _sqlite_url(base / rest)
+        return value if rest.startswith(":memory:") else _sqlite_url(base / rest, cwd)
     return value
 
 
-def _sqlite_url(path: Path) -> str:
-    return f"sqlite:///{path}"
+def _sqlite_url(path: Path, cwd: Path) -> str:
+    """Name a file at or above the current folder; relative to it where a folder's name would begin the options."""
+    return f"sqlite:///{os.path.relpath(path, cwd) if '?' in str(path) else path}"
 
 
 def _known(table: Mapping[str, Any], keys: tuple[str, ...], file: Path, prefix: str) -> None:

@@ -12,7 +12,7 @@ from lash_core.plugins import Manifest, PluginManager, PluginRecord, PluginSetti
 from lash_hookspecs.errors import ConfigurationError, PluginConflict, PluginError, UnknownName
 
 if TYPE_CHECKING:
-    from conftest import Site
+    from lash_core.tests.plugins.conftest import Site
 
 
 def only(manager: PluginManager) -> PluginRecord:

@@ -53,7 +53,8 @@ async def reply_to(provider: PydanticAIProvider, asked: ModelRequest) -> ModelRe
 
 async def ended(exchange: Exchange) -> str:
     assert await asyncio.to_thread(exchange.ended.wait, 10)
-    return exchange.outcome
+    outcome: str = exchange.outcome
+    return outcome
 
 
 async def test_text_streams_in_the_pieces_in_which_it_comes(provider: PydanticAIProvider, server: StrictServer) -> None:
@@ -141,6 +142,32 @@ async def test_arguments_that_are_no_object_are_kept_raw_and_sent_as_one(
     await reply_to(provider, request(UserTurn(text="a"), AssistantTurn(parts=reply.parts), ToolTurn(results=results)))
     sent = [call["function"]["arguments"] for call in server.bodies[-1]["messages"][1]["tool_calls"]]
     assert sent == ['{"INVALID_JSON":"{\\"a\\": 1"}', '{"INVALID_JSON":"[1]"}', "{}"]
+
+
+@pytest.mark.parametrize(
+    ("result", "content"),
+    [
+        (ToolResult(call_id="c1", tool="add", output="3"), "3"),
+        (ToolResult(call_id="c1", tool="add", output={"sum": ["é"]}), '{"sum": ["é"]}'),
+        (ToolResult(call_id="c1", tool="add", output=""), ""),
+        (ToolResult(call_id="c1", tool="add", status="error", output="no such file"), '{"error":"no such file"}'),
+        (ToolResult(call_id="c1", tool="add", status="cancelled"), "the call was cancelled"),
+        (ToolResult(call_id="c1", tool="add", status="interrupted"), "the call was interrupted before it began"),
+        (
+            ToolResult(call_id="c1", tool="add", status="outcome_unknown"),
+            "the call was interrupted; whether it had an effect is unknown",
+        ),
+        (ToolResult(call_id="c1", tool="add", status="outcome_unknown", output="look first"), "look first"),
+    ],
+)
+async def test_a_result_is_sent_as_text_that_says_how_the_call_ended(
+    provider: PydanticAIProvider, server: StrictServer, result: ToolResult, content: str
+) -> None:
+    """Text as it is, other values as JSON, an error as one; a result without words gets some."""
+    call = ToolCall(call_id="c1", tool="add", arguments={})
+    turns = (UserTurn(text="a"), AssistantTurn(parts=(ToolCallPart(call=call),)), ToolTurn(results=(result,)))
+    await reply_to(provider, request(*turns))
+    assert server.bodies[-1]["messages"][2]["content"] == content
 
 
 async def test_a_made_up_tool_name_is_sent_in_a_form_that_services_accept(

@@ -24,10 +24,13 @@ HELLO = ModelRequest(model="local", messages=(UserTurn(text="hello"),))
 async def failure_of(
     provider: PydanticAIProvider, request: ModelRequest = HELLO, seen: list[ModelChunk] | None = None
 ) -> ModelError:
-    with pytest.raises(ModelError) as caught:
+    async def read() -> None:
         async for chunk in provider.stream(request):
             if seen is not None:
                 seen.append(chunk)
+
+    with pytest.raises(ModelError) as caught:
+        await read()
     return caught.value
 
 

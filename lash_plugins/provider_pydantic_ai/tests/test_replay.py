@@ -75,6 +75,14 @@ def test_another_service_gets_texts_and_calls_alone() -> None:
     assert answer.parts == [library.TextPart("so"), library.ToolCallPart("add", {"a": 1}, "c1")]
 
 
+def test_an_answer_of_which_nothing_remains_is_left_out() -> None:
+    """What came before and after it becomes one message: services want the two sides to take turns."""
+    part = library.ThinkingPart("hm", signature="c2ln", provider_name="google")
+    (message,) = sent_again(reply_of(response(part), HERE), ELSEWHERE)
+    assert isinstance(message, library.ModelRequest)
+    assert [part.content for part in message.parts if isinstance(part, library.UserPromptPart)] == ["a", "b"]
+
+
 def test_an_extra_belongs_to_the_part_behind_it_alone() -> None:
     """Of two calls only the signed one is signed again."""
     signed = library.ToolCallPart("add", {}, "c1", provider_name="google", provider_details={"s": "c2ln"})

@@ -7,14 +7,14 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from lash_hookspecs.records.effects import Effect, ToolRun
+from lash_hookspecs.records.effects import Effect
 from lash_hookspecs.records.model_base import Record
-from lash_hookspecs.records.tools import ToolCall
 from lash_hookspecs.records.usage import TokenUsage
 
 __all__ = [
     "MachineSnapshot",
     "OpenTurn",
+    "PendingStep",
     "StopReason",
     "TurnEnd",
     "TurnInput",
@@ -84,6 +84,18 @@ class TurnEnd(Record):
     message: str = ""
 
 
+class PendingStep(Record):
+    """A step that a mode takes only once the commit that holds this is durable.
+
+    Attributes:
+        kind: What the mode is told.
+        inputs: What the user said.
+    """
+
+    kind: Literal["turn_began", "boundary_passed"]
+    inputs: tuple[TurnInput, ...] = ()
+
+
 class MachineSnapshot(Record):
     """The turn machine as a commit leaves it: with the journal since then it is rebuilt anywhere (T1).
 
@@ -95,9 +107,7 @@ class MachineSnapshot(Record):
         next_effect: Number of the next effect key.
         next_node: Number of the next node id.
         waiting: Effects that are out.
-        batch: The calls of a batch of tools that has just begun; ``None`` when none has.
-        recorded: Whether a message on the path holds those calls.
-        queued: Serial calls of the batch that run after ``waiting``, one by one.
+        pending: The step that follows the commit.
         model_calls: Calls of the model so far.
         usage: Usage of the turn so far.
         limits: The turn's limits.
@@ -110,9 +120,7 @@ class MachineSnapshot(Record):
     next_effect: int = 1
     next_node: int = 1
     waiting: tuple[Effect, ...] = ()
-    batch: tuple[ToolCall, ...] | None = None
-    recorded: bool = True
-    queued: tuple[ToolRun, ...] = ()
+    pending: PendingStep | None = None
     model_calls: int = 0
     usage: TokenUsage = TokenUsage()
     limits: TurnLimits = TurnLimits()

@@ -24,7 +24,7 @@ import click
 from lash_hookspecs import errors
 from lash_hookspecs.errors import LashError
 
-from lash_core.cli.output import print_json, silence_stdout, to_stderr
+from lash_core.cli.output import print_json, to_stderr
 
 if TYPE_CHECKING:
     from lash_core.cli.options import Shared
@@ -43,6 +43,7 @@ _CODES: tuple[tuple[type[LashError], int], ...] = (
     (errors.InvalidSessionId, 2),
     (errors.SessionMissing, 2),
     (errors.SessionExists, 2),
+    (errors.TurnError, 2),  # asked of a session in the wrong state; a turn that fails is an outcome, no error
     (errors.SessionDeleted, 2),
     (errors.SessionBusy, 3),
     (errors.StoreBusy, 3),
@@ -71,9 +72,6 @@ def exit_code(error: BaseException) -> int:
 
 def report(error: BaseException, shared: Shared) -> int:
     """Tell an error to people and, under ``--json``, to programs; the exit code."""
-    if isinstance(error, BrokenPipeError):
-        silence_stdout()  # whoever read our output has seen enough
-        return 0
     code = exit_code(error)
     if isinstance(error, click.exceptions.Exit):
         return code

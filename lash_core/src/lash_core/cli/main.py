@@ -14,7 +14,7 @@ import click
 
 from lash_core.cli.errors import report
 from lash_core.cli.options import Shared, common
-from lash_core.cli.output import close_stdout, prepare_streams
+from lash_core.cli.output import close_stdout, prepare_streams, silence_stdout
 
 __all__ = ["cli", "main"]
 
@@ -33,7 +33,28 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group that imports a subcommand when it is called."""
+    """A group that imports a subcommand when it is called.
+
+    A reader of our output that has seen enough (``lash … | head``) ends the command quietly.
+    """
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse the options; ``--help`` and ``--version`` print here."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError:
+            silence_stdout()
+            raise click.exceptions.Exit(0) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the subcommand."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            silence_stdout()
+            return 0
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List the commands in the order of their table."""

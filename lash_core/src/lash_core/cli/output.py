@@ -55,10 +55,14 @@ def timestamp(microseconds: int) -> str:
 
 
 def prepare_streams() -> None:
-    """Let no text fail because of the terminal's encoding."""
-    for stream in (sys.stdout, sys.stderr):
+    """Let no text fail because of an encoding; what cannot be read is refused where it enters."""
+    for stream, errors in (
+        (sys.stdin, "surrogateescape"),
+        (sys.stdout, "backslashreplace"),
+        (sys.stderr, "backslashreplace"),
+    ):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=errors)
 
 
 def print_text(text: str) -> None:

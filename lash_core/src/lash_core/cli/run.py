@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from lash_core.cli.errors import OUTCOMES
@@ -28,7 +30,7 @@ def run(
     The answer goes to stdout, notices go to stderr. An interrupted turn of the session is abandoned unless --resume
     is given.
     """
-    said = check_text(click.get_text_stream("stdin").read().rstrip("\n") if text == "-" else text)
+    said = check_text(sys.stdin.read().rstrip("\n") if text == "-" else text)
     chosen = check_session_id(session_id)
     if not session_id:
         to_stderr(f"lash: new session {chosen}")

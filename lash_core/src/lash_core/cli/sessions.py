@@ -7,13 +7,13 @@ from typing import Any
 import click
 from lash_hookspecs.records.store import Head, SessionRow
 
-from lash_core.app import SessionSummary, summarise
 from lash_core.cli.opening import all_sessions, head_of, open_lash, open_store, run_async
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import print_json, print_table, print_text, timestamp
 from lash_core.cli.session_output import node_document, print_node, print_tree, tree_document
 from lash_core.runtime.lease import read_lease
 from lash_core.runtime.resident import read_document
+from lash_core.runtime.summary import SessionSummary, summarise
 
 __all__ = ["branch", "delete", "fork", "sessions"]
 

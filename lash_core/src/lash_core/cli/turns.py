@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 from lash_hookspecs.errors import InvalidInput
 
-from lash_core.app import Session, SessionSummary, summarise
+from lash_core.app import Session
 from lash_core.cli.errors import OUTCOMES
 from lash_core.cli.opening import agent_options, all_sessions, open_lash, open_store, run_async
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import print_json, print_table, print_text, timestamp
 from lash_core.cli.turn_output import result_document, show_turn
+from lash_core.runtime.summary import SessionSummary, summarise
 
 __all__ = ["turns"]
 

@@ -7,11 +7,11 @@ from typing import Any
 import click
 from lash_hookspecs.records.usage import UsageRow, add_usage
 
-from lash_core.app import summarise
 from lash_core.cli.opening import all_sessions, open_store, run_async
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import print_json, print_table
 from lash_core.cli.turn_output import usage_document
+from lash_core.runtime.summary import summarise
 
 __all__ = ["usage"]
 

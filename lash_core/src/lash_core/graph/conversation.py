@@ -79,7 +79,7 @@ class Conversation:
         if isinstance(payload, Message):
             self._add_message(payload.id or node.node_id, payload)
         elif isinstance(payload, ToolInvocation):
-            self._add_result(payload.result)
+            self._add_result(payload)
         self.turn_index = max(self.turn_index, getattr(payload, "turn_index", None) or 0)
 
     def provider_messages(self) -> tuple[ModelMessage, ...]:
@@ -109,7 +109,7 @@ class Conversation:
                     continue  # a provider refuses a call id that it has seen
                 self._call_ids.add(part.call.call_id)
                 calls.append(part.call)
-            if isinstance(part, (ReasoningPart, ToolCallPart)) or (isinstance(part, TextPart) and part.text):
+            if isinstance(part, (ReasoningPart, ToolCallPart)) or (isinstance(part, TextPart) and part.text.strip()):
                 parts.append(part)
         if not any(isinstance(part, (TextPart, ToolCallPart)) for part in parts):
             return  # a provider refuses a message that says nothing
@@ -119,7 +119,11 @@ class Conversation:
             self._entries.append(slot)
             self._open.update((call.call_id, slot) for call in calls)
 
-    def _add_result(self, result: ToolResult) -> None:
+    def _add_result(self, invocation: ToolInvocation) -> None:
+        result = invocation.result
+        if invocation.call is not None:  # made by code: its id is used, but no message waits for it
+            self._call_ids.add(invocation.call.call_id)
+            return
         slot = self._open.pop(result.call_id, None)
         if slot is not None:  # a second result, or one for a call that no message made, is no part of it
             slot.results[result.call_id] = result

@@ -75,15 +75,21 @@ class SessionGraph:
         return self._nodes.get(node_id)
 
     def insert(self, nodes: Iterable[Node]) -> None:
-        """Add nodes and leave the leaf where it is."""
+        """Add nodes, all or none, and leave the leaf where it is.
+
+        Raises:
+            CorruptSession: A node id is there already (kind ``duplicate_node``) (G5).
+        """
+        fresh: dict[str, Node] = {}
         for node in nodes:
-            if node.node_id in self._nodes:
+            if node.node_id in self._nodes or node.node_id in fresh:
                 raise CorruptSession(
                     f"node {node.node_id} is there already; a node id is unique in its graph",
                     kind="duplicate_node",
                     node_ids=(node.node_id,),
                 )
-            self._nodes[node.node_id] = node
+            fresh[node.node_id] = node
+        self._nodes.update(fresh)
 
     def extend(self, nodes: Sequence[Node]) -> None:
         """Append nodes that follow the leaf one after another; the last becomes the leaf."""
@@ -110,6 +116,10 @@ class SessionGraph:
         self._path = self._walk(leaf)
         self._leaf = leaf
 
+    def path_to(self, node_id: str) -> Sequence[Node]:
+        """Give the path to any resident node, root first; raises like `set_leaf`."""
+        return self._walk(node_id)
+
     def is_on_path(self, node_id: str) -> bool:
         """Tell whether a node is on the active path; costs the distance from the leaf."""
         return any(node.node_id == node_id for node in reversed(self._path))
@@ -132,11 +142,11 @@ class SessionGraph:
         dangling = self._leaf
         assert dangling is not None
         known = [self._nodes[node_id] for node_id in last_path if node_id in self._nodes]
-        for candidates in (known, list(self._nodes.values())):
-            for node in sorted(candidates, key=lambda node: node.timestamp, reverse=True):
-                if node.kind == "message" and self._reaches_a_root(node.node_id):
-                    self.set_leaf(node.node_id)
-                    return Healed(dangling, node.node_id)
+        stored = sorted(self._nodes.values(), key=lambda node: node.timestamp)  # those of one commit share a time
+        for node in (*reversed(known), *reversed(stored)):
+            if node.kind == "message" and not node.hidden and self._reaches_a_root(node.node_id):
+                self.set_leaf(node.node_id)
+                return Healed(dangling, node.node_id)
         self.set_leaf(None)
         return Healed(dangling, None)
 

@@ -31,7 +31,15 @@ from lash_hookspecs.records.events import StoredEvent, ToolFinished, UsageReport
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, ModeEvent, Part, Payload, ToolCallPart, ToolInvocation
 from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolSpec, ToolStatus
-from lash_hookspecs.records.turn import MachineSnapshot, StopReason, TurnEnd, TurnInput, TurnLimits, TurnOutcome
+from lash_hookspecs.records.turn import (
+    MachineSnapshot,
+    PendingStep,
+    StopReason,
+    TurnEnd,
+    TurnInput,
+    TurnLimits,
+    TurnOutcome,
+)
 from lash_hookspecs.records.usage import TokenUsage, add_usage
 
 from lash_core.graph.conversation import marked_result
@@ -102,8 +110,9 @@ class TurnMachine:
         self._usage = snapshot.usage
         self._limits = snapshot.limits
         self._waiting: dict[str, ModelCall | ToolRun] = {effect.key: effect for effect in snapshot.waiting}
-        self._serial: list[ToolRun] = list(snapshot.queued)
-        self._batch = None if snapshot.batch is None else RunTools(snapshot.batch, snapshot.recorded)
+        self._pending = snapshot.pending
+        self._serial: list[ToolRun] = []
+        self._batch: RunTools | None = None
         self._results: dict[str, ToolResult] = {}
         self._begun: set[str] = set()
         self._call_ids: set[str] = set()
@@ -119,11 +128,15 @@ class TurnMachine:
         context: TurnContext,
         limits: TurnLimits,
     ) -> TurnMachine:
-        """Begin a turn whose user message is on the path already."""
-        snapshot = MachineSnapshot(version=MACHINE_VERSION, mode=mode.name, mode_version=mode.version, limits=limits)
-        machine = cls(mode, snapshot, turn_id, turn_index, context)
-        machine._step(TurnBegan(turn_input, tuple(context.tools.values())))
-        return machine
+        """Begin a turn: its snapshot goes into the commit of the user's message; `proceed` takes the first step."""
+        snapshot = MachineSnapshot(
+            version=MACHINE_VERSION,
+            mode=mode.name,
+            mode_version=mode.version,
+            pending=PendingStep(kind="turn_began", inputs=(turn_input,)),
+            limits=limits,
+        )
+        return cls(mode, snapshot, turn_id, turn_index, context)
 
     @property
     def usage(self) -> TokenUsage:
@@ -147,10 +160,10 @@ class TurnMachine:
         """Give what the commit of everything produced so far must keep.
 
         Raises:
-            TurnError: A batch of tools has results already; such a point is rebuilt from the journal instead.
+            TurnError: A batch of tools is under way; such a point is rebuilt from the journal instead.
         """
-        if self._results or self._begun:
-            raise TurnError("a snapshot inside a batch of tools would lose its results", step="snapshot")
+        if self._batch is not None:
+            raise TurnError("a snapshot inside a batch of tools would lose it", step="snapshot")
         return MachineSnapshot(
             version=MACHINE_VERSION,
             mode=self._mode.name,
@@ -159,9 +172,7 @@ class TurnMachine:
             next_effect=self._next_effect,
             next_node=self._next_node,
             waiting=self.outstanding(),
-            batch=self._batch.calls if self._batch else None,
-            recorded=self._batch.recorded if self._batch else True,
-            queued=tuple(self._serial),
+            pending=self._pending,
             model_calls=self._model_calls,
             usage=self._usage,
             limits=self._limits,
@@ -170,6 +181,7 @@ class TurnMachine:
     def produced(self) -> Produced:
         """Take what was made since the last call."""
         produced, self._produced = self._produced, Produced()
+        self._call_ids.clear()  # from here on the path says which are used, in a rebuilt machine too
         return produced
 
     def feed(self, key: str, response: Response) -> bool:
@@ -192,9 +204,19 @@ class TurnMachine:
         return True
 
     def pass_boundary(self, inputs: Iterable[TurnInput] = ()) -> None:
-        """Go on behind a boundary; what was produced belongs to the commit that follows."""
+        """Let input in at a boundary; `proceed` goes on once everything that was produced is committed."""
         self.at_boundary = False
-        self._step(BoundaryPassed(tuple(inputs)))
+        self._pending = PendingStep(kind="boundary_passed", inputs=tuple(inputs))
+
+    def proceed(self) -> None:
+        """Take the step that waited for a commit, if one does."""
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        if pending.kind == "turn_began":
+            self._step(TurnBegan(pending.inputs[0], tuple(self._context.tools.values())))
+        else:
+            self._step(BoundaryPassed(pending.inputs))
 
     def stop(
         self, outcome: TurnOutcome, reason: StopReason, message: str, running: AbstractSet[str] = frozenset()
@@ -217,6 +239,7 @@ class TurnMachine:
             self._record_batch()
         self._waiting.clear()
         self._serial.clear()
+        self._pending = None
         self.at_boundary = False
         self.end = TurnEnd(outcome=outcome, reason=reason, message=message)
 
@@ -232,6 +255,7 @@ class TurnMachine:
 
         A side-effecting call that began and has no result is answered by a marked one: it is not run again.
         """
+        self.proceed()
         for key, response in journal:
             self.feed(key, response)
         for key, effect in self._tool_runs():
@@ -288,18 +312,19 @@ class TurnMachine:
         self._step(ModelAnswered(reply.evolve(parts=self._unique_calls(reply.parts))))
 
     def _unique_calls(self, parts: tuple[Part, ...]) -> tuple[Part, ...]:
-        unique: list[Part] = []
-        for part in parts:
-            if isinstance(part, ToolCallPart):
-                call_id = part.call.call_id
-                if not call_id or call_id in self._call_ids or call_id in self._context.call_ids:
-                    call_id = f"call_{self._new_key()}"
-                    part = ToolCallPart(call=part.call.evolve(call_id=call_id))
-                self._call_ids.add(call_id)
-            unique.append(part)
-        return tuple(unique)
+        return tuple(
+            ToolCallPart(call=self._unique(part.call)) if isinstance(part, ToolCallPart) else part for part in parts
+        )
+
+    def _unique(self, call: ToolCall) -> ToolCall:
+        if not call.call_id or call.call_id in self._call_ids or call.call_id in self._context.call_ids:
+            call = call.evolve(call_id=f"call_{self._new_key()}")
+        self._call_ids.add(call.call_id)
+        return call
 
     def _run_tools(self, action: RunTools) -> None:
+        if not action.recorded:  # ids that no reply brought
+            action = RunTools(tuple(self._unique(call) for call in action.calls), recorded=False)
         self._batch = action
         runs = [self._tool_run(call) for call in action.calls]
         parallel = [run for run in runs if not self._is_serial(run.call)]

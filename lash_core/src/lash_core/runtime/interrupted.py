@@ -6,12 +6,22 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 from lash_hookspecs.errors import UnreadableData
-from lash_hookspecs.protocols.modes import Append, ExecutionMode, Finish, ModeInput, ModelAnswered, ModeStep, RunTools
+from lash_hookspecs.protocols.modes import (
+    Append,
+    AskModel,
+    ExecutionMode,
+    Finish,
+    ModeInput,
+    ModelAnswered,
+    ModeStep,
+    RunTools,
+    ToolsFinished,
+)
 from lash_hookspecs.protocols.stores import SessionStore
 from lash_hookspecs.records.effects import RESPONSES, ModelCall, Response
 from lash_hookspecs.records.payloads import Message
 from lash_hookspecs.records.store import StreamRow
-from lash_hookspecs.records.turn import OpenTurn, TurnEnd
+from lash_hookspecs.records.turn import OpenTurn, TurnEnd, TurnLimits
 from pydantic import JsonValue, ValidationError
 
 from lash_core.machine.turn_machine import MACHINE_VERSION, TurnContext, TurnMachine
@@ -62,7 +72,7 @@ async def rebuild_to_abandon(store: SessionStore, open_turn: OpenTurn, context: 
 
     What the model said and what tools answered is kept; what cannot be read is left out.
     """
-    snapshot = open_turn.machine.evolve(version=MACHINE_VERSION)
+    snapshot = open_turn.machine.evolve(version=MACHINE_VERSION, limits=TurnLimits(model_calls=None))
     last_step = _LastStep(snapshot.mode, snapshot.mode_version)
     machine = TurnMachine(last_step, snapshot, open_turn.turn_id, open_turn.turn_index, context)
     rows = await store.read(JOURNAL)
@@ -82,7 +92,9 @@ class _LastStep:
             message = Message(role="assistant", parts=event.reply.parts)
             last = RunTools(message.tool_calls) if message.tool_calls else Finish(ABANDONED)
             return ModeStep(state, (Append(message), last))
-        return ModeStep(state, (Finish(ABANDONED),))
+        if isinstance(event, ToolsFinished):
+            return ModeStep(state, (Finish(ABANDONED),))
+        return ModeStep(state, (AskModel(),))  # its answer may be in the journal
 
 
 def _entry(row: StreamRow) -> tuple[str, Response]:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "ResidentSession", "read_document"]
 
+#: How many commits are looked through for a leaf that is still there, before a dangling one is healed.
+_LOOK_BACK = 100
+
 
 @attrs.frozen(kw_only=True)
 class Change:
@@ -51,6 +54,7 @@ class Change:
         consumed: Stream entries that are used up.
         fork: For the first commit of a fork.
         nodes: Nodes copied as they are, for a fork on a store that cannot share.
+        blobs: Bodies that those nodes refer to.
     """
 
     step: str
@@ -63,6 +67,7 @@ class Change:
     consumed: Sequence[Consumed] = ()
     fork: Fork | None = None
     nodes: Sequence[Node] = ()
+    blobs: Mapping[str, bytes] = attrs.field(factory=dict)
 
 
 class ResidentSession:
@@ -146,6 +151,7 @@ class ResidentSession:
             committed_at=now,
             nodes=tuple(nodes),
             components=self.head.components if self.head else {},
+            blobs=change.blobs,
             open_turn=document.open_turn.turn_id if document.open_turn else None,
             consumed=tuple(change.consumed),
             fork=change.fork,
@@ -200,6 +206,8 @@ class ResidentSession:
         if change.moves_leaf:
             self.graph.set_leaf(commit.leaf)
             self._conversation = None
+            if self._env.residency is Residency.ACTIVE_PATH_ONLY:
+                self.graph.trim()
         if self._conversation is not None:
             copied = len(change.nodes)
             for node, (_, payload) in zip(commit.nodes[copied:], change.payloads, strict=True):
@@ -213,7 +221,8 @@ class ResidentSession:
             except CorruptSession:
                 pass  # the leaf moved to another branch: load it whole
             else:
-                self.graph.extend(fresh)
+                self.graph.insert(node for node in fresh if node.node_id not in self.graph)
+                self.graph.set_leaf(head.leaf)
                 self._conversation = None
                 return
         self._conversation = None
@@ -230,10 +239,20 @@ class ResidentSession:
             if error.kind != "dangling_leaf":
                 raise
             graph = SessionGraph(await self.store.graph(), head.leaf)
-        self._healed = graph.heal([node.node_id for node in self.graph.path])
+        if graph.dangling:
+            self._healed = graph.heal(await self._last_known_path(head, graph))
         if self._env.residency is Residency.ACTIVE_PATH_ONLY:
             graph.trim()
         return graph
+
+    async def _last_known_path(self, head: Head, graph: SessionGraph) -> list[str]:
+        """Give the resident path, or the one of the newest commit whose leaf is still there."""
+        if self.graph.path:
+            return [node.node_id for node in self.graph.path]
+        records = await self.store.records(after=max(0, head.revision - _LOOK_BACK))
+        known = (record.leaf for record in reversed(records) if record.leaf is not None and record.leaf in graph)
+        leaf = next(known, None)
+        return [] if leaf is None else [node.node_id for node in graph.path_to(leaf)]
 
     def _forget(self) -> None:
         self.head = None

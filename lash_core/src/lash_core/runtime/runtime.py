@@ -10,12 +10,10 @@ import attrs
 from lash_hookspecs.errors import (
     ConfigurationError,
     LashError,
-    SessionBusy,
     SessionDeleted,
     SessionError,
     SessionExists,
     SessionMissing,
-    StoreRegressed,
     TurnError,
     UnreadableData,
 )
@@ -27,18 +25,20 @@ from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.models import ModelInfo
 from lash_hookspecs.records.payloads import Message, Payload, TextPart
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
-from lash_hookspecs.records.store import Absent, Deleted, Fork, Head, Holder, Receipt
+from lash_hookspecs.records.store import Absent, Deleted, Head, Holder, Receipt
 from lash_hookspecs.records.turn import OpenTurn, TurnInput, TurnLimits, TurnResult
 from lash_hookspecs.specs.events import SessionRestored, lash_on_session_restored
 from lash_hookspecs.specs.offers import ToolSetup
 
 from lash_core.graph.conversation import Item, repair
 from lash_core.machine.turn_machine import TurnContext, TurnMachine
-from lash_core.runtime.environment import RuntimeEnvironment
+from lash_core.runtime.environment import Residency, RuntimeEnvironment
+from lash_core.runtime.forking import begin_fork
 from lash_core.runtime.interrupted import ABANDONED, Rebuilt, rebuild, rebuild_to_abandon
 from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
 from lash_core.runtime.process import this_process
 from lash_core.runtime.resident import Change, ResidentSession
+from lash_core.runtime.slot import WriteSlot
 from lash_core.runtime.spec import ParkedSession, SessionSpec
 from lash_core.runtime.text import check_session_id, check_text
 from lash_core.runtime.turn_run import TurnRun, new_turn_id
@@ -65,11 +65,8 @@ class LashRuntime:
         self._tools: ToolSurface | None = None
         self._provider: tuple[str, ModelProvider] | None = None
         self._holder_elsewhere: Holder | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._writing = WriteSlot(resident.session_id, self._holder)
         self._run: TurnRun | None = None
-        self._cancelled = False
-        self._closed = False
 
     @classmethod
     async def from_environment(
@@ -91,6 +88,8 @@ class LashRuntime:
             UnreadableData, CorruptSession: What is stored cannot be used.
         """
         session_id = check_session_id(spec.session_id)
+        if env.residency is Residency.ACTIVE_PATH_ONLY and store is None and env.store is None:
+            raise ConfigurationError("Residency.ACTIVE_PATH_ONLY needs a store: what is not resident must be somewhere")
         backend = env.store or MemoryBackend()
         resident = ResidentSession(session_id, store or backend.session(session_id), env)
         resident.labels = spec.labels
@@ -111,20 +110,7 @@ class LashRuntime:
         if env.store is None:
             raise ConfigurationError("resume needs an environment with a store")
         found = await env.store.session(parked.session_id).head()
-        if isinstance(found, Deleted):
-            raise SessionDeleted(f"session {parked.session_id!r} was deleted", session_id=parked.session_id)
-        if isinstance(found, Absent) and parked.revision is not None:
-            raise SessionMissing(
-                f"session {parked.session_id!r} is not in {env.store.name}, though the handle has revision "
-                f"{parked.revision}; is this the right store?",
-                session_id=parked.session_id,
-            )
-        if isinstance(found, Head) and found.revision < (parked.revision or 0):
-            raise StoreRegressed(
-                f"session {parked.session_id!r} is at revision {found.revision} in {env.store.name}, the handle at "
-                f"{parked.revision}: the store is older than the handle",
-                session_id=parked.session_id,
-            )
+        parked.check(found, env.store.name)
         return await cls.from_environment(env, spec)
 
     @property
@@ -171,7 +157,7 @@ class LashRuntime:
 
     async def refresh(self) -> None:
         """Read what others have committed, and whether a turn runs elsewhere; nothing while one runs here."""
-        if not self._idle.is_set():
+        if self._writing.taken:
             return
         found = await self._resident.refresh()
         if isinstance(found, Deleted) and self._spec.create is False:
@@ -196,7 +182,7 @@ class LashRuntime:
             StoreError: A commit failed; the turn is interrupted and can be continued (T7).
         """
         check_text(turn_input.text)
-        async with self._exclusive():
+        async with self._writing:
             await self._refuse_if_not_as_specified()
             provider, info = await self._model(limits)
             lease = await self._lease()
@@ -218,7 +204,7 @@ class LashRuntime:
             TurnError: There is none, or it was begun by a version that this one cannot continue.
             SessionBusy: It is not interrupted but running; nothing was written.
         """
-        async with self._exclusive():
+        async with self._writing:
             await self._refuse_if_not_as_specified()
             if self._resident.document.open_turn is None:
                 raise TurnError(f"session {self.session_id!r} has no interrupted turn", session_id=self.session_id)
@@ -237,7 +223,7 @@ class LashRuntime:
             TurnError: There is none.
             SessionBusy: It is not interrupted but running; nothing was written.
         """
-        async with self._exclusive():
+        async with self._writing:
             await self._refuse_if_not_as_specified()
             if self._resident.document.open_turn is None:
                 raise TurnError(f"session {self.session_id!r} has no interrupted turn", session_id=self.session_id)
@@ -250,10 +236,10 @@ class LashRuntime:
 
     async def cancel(self) -> None:
         """Cancel the turn that runs in this runtime, if any; returns when that is committed."""
-        self._cancelled = not self._idle.is_set()
+        self._writing.cancelled = self._writing.taken
         if self._run is not None:
             await self._run.cancel()
-        await self._idle.wait()
+        await self._writing.wait()
 
     async def branch_to(self, node_id: str) -> Receipt:
         """Make another node the leaf; committed at once (L11).
@@ -262,7 +248,7 @@ class LashRuntime:
             SessionError: The node is not in the session's graph.
             TurnError: A turn is interrupted; continue or abandon it first.
         """
-        async with self._exclusive():
+        async with self._writing:
             await self._refuse_if_not_as_specified()
             self._refuse_interrupted("branch")
             await self._refuse_unknown_node(node_id)
@@ -297,7 +283,7 @@ class LashRuntime:
             await self._refuse_unknown_node(at)
         forked = await LashRuntime.from_environment(self._env, fork_spec)
         forked._resident.labels = dict(self.head.labels)
-        await forked._begin_as_fork(self, leaf)
+        await begin_fork(self._resident, forked._resident, leaf, self._env)
         return forked
 
     async def delete(self) -> None:
@@ -307,7 +293,7 @@ class LashRuntime:
             SessionMissing: It was never committed.
             SessionBusy: A turn of it runs.
         """
-        async with self._exclusive():
+        async with self._writing:
             await self.refresh()
             if self.head is None:
                 raise SessionMissing(f"there is no session {self.session_id!r}", session_id=self.session_id)
@@ -329,9 +315,9 @@ class LashRuntime:
         """
         if self._env.store is None or self._env.store.capabilities.durability == "none":
             raise ConfigurationError("park needs a durable store; this session is held in memory")
-        async with self._exclusive():
+        async with self._writing:
             await self._resident.refresh()
-        self._closed = True
+        self._writing.closed = True
         return ParkedSession(
             session_id=self.session_id,
             store=self._env.store.name,
@@ -343,9 +329,9 @@ class LashRuntime:
 
     async def close(self) -> None:
         """Cancel a turn that runs here and give back what was opened; may be called twice (L12)."""
-        if not self._closed:
+        if not self._writing.closed:
             await self.cancel()
-            self._closed = True
+            self._writing.closed = True
 
     # How it is opened
 
@@ -394,9 +380,6 @@ class LashRuntime:
 
     # Before a turn
 
-    def _exclusive(self) -> _Exclusive:
-        return _Exclusive(self)
-
     async def _refuse_if_not_as_specified(self) -> None:
         known = self._resident.head
         found = await self._resident.refresh()
@@ -437,7 +420,7 @@ class LashRuntime:
         return provider, info
 
     async def _lease(self) -> HeldLease | None:
-        lease = await take_lease(self._resident.store, self._holder, self._env)
+        lease = await take_lease(self.session_id, self._resident.store, self._holder, self._env)
         head = self._resident.head
         self._resident.epoch = lease.epoch if lease is not None else (head.epoch if head is not None else 0)
         self._holder_elsewhere = None
@@ -519,7 +502,7 @@ class LashRuntime:
         timer = asyncio.create_task(_stop_after(run, limits.seconds)) if limits.seconds else None
         try:
             await run.settle()
-            if self._cancelled:
+            if self._writing.cancelled:
                 await run.cancel()
             if not run.done:
                 await self._env.host.run_turn(run)
@@ -568,55 +551,6 @@ class LashRuntime:
         assert run.result is not None
         return run.result
 
-    # A fork
-
-    async def _begin_as_fork(self, parent: LashRuntime, leaf: str | None) -> None:
-        path = await parent._resident.store.path(leaf) if leaf is not None else ()
-        turn_index = _turn_index(path[-1]) if path else 0
-        document = HeadDocument(
-            config=parent.document.config,
-            turn_index=parent.document.turn_index if turn_index is None else turn_index,
-            forked_from=parent.session_id,
-        )
-        backend = self._env.store
-        shares = backend is not None and "sharing" in backend.capabilities.levels
-        change = Change(
-            step="fork",
-            document=document,
-            leaf=leaf,
-            moves_leaf=True,
-            fork=Fork(parent.session_id, leaf) if shares else None,
-            nodes=() if shares else path,
-        )
-        if shares:
-            self._resident.graph.insert(path)
-        await self._resident.commit(change, self._env.plugins.fingerprint())
-
-
-class _Exclusive:
-    """One turn (or other write) at a time in a runtime."""
-
-    def __init__(self, runtime: LashRuntime) -> None:
-        self._runtime = runtime
-
-    async def __aenter__(self) -> None:
-        runtime = self._runtime
-        if runtime._closed:
-            raise SessionError(
-                f"session {runtime.session_id!r} was closed; open it again", session_id=runtime.session_id
-            )
-        if not runtime._idle.is_set():
-            raise SessionBusy(
-                f"a turn of session {runtime.session_id!r} runs in this process already; wait until it ends",
-                session_id=runtime.session_id,
-                holder=runtime._holder,
-            )
-        runtime._idle.clear()
-        runtime._cancelled = False
-
-    async def __aexit__(self, *exc: object) -> None:
-        self._runtime._idle.set()
-
 
 class _NoProvider:
     """Stands where a turn that is only abandoned asks no model."""
@@ -634,9 +568,3 @@ class _NoProvider:
 async def _stop_after(run: TurnRun, seconds: float) -> None:
     await asyncio.sleep(seconds)
     await run.stop("stopped", "time_limit", f"the turn reached its time limit of {seconds:g} s")
-
-
-def _turn_index(node: Node) -> int | None:
-    from lash_hookspecs.records.payloads import decode_payload
-
-    return getattr(decode_payload(node), "turn_index", None)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-from lash_hookspecs.errors import ConfigurationError
+from lash_hookspecs.errors import ConfigurationError, SessionDeleted, SessionMissing, StoreRegressed
 from lash_hookspecs.records.state import SessionConfig
+from lash_hookspecs.records.store import Absent, Deleted, Head
 from pydantic import JsonValue
 
 __all__ = ["ParkedSession", "SessionSpec"]
@@ -76,3 +77,26 @@ class ParkedSession:
             return cls(**document)
         except TypeError as error:
             raise ConfigurationError(f"this is no handle of a parked session: {error}") from error
+
+    def check(self, found: Absent | Deleted | Head, store: str) -> None:
+        """Compare the handle with the head that a store has (L8).
+
+        Raises:
+            SessionMissing: The handle has a revision and the store has no such session.
+            SessionDeleted: The session was deleted.
+            StoreRegressed: The store is older than the handle.
+        """
+        who = f"session {self.session_id!r}"
+        if isinstance(found, Deleted):
+            raise SessionDeleted(f"{who} was deleted", session_id=self.session_id)
+        if isinstance(found, Absent) and self.revision is not None:
+            raise SessionMissing(
+                f"{who} is not in {store}, though the handle has revision {self.revision}; is this the right store?",
+                session_id=self.session_id,
+            )
+        if isinstance(found, Head) and found.revision < (self.revision or 0):
+            raise StoreRegressed(
+                f"{who} is at revision {found.revision} in {store}, the handle at {self.revision}: the store is older "
+                "than the handle",
+                session_id=self.session_id,
+            )

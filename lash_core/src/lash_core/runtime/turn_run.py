@@ -124,6 +124,10 @@ class TurnRun:
 
     async def run(self, effect: ModelCall | ToolRun) -> None:
         """Run one effect and make its result durable."""
+        stopped = self._stopping  # after a host was told of the effect and before it begins
+        if stopped:
+            await self.wait()
+            return
         task = asyncio.create_task(self._perform(effect))
         self._running[effect.key] = task
         try:
@@ -154,12 +158,7 @@ class TurnRun:
             if self._over.is_set():
                 return
             self._machine.stop(outcome, reason, message, running=running)
-            try:
-                await self._settle()
-            except BaseException as error:
-                self._failure = error
-                self._over.set()
-                raise
+            await self._settle()
 
     def fail(self, error: LashError) -> None:
         """Give the turn up without writing: somebody else owns the session."""
@@ -229,10 +228,20 @@ class TurnRun:
             await self._journal(key, response)
 
     async def _settle(self) -> None:
-        if not self._machine.wants_commit:
-            return
-        while self._machine.at_boundary:
-            self._machine.pass_boundary()
+        try:
+            self._machine.proceed()
+            while self.result is None and self._machine.wants_commit:
+                if self._machine.at_boundary:
+                    self._machine.pass_boundary()
+                await self._commit_produced()
+                self._machine.proceed()
+        except BaseException as error:
+            if self.result is None:  # what the machine had produced is lost with the commit: nobody may go on with it
+                self._failure = error
+                self._over.set()
+            raise
+
+    async def _commit_produced(self) -> None:
         produced = self._machine.produced()
         for event in produced.events:
             if not isinstance(event, ToolFinished):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lash_hookspecs.errors import ConfigurationError
+from lash_hookspecs.errors import ConfigurationError, redact_url
 from lash_hookspecs.markers import implements
 from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.specs.offers import OfferContext, StoreOffer, lash_offer_stores
@@ -21,6 +21,6 @@ def stores(context: OfferContext) -> list[StoreOffer]:
 async def _open(url: str, create: bool) -> StoreBackend:
     if url.removeprefix("memory:").strip("/"):
         raise ConfigurationError(
-            f"the store {url!r} takes nothing behind 'memory:'; each opening is a store of its own"
+            f"the store {redact_url(url)!r} takes nothing behind 'memory:'; each opening is a store of its own"
         )
     return MemoryBackend()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import json
 import time
@@ -62,6 +63,11 @@ class ToolSurface:
         try:
             output = clean_json(await entry.provider.run(context))
             result = ToolResult(call_id=call.call_id, tool=call.tool, output="" if output is None else output)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            result = _failed(call, "tool_failed", "The tool cancelled itself.")
         except ToolError as error:
             result = _failed(call, "tool_failed", error.message)
         except Exception as error:  # noqa: BLE001  whatever a tool raises is a result that the model reads

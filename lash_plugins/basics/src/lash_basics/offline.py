@@ -6,13 +6,14 @@ so every process answers a request alike.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from lash_hookspecs.records.models import ModelChunk, ModelInfo, ModelReply, ModelRequest, ReplyChunk, TextChunk
 from lash_hookspecs.records.payloads import TextPart
 
-from lash_basics.brain import answer
+from lash_basics.extractive.model import reply_to
 from lash_basics.script import Script
 from lash_basics.streaming import estimate_usage, tokens_of, words_in_chunks
 
@@ -62,7 +63,8 @@ class OfflineProvider:
 
 
 async def _stream(request: ModelRequest) -> AsyncIterator[ModelChunk]:
-    reply = _limited(answer(request), request.settings.get("max_tokens"))
+    # In a thread: ranking the sentences of a long text takes a while, and the event loop has other sessions to serve.
+    reply = _limited(await asyncio.to_thread(reply_to, request), request.settings.get("max_tokens"))
     reply = reply.evolve(usage=estimate_usage(request, reply.parts))
     for part in reply.parts:
         if isinstance(part, TextPart):

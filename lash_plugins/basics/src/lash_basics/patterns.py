@@ -24,7 +24,9 @@ def matcher(pattern: str) -> re.Pattern[str]:
     parts = pattern.split("/")
     if len(parts) == 1:
         parts = ["**", *parts]
-    return re.compile("".join(_component(part, last=at == len(parts) - 1) for at, part in enumerate(parts)), re.I)
+    return re.compile(
+        "".join(_component(part, last=at == len(parts) - 1) for at, part in enumerate(parts)), re.IGNORECASE
+    )
 
 
 def _component(part: str, *, last: bool) -> str:

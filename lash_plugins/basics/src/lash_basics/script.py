@@ -169,7 +169,8 @@ class Script:
         index = sum(isinstance(message, AssistantTurn) for message in request.messages)
         if index >= len(self.replies):
             raise ModelError(
-                f"the script {self.path} has {len(self.replies)} replies; this is call number {index + 1}",
+                f"the script {self.path} has {len(self.replies)} "
+                f"{'reply' if len(self.replies) == 1 else 'replies'}; this is call number {index + 1}",
                 kind="invalid_request",
             )
         reply = self.replies[index]
@@ -197,7 +198,8 @@ class Script:
         for gate in gates:
             if gate.touch is not None:
                 (self.path.parent / gate.touch).touch()
-            while gate.wait_for_file is not None and not (self.path.parent / gate.wait_for_file).exists():
+            # Another process makes the file, so there is no event to wait for.
+            while gate.wait_for_file is not None and not (self.path.parent / gate.wait_for_file).exists():  # noqa: ASYNC110
                 await asyncio.sleep(POLL_INTERVAL)
 
 

@@ -94,5 +94,6 @@ def _end(saw_results: bool, reply: ModelReply, text: str) -> TurnEnd:
     return TurnEnd(
         outcome="failed",
         reason="model_error",
-        message="the model answered nothing: neither text nor a tool call; say it in other words or choose another model",
+        message="the model answered nothing: neither text nor a tool call; say it in other words or choose "
+        "another model",
     )

@@ -114,7 +114,7 @@ class Connection:
             async for chunk in self._ask(self._models[request.model], request):
                 yield chunk
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  thirty SDKs have no common root of errors
             failure = as_model_error(error, f"{self.name}:{request.model}", self._secrets())
         raise failure  # outside of the handler, so that no context with a secret in it hangs on
 
@@ -167,7 +167,7 @@ class Connection:
             if error.message.startswith("Unknown model"):
                 raise UnknownName(f"there is no model {asked!r}: {error.message}") from error
             raise ConfigurationError(f"the model {asked!r} cannot be used: {_missing_setting(error)}") from error
-        except Exception as error:  # the service's own library, about its own settings
+        except Exception as error:  # noqa: BLE001  the service's own library, about its own settings
             reason = self._secrets().hidden_in(f"{type(error).__name__}: {error}")
             raise ConfigurationError(f"the model {asked!r} cannot be used: {reason}") from None
 

@@ -50,7 +50,7 @@ class Secrets:
     @classmethod
     def of(cls, provider: Any) -> Secrets:
         """Collect what the environment and the library's client hold."""
-        found = [value for name, value in os.environ.items() if _SECRET_NAME.search(name.upper())]
+        found: list[object] = [value for name, value in os.environ.items() if _SECRET_NAME.search(name.upper())]
         found.append(getattr(getattr(provider, "client", None), "api_key", None) or "")
         # A short value (a "1" in a variable of that name) would black out half of every message.
         return cls(tuple(sorted({value for value in found if isinstance(value, str) and len(value) >= 8}, key=len)))
@@ -116,8 +116,9 @@ def _words(error: Exception) -> str:
     """Say what happened in one line: the service's own message where it sent one."""
     said = _said(getattr(error, "body", None)) or getattr(error, "message", "") or str(error) or type(error).__name__
     if isinstance(error, library.ModelConnectionError):
-        first = list(_chain(error))[-1]  # the library's own words are "Connection error." at every stage
-        said = f"{said.rstrip('.')}: {str(first) or type(first).__name__}"
+        first = list(_chain(error))[-1]  # the library's own words may be "Connection error." at every stage
+        reason = str(first) or type(first).__name__
+        said = said if reason in said else f"{said.rstrip('.')}: {reason}"
     status = f" (HTTP {error.status_code})" if isinstance(error, library.ModelHTTPError) else ""
     line = " ".join(said.split())
     return (line if len(line) <= 500 else line[:499] + "…") + status

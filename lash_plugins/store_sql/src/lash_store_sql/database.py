@@ -126,6 +126,8 @@ def open_first(location: Location, create: bool) -> sqlite3.Connection:
             if not create:
                 raise StoreUnavailable(f"there is no store at {path}")
             make_file(path)
+        if path.stat().st_size == 1:  # SQLite takes it for an empty file, and would write over it
+            raise StoreUnavailable(f"cannot open {path}: it is not a SQLite database")
         connection = connect(path, writes=True)
     try:
         prepare(connection, path, create)

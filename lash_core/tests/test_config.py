@@ -1,0 +1,154 @@
+"""Settings: which source wins, where each value came from, what is refused."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from lash_core.config import Settings, load_settings, locate_store, make_default_store
+from lash_core.plugins import PluginSettings
+from lash_hookspecs.errors import ConfigurationError, StoreUnavailable
+
+
+def load(folder: Path, flags: dict[str, str | None] | None = None, **environ: str) -> Settings:
+    return load_settings(flags, environ=environ, cwd=folder)
+
+
+def test_nothing_said_means_defaults_that_say_so(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    assert (settings.store, settings.model, settings.mode, settings.root) == (None, None, None, tmp_path)
+    assert set(settings.sources.values()) == {"default"}
+    assert settings.file is None
+
+
+def test_a_flag_beats_the_environment_beats_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "lash.toml"
+    file.write_text('[lash]\nmodel = "file"\nmode = "file"\nstore = "memory:file"\n')
+    settings = load(tmp_path, {"model": "flag", "mode": None}, LASH_MODEL="environment", LASH_MODE="environment")
+    assert (settings.model, settings.mode, settings.store) == ("flag", "environment", "memory:file")
+    assert settings.sources == {"model": "--model", "mode": "LASH_MODE", "store": str(file), "root": "default"}
+
+
+def test_an_empty_variable_says_nothing(tmp_path: Path) -> None:
+    assert load(tmp_path, LASH_MODEL="").sources["model"] == "default"
+
+
+def test_an_empty_flag_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, {"store": ""})
+    assert str(caught.value) == "--store: store is empty"
+
+
+def test_the_nearest_file_upwards_wins_and_a_pyproject_counts_if_it_speaks_of_lash(tmp_path: Path) -> None:
+    (tmp_path / "lash.toml").write_text('[lash]\nmodel = "far"\n')
+    middle = tmp_path / "middle"
+    low = middle / "low"
+    low.mkdir(parents=True)
+    (low / "pyproject.toml").write_text('[project]\nname = "x"\n')
+    assert load(low).model == "far"
+    (middle / "pyproject.toml").write_text('[tool.lash]\nmodel = "near"\n')
+    assert load(low).model == "near"
+
+
+def test_a_broken_pyproject_of_another_tool_is_none_of_our_business(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.other\n")
+    assert load(tmp_path).file is None
+
+
+def test_paths_in_a_file_are_relative_to_it_and_others_to_the_current_folder(tmp_path: Path) -> None:
+    low = tmp_path / "low"
+    low.mkdir()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "lash.toml").write_text('[lash]\nroot = "docs"\nstore = "sqlite:///a.db"\n')
+    settings = load(low)
+    assert settings.root == tmp_path / "docs"
+    assert settings.store == f"sqlite:///{tmp_path}/a.db"
+    assert load(low, LASH_STORE="sqlite:///b.db").store == "sqlite:///b.db"
+    assert load(tmp_path).store == "sqlite:///a.db"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[lash", "Expected ']' at the end of a table declaration (at end of document)"),
+        ('model = "x"', "unknown key 'model'"),
+        ('[lash]\nmodell = "x"', "unknown key 'lash.modell'; did you mean 'model'?"),
+        ("[lash]\nmodel = 3", "lash.model must be a string"),
+        ("[lash]\nplugins = 3", "lash.plugins must be a table"),
+        ("[lash.plugins]\ndisable = []", "unknown key 'lash.plugins.disable'; did you mean 'disabled'?"),
+        ('[lash.plugins]\ndisabled = "x"', "lash.plugins.disabled must be a list of plugin names"),
+        ("[lash.stores]\nredis = 3", "lash.stores.redis must be the name of a distribution"),
+        ("[lash.plugin]\nmine = 3", "lash.plugin.mine must be a table"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "lash.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path)
+    assert str(caught.value) == f"{file}: {told}"
+
+
+def test_a_root_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, {"root": "nowhere"})
+    assert str(caught.value) == f"--root: the root '{tmp_path}/nowhere' is not a folder"
+
+
+def test_what_is_said_about_plugins(tmp_path: Path) -> None:
+    (tmp_path / "lash.toml").write_text(
+        '[lash.plugins]\ndisabled = ["a", "dist/b"]\n[lash.stores]\nredis = "lash-redis"\n'
+        '[lash.plugin.mine]\npassword = "canary"\n'
+    )
+    settings = load(tmp_path)
+    assert settings.plugins == PluginSettings(
+        disabled=("a", "dist/b"),
+        settled={"stores": {"redis": "lash-redis"}},
+        tables={"mine": {"password": "canary"}},
+    )
+    assert "canary" not in repr(settings)
+
+
+def test_a_password_in_a_store_url_is_not_in_a_repr(tmp_path: Path) -> None:
+    settings = load(tmp_path, LASH_STORE="postgresql://me:canary@host/db")
+    shown = repr(settings) + repr(locate_store(settings, cwd=tmp_path))
+    assert "canary" not in shown
+    assert "postgresql://me:***@host/db" in shown
+
+
+def test_a_named_store_is_taken_as_it_is(tmp_path: Path) -> None:
+    location = locate_store(load(tmp_path, LASH_STORE="memory:"), cwd=tmp_path)
+    assert (location.url, location.exists, location.came_from, location.path) == ("memory:", True, "LASH_STORE", None)
+
+
+def test_the_default_store_is_made_once_and_private(tmp_path: Path) -> None:
+    location = locate_store(Settings(), cwd=tmp_path)
+    path = tmp_path / ".lash" / "sessions.db"
+    assert (location.url, location.exists, location.came_from) == (f"sqlite:///{path}", False, "default")
+    make_default_store(location)
+    make_default_store(location)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert (path.parent / ".gitignore").read_text() == "*\n"
+    assert not locate_store(Settings(), cwd=tmp_path).exists  # a file without a byte is no store yet
+    path.write_bytes(b"x")
+    assert locate_store(Settings(), cwd=tmp_path).exists
+
+
+def test_the_default_store_is_found_upwards(tmp_path: Path) -> None:
+    (tmp_path / ".lash").mkdir()
+    low = tmp_path / "a" / "b"
+    low.mkdir(parents=True)
+    assert locate_store(Settings(), cwd=low).path == tmp_path / ".lash" / "sessions.db"
+
+
+def test_a_default_store_that_cannot_be_made_says_where_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    location = locate_store(Settings(), cwd=tmp_path / "file")
+    with pytest.raises(StoreUnavailable) as caught:
+        make_default_store(location)
+    assert str(caught.value) == (
+        f"the default store {tmp_path}/file/.lash/sessions.db cannot be made: Not a directory; "
+        "go to a folder that you can write to, or name a store with --store"
+    )

@@ -1,0 +1,1 @@
+"""The patterns by which requests are read, one module for each kind of request."""
