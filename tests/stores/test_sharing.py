@@ -116,13 +116,14 @@ async def test_s8_the_original_outlives_its_forks(author: Author) -> None:
 
 
 async def test_s8_branches_off_the_path_of_a_living_session_stay(author: Author) -> None:
-    a, b = await author.turn(2)
-    fork = await author.fork("fork", a.node_id)
+    a, b, c = await author.turn(3)
+    fork = await author.fork("fork", b.node_id)
     (side,) = await fork.turn(1)
     await fork.commit(leaf=a.node_id)
     await author.store.delete(incarnation=INCARNATION, deleted_at=1)
-    assert await fork.store.graph() == [a, side]
-    assert await fork.store.nodes([b.node_id]) == []
+    assert await fork.store.graph() == [a, b, side]
+    assert await fork.store.path(side.node_id) == [a, b, side]
+    assert await fork.store.nodes([c.node_id]) == []
 
 
 async def test_s8_the_last_of_a_family_takes_every_node_along(author: Author) -> None:

@@ -23,7 +23,7 @@ from lash_hookspecs.errors import (
     UnreadableData,
 )
 from lash_hookspecs.records.store import Head, SessionQuery, StreamEntry, blob_ref
-from lash_store_sql import statements
+from lash_store_sql import reading, statements
 from lash_store_sql.sqlite import SqliteBackend, open_sqlite
 
 from tests.stores.build import INCARNATION, Author, chain, ident, node
@@ -322,6 +322,19 @@ async def test_s7_parent_edges_are_the_truth_when_ranges_disagree(path: Path, au
     assert await author.store.path(d.node_id, last=2) == [moved, d]
     with pytest.raises(CorruptSession):
         await author.store.path(d.node_id, after=b.node_id)
+
+
+async def test_s7_branches_and_forks_are_read_by_ranges(author: Author, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_by_edges", None)
+    a, b, c = await author.turn(3)
+    d, e = chain(2, b.node_id)
+    await author.commit([node(parent=a.node_id), d, e])
+    fork = await author.fork("fork", d.node_id)
+    (f,) = await fork.turn(1)
+    assert await author.store.path(c.node_id) == [a, b, c]
+    assert await author.store.path(e.node_id) == [a, b, d, e]
+    assert await fork.store.path(f.node_id) == [a, b, d, f]
+    assert await fork.store.path(f.node_id, after=a.node_id, last=2) == [d, f]
 
 
 async def test_g4_a_cycle_made_behind_the_stores_back_is_found(path: Path, author: Author) -> None:

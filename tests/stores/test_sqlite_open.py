@@ -290,6 +290,18 @@ async def test_the_files_settings_are_those_of_the_design(tmp_path: Path) -> Non
     }
 
 
+async def test_each_connections_settings_are_those_of_the_design(tmp_path: Path) -> None:
+    store = await open_sqlite(f"sqlite:///{tmp_path}/store.db", True)
+    names = ("synchronous", "foreign_keys", "secure_delete", "trusted_schema", "query_only")
+
+    def settings(connection: sqlite3.Connection) -> list[int]:
+        return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+
+    assert await store.write(settings, "settings") == [2, 1, 1, 0, 0]
+    assert await store.read(settings, "settings") == [2, 1, 1, 0, 1]
+    await store.close()
+
+
 def test_the_default_path_imports_no_heavy_library(tmp_path: Path) -> None:
     loaded = run(
         """

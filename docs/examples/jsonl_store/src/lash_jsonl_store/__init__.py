@@ -8,16 +8,13 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
-from lash_hookspecs import errors
-from lash_hookspecs.markers import implements
+from lash_hookspecs import Node, errors, implements
 from lash_hookspecs.records import store as rows
-from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.store import Commit, Deleted, Head, Receipt, StreamEntry, StreamRow, Writer, blob_ref
 from lash_hookspecs.specs.offers import OfferContext, StoreOffer, lash_offer_stores
 
@@ -46,15 +43,8 @@ class State:
 
     def apply(self, line: dict[str, Any]) -> Any:
         match line:
-            case {"head": head, "record": record, "nodes": nodes, "consumed": consumed}:
-                self.head = Head(**head | {"state": as_bytes(head["state"])})
-                body = {"record": as_bytes(record["record"])}
-                self.records[record["commit_id"]] = rows.CommitRecord(**record | body)
-                for node in nodes:
-                    fields = {"payload": as_bytes(node["payload"]), "refs": tuple(node["refs"])}
-                    self.nodes[node["node_id"]] = Node(**node | fields)
-                for used in consumed:
-                    self.trim(**used)
+            case {"commit": commit, "digest": digest}:
+                self.commit(commit, digest)
             case {"stream": stream, "entries": entries}:
                 return [self.append(stream, entry["key"], as_bytes(entry["body"])) for entry in entries]
             case {"stream": stream, "upto": upto}:
@@ -62,6 +52,23 @@ class State:
             case {"deleted": tombstone}:
                 self.dead[tombstone["incarnation"]] = Deleted(**tombstone)
         return None
+
+    def commit(self, commit: dict[str, Any], digest: str) -> None:
+        before, writer, at = self.head, commit["writer"], commit["committed_at"]
+        moved = {name: commit[name] for name in ("leaf", "open_turn", "components")}
+        moved |= {"revision": before.revision + 1 if before else 1, "epoch": writer["epoch"] or 0}
+        head = {name: commit[name] for name in ("session_id", "labels")} | {"state": as_bytes(commit["state"])}
+        if commit["labels"] is None:
+            head["labels"] = before.labels if before else {}
+        times = {"created_at": before.created_at if before else at, "updated_at": at}
+        self.head = Head(incarnation=writer["incarnation"], **head, **times, **moved)
+        record = {"commit_id": commit["commit_id"], "digest": digest, "record": as_bytes(commit["record"])}
+        self.records[commit["commit_id"]] = rows.CommitRecord(committed_at=at, **record, **moved)
+        for node in commit["nodes"]:
+            fields = {"payload": as_bytes(node["payload"]), "refs": tuple(node["refs"])}
+            self.nodes[node["node_id"]] = Node(**node | fields)
+        for used in commit["consumed"]:
+            self.trim(**used)
 
     def append(self, stream: str, key: str, body: bytes) -> int:
         lane = self.streams.setdefault(stream, {})
@@ -100,8 +107,9 @@ def load(path: Path) -> tuple[State, int]:
     return state, whole
 
 
-def write(path: Path, data: bytes, at: int = 0) -> None:
+def write(path: Path, *lines: dict[str, Any], body: bytes = b"", at: int = 0) -> None:
     """Replace what is in a file from an offset on, durably."""
+    data = body + b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb", buffering=0) as file:
         file.truncate(at)
         file.seek(at)
@@ -114,10 +122,6 @@ def write(path: Path, data: bytes, at: int = 0) -> None:
     folder = os.open(path.parent, os.O_RDONLY)  # a new name is durable only with its folder
     os.fsync(folder)
     os.close(folder)
-
-
-def as_line(line: dict[str, Any]) -> bytes:
-    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
 
 class JsonlBackend:
@@ -240,9 +244,10 @@ class JsonlSession:
         if record is None:
             self._check(state, commit)
             self._put(commit.blobs)
-            line = self._line(state.head, commit, digest)
-            write(self._path, as_line(line), end)
-            return Receipt(self._id, commit.commit_id, line["head"]["revision"], digest)
+            line = {"commit": plain(attrs.evolve(commit, blobs={})), "digest": digest}
+            write(self._path, line, at=end)
+            state.apply(line)
+            record = state.records[commit.commit_id]
         if record.digest != digest:
             raise errors.CommitIdReused(session_id=self._id, commit_id=commit.commit_id)
         return Receipt(self._id, commit.commit_id, record.revision, digest)
@@ -266,26 +271,13 @@ class JsonlSession:
         if commit.fork:
             raise errors.StoreError("this store cannot share a graph: copy the path instead", session_id=self._id)
 
-    def _line(self, before: Head | None, commit: Commit, digest: str) -> dict[str, Any]:
-        written = plain(attrs.evolve(commit, blobs={}))
-        moved = {name: written[name] for name in ("leaf", "open_turn", "components")}
-        moved |= {"revision": before.revision + 1 if before else 1, "epoch": commit.writer.epoch or 0}
-        begun = before.created_at if before else commit.committed_at
-        head = {"session_id": self._id, "incarnation": commit.writer.incarnation, "state": written["state"]}
-        head |= {"created_at": begun, "updated_at": commit.committed_at, "labels": written["labels"]}
-        if commit.labels is None:
-            head["labels"] = dict(before.labels) if before else {}
-        record = {name: written[name] for name in ("commit_id", "record", "committed_at")} | {"digest": digest}
-        lists = {name: written[name] for name in ("nodes", "consumed")}
-        return {"head": head | moved, "record": record | moved, **lists}
-
     def _side_line(self, line: dict[str, Any], writer: Writer) -> Any:
         state, end = load(self._path)
         self._refuse_dead(state, writer)
         if state.head is None or state.head.incarnation != writer.incarnation:
             raise errors.SessionMissing(f"session {self._id!r} has no commit yet", session_id=self._id)
         self._refuse_fenced(state.head, writer.epoch)
-        write(self._path, as_line(line), end)
+        write(self._path, line, at=end)
         return state.apply(line)
 
     def _delete(self, incarnation: str, deleted_at: int) -> None:
@@ -296,7 +288,7 @@ class JsonlSession:
             raise errors.SessionMissing(f"there is no incarnation {incarnation!r} of session {self._id!r}")
         dead = [*state.dead.values(), Deleted(incarnation, state.head.revision, deleted_at)]
         fresh = self._path.with_suffix(".new")
-        write(fresh, b"".join(as_line({"deleted": plain(tombstone)}) for tombstone in dead))
+        write(fresh, *({"deleted": plain(tombstone)} for tombstone in dead))
         fresh.replace(self._path)
 
     def _refuse_dead(self, state: State, writer: Writer) -> None:
@@ -314,7 +306,7 @@ class JsonlSession:
     def _put(self, blobs: Mapping[str, bytes]) -> None:
         for ref, body in blobs.items():
             fresh = self._path.with_suffix(".blob")  # the lock makes the name ours
-            write(fresh, body)
+            write(fresh, body=body)
             fresh.replace(self._blobs / ref)
 
     def _corrupt(self, kind: str, reason: str, *node_ids: str) -> errors.CorruptSession:
@@ -326,17 +318,13 @@ class JsonlSession:
 
     async def _locked(self, work: Callable[[], T]) -> T:
         def hop() -> T:
-            with self._lock():
-                return work()
+            try:
+                with self._path.with_suffix(".lock").open("a") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                    return work()
+            except OSError as error:
+                full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+                kind = errors.StoreFull if full else errors.StoreUnavailable
+                raise kind(f"{self._path}: {error.strerror}", session_id=self._id) from error
 
         return await asyncio.to_thread(hop)
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        try:
-            with self._path.with_suffix(".lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield
-        except OSError as error:
-            kind = errors.StoreFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else errors.StoreUnavailable
-            raise kind(f"{self._path}: {error.strerror}", session_id=self._id) from error
