@@ -27,7 +27,7 @@ if "strict_server" not in sys.modules:  # the provider's tests import it in the 
     spec.loader.exec_module(sys.modules["strict_server"])
 
 if TYPE_CHECKING:
-    from strict_server import Reply, StrictServer
+    from tests.strict_server import Reply, StrictServer
 
 
 class Model:
@@ -43,10 +43,8 @@ class Model:
         self._numbers = itertools.count()
 
     def __call__(self, body: dict[str, Any]) -> Reply:
-        from strict_server import default_reply
-
         number = next(self._numbers)
-        reply = default_reply(body)
+        reply: Reply = sys.modules["strict_server"].default_reply(body)
         calls = [replace(call, id=f"call-{number}-{place}") for place, call in enumerate(reply.tool_calls)]
         text = () if calls else ("answer ", f"#{number}", "# ", *(word + " " for word in reply.text[0].split()))
         usage = {"prompt_tokens": 2**number, "completion_tokens": 1, "total_tokens": 2**number + 1}
@@ -148,9 +146,7 @@ def nursery() -> Iterator[Nursery]:
 @pytest.fixture
 def scene(tmp_path: Path, nursery: Nursery) -> Iterator[Scene]:
     """A session in an empty folder."""
-    from strict_server import StrictServer
-
-    with StrictServer(key=KEY) as server:
+    with sys.modules["strict_server"].StrictServer(key=KEY) as server:
         scene = Scene(tmp_path, nursery, server)
         yield scene
         for life in scene.lives:

@@ -83,12 +83,12 @@ class Life:
         self.told(lambda line: "born" in line)
 
     def told(self, wanted: Callable[[Line], bool] | None = None, **fields: Any) -> Line:
-        """Wait for a line that was not read yet."""
+        """Wait until a line like this has come."""
 
         def fits(line: Line) -> bool:
             return wanted(line) if wanted else all(line.get(key) == value for key, value in fields.items())
 
-        seen = len(self.lines)
+        seen = 0
         deadline = time.monotonic() + DEADLINE
         while True:
             for line in self.lines[seen:]:

@@ -25,7 +25,7 @@ from lash_hookspecs.records.turn import OpenTurn, TurnEnd, TurnLimits
 from pydantic import JsonValue, ValidationError
 
 from lash_core.machine.turn_machine import MACHINE_VERSION, TurnContext, TurnMachine
-from lash_core.runtime.turn_run import JOURNAL, STARTED
+from lash_core.runtime.turn_run import JOURNAL, LOST, STARTED
 
 __all__ = ["ABANDONED", "Rebuilt", "rebuild", "rebuild_to_abandon"]
 
@@ -40,7 +40,7 @@ class Rebuilt:
     Attributes:
         machine: Fed with everything that the journal holds.
         journaled: The journal's last sequence; 0 when it is empty.
-        unknown_calls: Model calls that were out: whether a response came, nobody knows (T8).
+        unknown_calls: Model calls that were out when a process died: whether a response came, nobody knows (T8).
     """
 
     machine: TurnMachine
@@ -49,9 +49,10 @@ class Rebuilt:
 
     @classmethod
     def of(cls, machine: TurnMachine, rows: Sequence[StreamRow]) -> Rebuilt:
-        """Count what is out after the replay."""
+        """Count what is out after the replay, and what was out when earlier processes took the turn up."""
         out = sum(isinstance(effect, ModelCall) for effect in machine.outstanding())
-        return cls(machine, rows[-1].sequence if rows else 0, out)
+        lost = sum(LOST in row.key for row in rows)
+        return cls(machine, rows[-1].sequence if rows else 0, out + lost)
 
 
 async def rebuild(store: SessionStore, open_turn: OpenTurn, mode: ExecutionMode, context: TurnContext) -> Rebuilt:

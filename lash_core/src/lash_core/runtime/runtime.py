@@ -518,7 +518,9 @@ class LashRuntime:
         rebuilt = await rebuild(self._resident.store, open_turn, self._mode, self._context())
         provider, _info = await self._model(open_turn.machine.limits)
         emit(TurnContinued(turn_id=open_turn.turn_id, turn_index=open_turn.turn_index))
-        return self._turn_run(rebuilt, provider, emit, open_turn.started_at)
+        run = self._turn_run(rebuilt, provider, emit, open_turn.started_at)
+        await run.note_lost()
+        return run
 
     async def _abandon(self, emit: Emit) -> TurnResult:
         open_turn = self._open_turn()

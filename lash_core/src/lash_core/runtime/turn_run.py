@@ -40,13 +40,16 @@ from lash_core.tools.surface import ToolSurface, output_text
 if TYPE_CHECKING:
     from lash_core.runtime.environment import RuntimeEnvironment
 
-__all__ = ["JOURNAL", "STARTED", "TurnRun", "new_turn_id"]
+__all__ = ["JOURNAL", "LOST", "STARTED", "TurnRun", "new_turn_id"]
 
 #: The stream that holds the responses since the last commit.
 JOURNAL = "journal"
 
 #: Ends the journal key of the note that a side-effecting call is about to run.
 STARTED = ":started"
+
+#: Begins the end of the journal key of the note that a model call is made again because a process died (T8).
+LOST = ":lost-"
 
 
 class TurnRun:
@@ -121,6 +124,12 @@ class TurnRun:
         """Commit what the machine holds at a boundary or at its end; done once before a host takes over."""
         async with self._writing:
             await self._settle()
+
+    async def note_lost(self) -> None:
+        """Make it durable that model calls are made again: whoever continues after this process counts them too."""
+        for effect in self._machine.outstanding():
+            if isinstance(effect, ModelCall):
+                await self._journal(f"{effect.key}{LOST}{self._unknown_calls}", Started())
 
     async def run(self, effect: ModelCall | ToolRun) -> None:
         """Run one effect and make its result durable."""
