@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -132,7 +133,9 @@ def test_input_that_is_no_text_is_refused(environment: dict[str, str], tmp_path:
     assert {path.name for path in tmp_path.iterdir()} == {"site"}
 
 
-def test_a_terminal_sees_text_as_it_comes_and_what_became_void(tmp_path: Path, environment: dict[str, str]) -> None:
+@pytest.fixture
+def talker(tmp_path: Path, environment: dict[str, str]) -> None:
+    """A provider and a mode that need no other plugin."""
     package = tmp_path / "site" / "talker"
     package.mkdir()
     (package / "lash-plugin.toml").write_text(
@@ -143,6 +146,10 @@ def test_a_terminal_sees_text_as_it_comes_and_what_became_void(tmp_path: Path, e
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: talker\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[lash.plugins]\ntalker = talker\n")
+
+
+@pytest.mark.usefixtures("talker")
+def test_a_terminal_sees_text_as_it_comes_and_what_became_void(tmp_path: Path, environment: dict[str, str]) -> None:
     main, worker = pty.openpty()
     arguments = ["run", "Hello", "--store", "memory:", "--model", "talker", "--mode", "talk", "--session", "s1"]
     with os.fdopen(worker, "wb") as terminal:
@@ -163,7 +170,53 @@ def test_a_terminal_sees_text_as_it_comes_and_what_became_void(tmp_path: Path, e
     )
 
 
+@pytest.mark.usefixtures("talker")
+def test_ctrl_c_at_a_terminal_cancels_the_turn_and_only_twice_at_the_prompt_ends_the_chat(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    arguments = ["chat", "--store", "memory:", "--model", "talker", "--mode", "talk", "--session", "s1"]
+    terminal, theirs = pty.openpty()
+    owns_it = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "  # so that Ctrl-C reaches the process
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{owns_it}{COMMAND}sys.exit(code)", *arguments],
+        env=environment,
+        cwd=tmp_path,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+
+    def until(end: str) -> str:
+        shown = b""
+        while not shown.endswith(end.encode()):
+            ready, _, _ = select.select([terminal], [], [], 60)
+            assert ready, shown
+            shown += os.read(terminal, 1000)
+        return shown.decode().replace("\r\n", "\n")
+
+    def type_in(text: str) -> None:
+        os.write(terminal, text.encode())
+
+    assert until("> ") == "lash: session s1, turn 1; Ctrl-D ends the chat\n> "
+    type_in("hang\n")
+    assert until("half ") == "hang\nhalf "
+    type_in("\x03")
+    assert until("> ") == (
+        "^C\nlash: cancelling the turn; Ctrl-C again leaves it interrupted\nlash: the turn was cancelled\n> "
+    )
+    type_in("Hello\n")
+    assert until("> ").endswith("the whole answer\n> ")
+    type_in("\x03")
+    assert until("> ").removeprefix("^C") == "\nlash: Ctrl-C again or Ctrl-D ends the chat\n> "
+    type_in("\x03")
+    assert process.wait(60) == 130
+    os.close(terminal)
+
+
 TALKER = """
+import asyncio
 from lash_hookspecs.errors import ModelError
 from lash_hookspecs.markers import implements
 from lash_hookspecs.protocols.modes import AskModel, Finish, ModelAnswered, ModeStep
@@ -188,6 +241,9 @@ class Talker:
         return ModelInfo()
 
     async def stream(self, request):
+        if request.messages[-1].text == "hang":
+            yield TextChunk(text="half ")
+            await asyncio.Event().wait()
         self.asked += 1
         if self.asked == 1:
             yield TextChunk(text="half \\x1b[2J")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lash_hookspecs.errors import ModelError
+from lash_hookspecs.records.models import ModelInfo, TextChunk
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Lash
@@ -141,10 +143,6 @@ def test_text_of_a_failed_attempt_is_not_in_the_answer(lash: Lash, dummies: Modu
 
 def test_ctrl_c_cancels_the_turn_and_exits_130(lash: Lash, dummies: ModuleType) -> None:
     async def interrupted(request: Any) -> AsyncIterator[Any]:
-        import asyncio
-
-        from lash_hookspecs.records.models import TextChunk
-
         yield TextChunk(text="half")
         os.kill(os.getpid(), signal.SIGINT)
         await asyncio.Event().wait()
@@ -155,6 +153,26 @@ def test_ctrl_c_cancels_the_turn_and_exits_130(lash: Lash, dummies: ModuleType) 
     assert json.loads(ran.out)["outcome"] == "cancelled"
     assert "cancelling the turn" in ran.err
     assert json.loads(lash("sessions", "show", "s1", "--json", *STORE).out)["status"] == "idle"
+
+
+def test_ctrl_c_before_the_turn_has_begun_cancels_it_as_well(
+    lash: Lash, dummies: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def interrupted(self: object, model: str) -> ModelInfo:
+        handled = asyncio.Event()
+        os.kill(os.getpid(), signal.SIGINT)
+        asyncio.get_running_loop().call_later(0, lambda: asyncio.get_running_loop().call_soon(handled.set))
+        await handled.wait()
+        return ModelInfo()
+
+    async def endless(request: Any) -> AsyncIterator[Any]:
+        await asyncio.Event().wait()
+        yield
+
+    monkeypatch.setattr(dummies.Scripted, "model_info", interrupted)
+    dummies.ANSWERS.append(endless)
+    ran = lash("run", "Hello", "--session", "s1", "--json", *STORE)
+    assert (ran.code, json.loads(ran.out)["outcome"]) == (130, "cancelled")
 
 
 def test_an_unforeseen_error_is_one_paragraph_and_a_traceback_under_debug(lash: Lash, dummies: ModuleType) -> None:

@@ -14,6 +14,7 @@ from lash_hookspecs.records.models import ModelRequest
 from lash_hookspecs.records.payloads import Message, ToolInvocation
 from lash_hookspecs.records.state import CommitDocument
 from lash_hookspecs.records.store import Head, Holder
+from lash_hookspecs.records.turn import TurnInput, TurnLimits
 from probes import FailingBackend, ProbeModel, calls, says
 from script_files import plugins
 
@@ -130,7 +131,7 @@ async def test_a_turn_elsewhere_is_seen_and_its_holder_is_named() -> None:
         await session.turn("two")
     holder = session.holder
     assert str(caught.value) == (
-        f"a turn of this session runs in the other (pid {holder.pid} on {holder.host}); "
+        f"a turn of session 's' runs in the other (pid {holder.pid} on {holder.host}); "
         "wait until it ends, or use another session"
     )
     assert len(backend.commits) == 1
@@ -359,6 +360,18 @@ async def test_a_leaf_that_is_gone_is_healed_in_memory_and_told_in_the_next_comm
     healed = [event for event in told if event.type == "leaf_healed"]
     assert [event.dangling for event in healed] == ["gone"]
     assert await texts(other) == ["hi", "one", "more", "two"]
+
+
+@pytest.mark.parametrize("residency", list(Residency))
+async def test_a_leaf_is_healed_onto_the_session_s_own_path_not_a_newer_one_of_a_fork(residency: Residency) -> None:
+    backend = MemoryBackend()
+    session = await lash_on(backend, ProbeModel(says("one"))).session("s")
+    await session.turn("hi")
+    fork = await session.fork("f")
+    await fork.runtime.turn(TurnInput(text="newer"), TurnLimits(), lambda event: None)
+    stored = backend.living["s"]
+    stored.head = attrs.evolve(stored.head, leaf="gone")
+    assert await texts(lash_on(backend, ProbeModel(), residency=residency)) == ["hi", "one"]
 
 
 @pytest.mark.parametrize("residency", list(Residency))

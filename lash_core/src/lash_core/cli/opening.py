@@ -21,6 +21,7 @@ from lash_core.cli.options import Shared
 from lash_core.cli.output import to_stderr
 from lash_core.config import Settings, StoreLocation, load_settings, locate_store, make_default_store
 from lash_core.plugins import PluginManager
+from lash_core.runtime.environment import Residency
 
 __all__ = ["agent_options", "all_sessions", "head_of", "missing", "open_lash", "open_store", "run_async"]
 
@@ -99,7 +100,13 @@ async def open_lash(
         to_stderr(f"lash: new store at {location.path}")
     agent = Agent(settings.model, mode=settings.mode, tool_sets=[offer.name for offer in plugins.tools()])
     opening = Lash.open(
-        location.url, agent=agent, plugins=plugins, root=settings.root, create=make, name=f"lash {command}"
+        location.url,
+        agent=agent,
+        plugins=plugins,
+        root=settings.root,
+        residency=Residency.ACTIVE_PATH_ONLY,
+        create=make,
+        name=f"lash {command}",
     )
     async with opening as lash:
         yield lash

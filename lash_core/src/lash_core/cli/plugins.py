@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lash_core.cli.options import Shared, common
-from lash_core.cli.output import print_json, print_table, to_stderr
+from lash_core.cli.output import one_line, print_json, print_table, to_stderr
 from lash_core.plugins import PluginManager, PluginRecord
 
 __all__ = ["plugins"]
@@ -20,7 +20,10 @@ def plugins(shared: Shared) -> None:
 @plugins.command("list")
 @common
 def list_plugins(shared: Shared) -> None:
-    """List the installed plugins with state and reason; imports none and exits 0 whatever they are like."""
+    """List the installed plugins with state and reason; imports none and exits 0 whatever they are like.
+
+    --json shows long offers in full.
+    """
     records = PluginManager.discover(shared.settings().plugins).records
     if shared.json:
         print_json([_document(record) for record in records])
@@ -38,7 +41,7 @@ def list_plugins(shared: Shared) -> None:
 
 def _offers(record: PluginRecord) -> str:
     offers = record.manifest.offers if record.manifest else {}
-    return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in offers.items())
+    return one_line("; ".join(f"{kind}: {', '.join(names)}" for kind, names in offers.items()), 60)
 
 
 def _document(record: PluginRecord) -> dict[str, object]:

@@ -17,7 +17,6 @@ from lash_hookspecs.records.events import (
     TextRetracted,
     ToolStarted,
     TurnContinued,
-    TurnStarted,
 )
 from lash_hookspecs.records.tools import ToolCall
 from lash_hookspecs.records.turn import TurnResult
@@ -35,14 +34,12 @@ _ENDS = {"stopped": "the turn stopped", "failed": "the turn failed", "cancelled"
 async def show_turn(turn: Turn, *, as_json: bool) -> TurnResult:
     """Show a turn until it ends; Ctrl-C cancels it, a second one leaves it interrupted."""
     screen = _Screen(live=not as_json and sys.stdout.isatty())
-    with _Interrupts(turn).installed() as interrupts:
+    with _Interrupts(turn, screen).installed():
         async for event in turn:
-            interrupts.see(event)
             screen.show(event)
         result = await turn.result()
     if result.outcome != "finished":
-        reason = result.message or result.reason or ""
-        to_stderr(f"lash: {_ENDS.get(result.outcome, f'the turn is {result.outcome}')}{reason and f': {reason}'}")
+        screen.say(_how_it_ended(result))
     if as_json:
         _forgiving(lambda: print_json(result_document(result)))
     else:
@@ -76,6 +73,12 @@ def usage_document(usage: TokenUsage) -> dict[str, Any]:
     return document if usage.cost is None else {**document, "cost": str(usage.cost)}
 
 
+def _how_it_ended(result: TurnResult) -> str:
+    ended = _ENDS.get(result.outcome, f"the turn is {result.outcome}")
+    reason = result.message or result.reason
+    return ended if reason in (None, "", ended) else f"{ended}: {reason}"
+
+
 class _Screen:
     """Where the answer goes: as it comes on a terminal, at the end elsewhere.
 
@@ -90,22 +93,25 @@ class _Screen:
     def show(self, event: Event) -> None:
         match event:
             case Notice():
-                to_stderr(f"lash: {event.text}")
+                self.say(event.text)
             case TurnContinued():
-                to_stderr(f"lash: continuing turn {event.turn_index}")
+                self.say(f"continuing turn {event.turn_index}")
             case TextDelta() if self._live:
                 self._shown += event.text
                 self._write(plain(event.text))
             case TextRetracted():
-                self._break()
                 void = "the text above is void: " if self._live else ""
-                to_stderr(f"lash: {void}{event.reason}; trying again in {event.wait:g} s")
+                self.say(f"{void}{event.reason}; trying again in {event.wait:g} s")
             case ToolStarted():
                 self._break()
                 if self._notes:
                     to_stderr(f"· {_call(event.call)}")
             case _:
                 pass
+
+    def say(self, notice: str) -> None:
+        self._break()
+        to_stderr(f"lash: {notice}")
 
     def end(self, result: TurnResult) -> None:
         if self._shown.strip() != result.text.strip():
@@ -141,35 +147,28 @@ def _call(call: ToolCall) -> str:
 class _Interrupts:
     """Ctrl-C while a turn runs: the first cancels it, the second leaves at once."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: Turn, screen: _Screen) -> None:
         self._turn = turn
+        self._screen = screen
         self._wanted = False
         self._cancelling: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
-    def installed(self) -> Iterator[_Interrupts]:
+    def installed(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         try:
             loop.add_signal_handler(signal.SIGINT, self._interrupt)
         except (NotImplementedError, RuntimeError, ValueError):  # not on this system, or not in the main thread
-            yield self
+            yield
             return
         try:
-            yield self
+            yield
         finally:
             loop.remove_signal_handler(signal.SIGINT)
-
-    def see(self, event: Event) -> None:
-        """Cancel a turn that had not begun when Ctrl-C came."""
-        if self._wanted and isinstance(event, TurnStarted | TurnContinued):
-            self._cancel()
 
     def _interrupt(self) -> None:
         if self._wanted:
             raise KeyboardInterrupt
         self._wanted = True
-        to_stderr("lash: cancelling the turn; Ctrl-C again leaves it interrupted")
-        self._cancel()
-
-    def _cancel(self) -> None:
+        self._screen.say("cancelling the turn; Ctrl-C again leaves it interrupted")
         self._cancelling = asyncio.ensure_future(self._turn.cancel())

@@ -116,6 +116,10 @@ class SessionGraph:
         self._path = self._walk(leaf)
         self._leaf = leaf
 
+    def path_to(self, node_id: str) -> Sequence[Node]:
+        """Give the path to any resident node, root first; raises like `set_leaf`."""
+        return self._walk(node_id)
+
     def is_on_path(self, node_id: str) -> bool:
         """Tell whether a node is on the active path; costs the distance from the leaf."""
         return any(node.node_id == node_id for node in reversed(self._path))

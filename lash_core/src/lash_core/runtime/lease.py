@@ -65,7 +65,7 @@ class HeldLease:
                 return
 
 
-async def take_lease(store: SessionStore, holder: Holder, env: RuntimeEnvironment) -> HeldLease | None:
+async def take_lease(session_id: str, store: SessionStore, holder: Holder, env: RuntimeEnvironment) -> HeldLease | None:
     """Take the lease if it is free, expired, or its holder is dead; ``None`` from a store that has none.
 
     Raises:
@@ -75,11 +75,11 @@ async def take_lease(store: SessionStore, holder: Holder, env: RuntimeEnvironmen
         return None
     found = await store.lease()
     if found is not None and is_live(found) and found.holder.instance != holder.instance:
-        raise _busy(found.holder)
+        raise _busy(session_id, found.holder)
     try:
         lease = await store.take_lease(holder, env.lease_ttl, replacing=found.epoch if found else None)
     except SessionLeased as error:
-        raise _busy(error.holder) from error
+        raise _busy(session_id, error.holder) from error
     return HeldLease(store, lease, env.lease_ttl)
 
 
@@ -87,8 +87,9 @@ def _ignore(error: LashError) -> None:
     """Nobody runs under the lease at this moment; the next commit is refused all the same."""
 
 
-def _busy(holder: Holder) -> SessionBusy:
+def _busy(session_id: str, holder: Holder) -> SessionBusy:
     return SessionBusy(
-        f"a turn of this session runs in {holder.describe()}; wait until it ends, or use another session",
+        f"a turn of session {session_id!r} runs in {holder.describe()}; wait until it ends, or use another session",
+        session_id=session_id,
         holder=holder,
     )

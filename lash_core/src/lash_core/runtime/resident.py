@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "ResidentSession", "read_document"]
 
+#: How many commits are looked through for a leaf that is still there, before a dangling one is healed.
+_LOOK_BACK = 100
+
 
 @attrs.frozen(kw_only=True)
 class Change:
@@ -205,8 +208,6 @@ class ResidentSession:
             self._conversation = None
             if self._env.residency is Residency.ACTIVE_PATH_ONLY:
                 self.graph.trim()
-            if self._env.residency is Residency.ACTIVE_PATH_ONLY:
-                self.graph.trim()
         if self._conversation is not None:
             copied = len(change.nodes)
             for node, (_, payload) in zip(commit.nodes[copied:], change.payloads, strict=True):
@@ -238,10 +239,20 @@ class ResidentSession:
             if error.kind != "dangling_leaf":
                 raise
             graph = SessionGraph(await self.store.graph(), head.leaf)
-        self._healed = graph.heal([node.node_id for node in self.graph.path])
+        if graph.dangling:
+            self._healed = graph.heal(await self._last_known_path(head, graph))
         if self._env.residency is Residency.ACTIVE_PATH_ONLY:
             graph.trim()
         return graph
+
+    async def _last_known_path(self, head: Head, graph: SessionGraph) -> list[str]:
+        """Give the resident path, or the one of the newest commit whose leaf is still there."""
+        if self.graph.path:
+            return [node.node_id for node in self.graph.path]
+        records = await self.store.records(after=max(0, head.revision - _LOOK_BACK))
+        known = (record.leaf for record in reversed(records) if record.leaf is not None and record.leaf in graph)
+        leaf = next(known, None)
+        return [] if leaf is None else [node.node_id for node in graph.path_to(leaf)]
 
     def _forget(self) -> None:
         self.head = None

@@ -420,7 +420,7 @@ class LashRuntime:
         return provider, info
 
     async def _lease(self) -> HeldLease | None:
-        lease = await take_lease(self._resident.store, self._holder, self._env)
+        lease = await take_lease(self.session_id, self._resident.store, self._holder, self._env)
         head = self._resident.head
         self._resident.epoch = lease.epoch if lease is not None else (head.epoch if head is not None else 0)
         self._holder_elsewhere = None

@@ -124,6 +124,10 @@ class TurnRun:
 
     async def run(self, effect: ModelCall | ToolRun) -> None:
         """Run one effect and make its result durable."""
+        stopped = self._stopping  # after a host was told of the effect and before it begins
+        if stopped:
+            await self.wait()
+            return
         task = asyncio.create_task(self._perform(effect))
         self._running[effect.key] = task
         try:

@@ -61,7 +61,7 @@ def reply_to(request: ModelRequest) -> ModelReply:
     except MissingTool as missing:
         return _text(
             f"I cannot do that here: I would need the tool {missing.tool}, and it is not offered in this session. "
-            "The file tools come with lash-basics."
+            'The file tools come with lash-basics; an app names them: Agent(tool_sets=["files"]).'
         )
 
 
