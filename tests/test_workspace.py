@@ -41,9 +41,7 @@ def test_each_distribution_is_installed_after_those_it_needs() -> None:
         installed.add(project["name"])
 
 
-@pytest.mark.parametrize(
-    ("group", "file"), [("test", "requirements-dev.txt"), ("check", "requirements-ci.txt")]
-)
+@pytest.mark.parametrize(("group", "file"), [("test", "requirements-dev.txt"), ("check", "requirements-ci.txt")])
 def test_uv_and_pip_install_the_same_tools(group: str, file: str) -> None:
     for_uv = manifest(ROOT)["dependency-groups"][group]
     for_pip = requirement_lines(file)

@@ -101,10 +101,8 @@ def test_a_folder_below_one_that_may_not_be_entered_exits_5_for_a_user_who_is_no
     inner.path.parent.chmod(0o700)
     ran = inner.script(AS_NOBODY, "run", "hello", "--session", "s1")
     if os.getuid() == 0:
-        assert ran.err == (
-            f"lash: the default store {inner.path / '.lash' / 'sessions.db'} cannot be made: Permission denied; "
-            "go to a folder that you can write to, or name a store with --store\n"
-        )
+        store = inner.path / ".lash" / "sessions.db"
+        assert ran.err == f"lash: cannot open the default store {store}: permission denied\n"
         assert (ran.code, ran.out) == (5, "")
 
 
@@ -160,8 +158,12 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_turn_leaves_it_interrupted_and_
     folder: Folder,
 ) -> None:
     folder.write(big__txt="words and words\n" * 60_000)
-    steps = [{"text": "I look.", "tool_calls": [call("read_file", path="big.txt")]}, {"text": "Seen."}]
-    model = script(folder.path, steps[0], {"text": "y" * 300_000, "tool_calls": [call("list_files")]}, steps[1])
+    model = script(
+        folder.path,
+        {"text": "I look.", "tool_calls": [call("read_file", path="big.txt")]},
+        {"text": "y" * 300_000, "tool_calls": [call("list_files")]},
+        {"text": "Seen."},
+    )
     store = ("--session", "s1", "--store", "sqlite:///x.db")
     assert folder.lash("run", "hello", *store).code == 0
     limit = (folder.path / "x.db").stat().st_size + 250_000
@@ -238,3 +240,18 @@ def test_a_request_for_a_file_outside_is_answered_by_the_offline_model_without_i
         assert "secret of the outside" not in ran.out
 
 
+def test_file_tools_leave_the_sessions_own_store_alone_since_closing_it_would_drop_its_locks(folder: Folder) -> None:
+    names = ("x.db", "x.db-wal", "x.db-shm")
+    asked = [
+        *(call("read_file", path=name) for name in names),
+        *(call("count", path=name) for name in names),
+        *(call("write_text", path=name, text="owned") for name in names),
+    ]
+    model = script(folder.path, {"text": "I try.", "tool_calls": asked}, {"text": "Done."})
+    store = ("--session", "s1", "--store", "sqlite:///x.db", "--json")
+    ran = folder.lash("run", "Read the store", *store, "--model", model)
+    assert (ran.code, ran.document["text"]) == (0, "Done.")
+    path = folder.lash("sessions", "show", "s1", *store[2:]).document["path"]
+    outputs = [node["result"]["output"] for node in path if node["kind"] == "tool"]
+    words = "{} is in use by this process itself (the session's store, perhaps); it is not opened"
+    assert outputs == [words.format(call["arguments"]["path"]) for call in asked]

@@ -106,7 +106,7 @@ async def test_the_library_serves_and_refuses_the_same_ids(
                 await parent.fork(session_id)
             assert str(refused.value) == words
         assert {each.session_id async for each in lash.sessions()} == set(SERVED.values())
-    assert {path.name for path in tmp_path.iterdir()} <= {"x.db"}
+    assert set(Folder(tmp_path).snapshot()) <= {"x.db"}
 
 
 async def test_labels_and_texts_that_cannot_be_stored_are_refused_before_anything_is_written() -> None:

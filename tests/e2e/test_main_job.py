@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -130,11 +131,13 @@ def test_a_real_provider_is_sent_the_earlier_turns_with_their_tool_results_in_or
     assert "keepers who work alone" in last[2]["content"]
     assert "ports.txt" in last[3]["content"]
     assert (last[4]["content"], last[8]["content"]) == ("It keeps a log.", "ports.txt holds it.")
-    for earlier, later in zip(requests, requests[1:], strict=False):
+    for earlier, later in itertools.pairwise(requests):
         assert later[: len(earlier)] == earlier, "what was sent once is sent again, unchanged"
 
     path = harbour.lash("sessions", "show", "s1", "--json").document["path"]
-    assert [(node["kind"], node.get("role"), node.get("turn_index")) for node in path if node.get("role") == "user"] == [
+    assert [
+        (node["kind"], node.get("role"), node.get("turn_index")) for node in path if node.get("role") == "user"
+    ] == [
         ("message", "user", 1),
         ("message", "user", 2),
         ("message", "user", 3),

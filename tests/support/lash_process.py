@@ -6,25 +6,27 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import attrs
 
-__all__ = ["LASH", "Folder", "Ran"]
+__all__ = ["LASH", "Folder", "Ran", "Worker"]
 
 LASH = (sys.executable, "-m", "lash_core.cli")
-SEVERAL = """
-import contextlib, io, json, sys
+#: Runs each command that it is told on stdin, and tells what became of it on stdout.
+WORKER = """
+import contextlib, io, json
 from lash_core.cli.main import main
 
-ended = []
-for arguments in json.loads(sys.argv[1]):
+commands = open(0, closefd=False)  # the command prepares sys.stdin for itself
+for line in commands:
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
-        code = main(arguments)
-    ended.append({"code": code, "out": out.getvalue(), "err": err.getvalue()})
-print(json.dumps(ended))
+        code = main(json.loads(line))
+    print(json.dumps({"code": code, "out": out.getvalue(), "err": err.getvalue()}), flush=True)
+commands.close()
 """
 #: Seconds after which a process is taken to hang.
 LONGEST = 120
@@ -52,6 +54,31 @@ class Ran:
 
 
 @attrs.frozen
+class Worker:
+    """A process that runs commands when it is told to."""
+
+    process: subprocess.Popen[str]
+
+    def begin(self, *arguments: str) -> None:
+        """Tell it a command; do not wait."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(arguments) + "\n")
+        self.process.stdin.flush()
+
+    def end(self) -> Ran:
+        """Wait for the command."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"the process ended: {Folder.finish(self.process)}"
+        return Ran(**json.loads(line))
+
+    def run(self, *arguments: str) -> Ran:
+        """Tell it a command and wait."""
+        self.begin(*arguments)
+        return self.end()
+
+
+@attrs.frozen
 class Folder:
     """A folder to run the command in.
 
@@ -76,26 +103,42 @@ class Folder:
 
     def lash(self, *arguments: str, **more: str) -> Ran:
         """Run the command to its end; ``more`` are variables."""
-        return self.finish(self.start(*LASH, *arguments, **more))
+        return self.finish(self.start(*LASH, *arguments, more=more))
 
     def lash_each(self, *commands: Sequence[str], **more: str) -> list[Ran]:
         """Run several commands, one after the other in one process; quicker than a process each."""
-        ran = self.script(SEVERAL, json.dumps(commands), **more)
-        assert (ran.code, ran.err) == (0, ""), ran.err
-        return [Ran(**each) for each in ran.document]
+        with self.worker(**more) as worker:
+            return [worker.run(*command) for command in commands]
+
+    @contextmanager
+    def worker(self, **more: str) -> Iterator[Worker]:
+        """Have a process that runs commands when it is told to."""
+        process = self.start(sys.executable, "-c", WORKER, stdin=subprocess.PIPE, more=more)
+        try:
+            yield Worker(process)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            ended = self.finish(process)
+        assert (ended.code, ended.err) == (0, ""), ended.err
 
     def script(self, code: str, *arguments: object, **more: str) -> Ran:
         """Run a Python script to its end."""
-        return self.finish(self.start(sys.executable, "-c", code, *map(str, arguments), **more))
+        return self.finish(self.start(sys.executable, "-c", code, *map(str, arguments), more=more))
 
     def start(
-        self, *command: str, stdout: int | IO[Any] = subprocess.PIPE, stdin: int = subprocess.DEVNULL, **more: str
+        self,
+        *command: str,
+        stdout: int | IO[Any] = subprocess.PIPE,
+        stdin: int = subprocess.DEVNULL,
+        more: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         """Begin a process in the folder."""
         return subprocess.Popen(
             command,
             cwd=self.path,
-            env={**self.environment, **more},
+            env={**self.environment, **(more or {})},
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
+import fcntl
 import os
 import secrets
 import stat
@@ -113,7 +114,9 @@ class Folder:
         with self._place(path) as place:
             if not place.name or stat.S_ISDIR(_status(place).st_mode):
                 raise ToolError(f"{place.path or '.'} is a folder; use list_files to see what is in it")
-            _require_regular(place.path, _status(place))
+            status = _status(place)
+            _require_regular(place.path, status)
+            _refuse_in_use(place.path, status)
             descriptor = _open(place.name, _FILE, place.folder, place.path)
         with os.fdopen(descriptor, "rb") as file:
             _require_regular(place.path, os.fstat(file.fileno()))
@@ -297,6 +300,28 @@ def _require_regular(shown: str, status: os.stat_result) -> None:
         raise ToolError(f"{shown} is not a regular file (it is a pipe, a socket, a device or a link); it is not opened")
 
 
+def _refuse_in_use(shown: str, status: os.stat_result) -> None:
+    """Refuse a file that this process itself has open for writing, such as the session's own database.
+
+    Closing a file drops every POSIX lock that the process has on it, whoever took them: to read a database here would
+    let another process write into it in the middle of our own commit.
+    """
+    if (status.st_dev, status.st_ino) in _written():
+        raise ToolError(f"{shown} is in use by this process itself (the session's store, perhaps); it is not opened")
+
+
+def _written() -> set[tuple[int, int]]:
+    """The files that are open for writing, but for the standard streams."""
+    found = set()
+    with contextlib.suppress(FileNotFoundError):  # no such folder on this system
+        for descriptor in [int(each.name) for each in Path("/dev/fd").iterdir()]:
+            with contextlib.suppress(OSError):  # closed meanwhile
+                if descriptor > 2 and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
+                    status = os.fstat(descriptor)
+                    found.add((status.st_dev, status.st_ino))
+    return found
+
+
 def _missing(name: str, folder: int, shown: str) -> ToolError:
     near = difflib.get_close_matches(name, _names(folder), n=1)
     hint = f"did you mean {clean_text(near[0])}?" if near else "use find_files or list_files to see what there is"
@@ -327,6 +352,7 @@ def _mode_to_keep(place: _Place) -> int | None:
     if stat.S_ISDIR(status.st_mode):
         raise ToolError(f"{place.path} is a folder; give the name of a file in it")
     _require_regular(place.path, status)
+    _refuse_in_use(place.path, status)
     return stat.S_IMODE(status.st_mode) & 0o777
 
 
