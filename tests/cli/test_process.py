@@ -208,6 +208,8 @@ def test_ctrl_c_at_a_terminal_cancels_the_turn_and_only_twice_at_the_prompt_ends
     )
     type_in("Hello\n")
     assert until("> ").endswith("the whole answer\n> ")
+    type_in("x")
+    assert until("x") == "x"  # now the prompt reads: a signal just before it would wait for the next key
     type_in("\x03")
     assert until("> ").removeprefix("^C") == "\nlash: Ctrl-C again or Ctrl-D ends the chat\n> "
     type_in("\x03")
