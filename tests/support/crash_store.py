@@ -88,8 +88,8 @@ class WatchedBackend(SqliteBackend):
         """Stop this process where it holds no lock on the file: in the thread that writes, between two units."""
         await super().write(lambda connection: os.kill(os.getpid(), signal.SIGSTOP), "nothing")
 
-    async def write(self, unit: Callable[[sqlite3.Connection], T], row: str) -> T:
-        return await super().write(partial(self._trace, unit) if self.traced else unit, row)
+    async def write(self, unit: Callable[[sqlite3.Connection], T], row: str, session_id: str | None = None) -> T:
+        return await super().write(partial(self._trace, unit) if self.traced else unit, row, session_id)
 
     def _trace(self, unit: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
         connection.set_trace_callback(self._statement)

@@ -88,7 +88,7 @@ class Worker:
             lease_ttl=order.get("ttl", 3600.0),
             name=order.get("name", "a worker"),
         )
-        self.lash = Lash(env, agent, owns_store=True)
+        self.lash = Lash(env, agent, owns_environment=True)
         self._id: str = order["session"]
 
     async def session(self) -> Session:
