@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,7 +69,8 @@ class Worker:
     def end(self) -> Ran:
         """Wait for the command."""
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        ready, _, _ = select.select([self.process.stdout], [], [], LONGEST)
+        line = self.process.stdout.readline() if ready else ""
         assert line, f"the process ended: {Folder.finish(self.process)}"
         return Ran(**json.loads(line))
 
