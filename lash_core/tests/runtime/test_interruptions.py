@@ -308,7 +308,7 @@ class DyingInAModelCall:
         raise Killed
 
 
-async def test_usage_of_a_call_that_nobody_has_is_listed_once() -> None:
+async def test_a_call_whose_answer_nobody_has_is_listed_once_for_each_crash() -> None:
     backend = MemoryBackend()
     with pytest.raises(Killed):
         await (await lash_on(backend, ProbeModel(), host=DyingInAModelCall()).session("s")).turn("hi")
@@ -320,7 +320,7 @@ async def test_usage_of_a_call_that_nobody_has_is_listed_once() -> None:
     session = await lash_on(backend, model).session("s")
     await session.continue_turn().result()
     [row] = session.usage()
-    assert (row.calls, row.unknown_calls, row.usage.input_tokens) == (2, 1, 5)
+    assert (row.calls, row.unknown_calls, row.usage.input_tokens) == (2, 3, 5)
 
 
 async def test_a_turn_of_another_mode_version_can_be_abandoned_and_not_continued() -> None:
