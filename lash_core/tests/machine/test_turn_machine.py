@@ -480,3 +480,26 @@ def test_a_response_of_the_wrong_kind_is_refused() -> None:
     with pytest.raises(TurnError) as caught:
         driver.machine.feed(ask.key, ToolReplied(result=ToolResult(call_id="a", tool="b")))
     assert str(caught.value) == f"effect {TURN}-1 is a model_call; a tool_replied does not answer it"
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_tool_that_became_serial_since_the_crash_does_not_run_a_journaled_call_again(finished: bool) -> None:
+    two = tuple(ToolCallPart(call=ToolCall(call_id=name, tool="side_effecting")) for name in ("x", "y"))
+    context = TurnContext(TOOLS, set())
+    machine = TurnMachine.begin(StandardMode(), TurnInput(text="go"), TURN, 1, context, TurnLimits())
+    machine.proceed()
+    snapshot = machine.snapshot()
+    [ask] = machine.outstanding()
+    asked = (ask.key, ModelReplied(reply=ModelReply(parts=two)))
+    machine.feed(*asked)
+    first, second = machine.outstanding()
+    done = ToolReplied(result=ToolResult(call_id="y", tool="side_effecting", output="paid"))
+    journal: list[tuple[str, Response]] = [asked, (second.key, Started()), *([(second.key, done)] if finished else [])]
+    serial = {name: spec.evolve(serial=True) for name, spec in TOOLS.items()}
+    rebuilt = TurnMachine(StandardMode(), snapshot, TURN, 1, TurnContext(serial, set()))
+    rebuilt.replay(journal)
+    assert rebuilt.outstanding() == (first,)
+    rebuilt.feed(first.key, ToolReplied(result=ToolResult(call_id="x", tool="side_effecting")))
+    assert rebuilt.at_boundary, "the second call is answered by the journal"
+    results = [payload.result for _, payload in rebuilt.produced().payloads if isinstance(payload, ToolInvocation)]
+    assert [each.status for each in results] == ["ok", "ok" if finished else "outcome_unknown"]

@@ -77,13 +77,13 @@ class TextRetracted(Record):
 
     Attributes:
         attempt: The attempt that failed, from 1.
-        wait: Seconds until the next attempt.
+        wait: Seconds until the next attempt; ``None`` when this was the last one.
         reason: Why.
     """
 
     type: Literal["text_retracted"] = "text_retracted"
     attempt: int
-    wait: float
+    wait: float | None = None
     reason: str
 
 

@@ -101,7 +101,8 @@ class _Screen:
                 self._write(plain(event.text))
             case TextRetracted():
                 void = "the text above is void: " if self._live else ""
-                self.say(f"{void}{event.reason}; trying again in {event.wait:g} s")
+                again = "" if event.wait is None else f"; trying again in {event.wait:g} s"
+                self.say(f"{void}{event.reason}{again}")
             case ToolStarted():
                 self._break()
                 if self._notes:

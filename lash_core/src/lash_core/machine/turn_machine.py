@@ -115,6 +115,7 @@ class TurnMachine:
         self._batch: RunTools | None = None
         self._results: dict[str, ToolResult] = {}
         self._begun: set[str] = set()
+        self._early: dict[str, list[Response]] = {}
         self._call_ids: set[str] = set()
         self._produced = Produced()
 
@@ -251,16 +252,25 @@ class TurnMachine:
         return "outcome_unknown" if key in self._begun or effect.tool_kind == "idempotent" else "interrupted"
 
     def replay(self, journal: Iterable[tuple[str, Response]]) -> None:
-        """Feed what the journal holds; entries that nothing waits for are left out.
+        """Feed what the journal holds; entries that nothing ever waits for are left out.
 
-        A side-effecting call that began and has no result is answered by a marked one: it is not run again.
+        A side-effecting call that began and has no result is answered by a marked one: it is not run again. An entry
+        that comes too early is kept until its effect is out: a tool may have become serial since the journal was
+        written.
         """
         self.proceed()
         for key, response in journal:
-            self.feed(key, response)
+            if not self.feed(key, response):
+                self._early.setdefault(key, []).append(response)
         for key, effect in self._tool_runs():
             if key in self._begun:
                 self.feed(key, ToolReplied(result=marked_result(effect.call, "outcome_unknown")))
+
+    def _answer_early(self, run: ToolRun) -> None:
+        for response in self._early.pop(run.key, ()):
+            self.feed(run.key, response)
+        if run.key in self._begun:
+            self.feed(run.key, ToolReplied(result=marked_result(run.call, "outcome_unknown")))
 
     def _tool_runs(self) -> list[tuple[str, ToolRun]]:
         return [(key, effect) for key, effect in self._waiting.items() if isinstance(effect, ToolRun)]
@@ -351,6 +361,7 @@ class TurnMachine:
         if self._serial:
             run = self._serial.pop(0)
             self._waiting[run.key] = run
+            self._answer_early(run)
             return
         results = self._record_batch()
         self._step(ToolsFinished(results))

@@ -34,7 +34,7 @@ async def call_model(
             failure = ModelError(f"the provider failed: {type(error).__name__}: {error}")
             failure.__cause__ = error
         wait = _wait(env.retry, attempt, failure)
-        emit(TextRetracted(attempt=attempt, wait=wait or 0.0, reason=clean_text(failure.message)))
+        emit(TextRetracted(attempt=attempt, wait=wait, reason=clean_text(failure.message)))
         if wait is None:
             return CallFailed(message=clean_text(failure.message), error_kind=failure.kind)
         await env.sleep(wait)

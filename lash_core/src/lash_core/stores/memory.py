@@ -7,18 +7,12 @@ atomic on an event loop; a backend belongs to one loop.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 from lash_hookspecs.errors import (
-    CommitIdReused,
     CorruptSession,
-    HeadRevisionConflict,
-    InvalidInput,
-    LimitExceeded,
     MissingBlob,
-    SessionBindingMismatch,
-    SessionDeleted,
     SessionLeased,
     SessionMissing,
     WriterFenced,
@@ -42,8 +36,8 @@ from lash_hookspecs.records.store import (
     StreamRow,
     Writer,
     blob_ref,
-    commit_digest,
 )
+from lash_hookspecs.store_checks import Known, next_head, nodes_behind, page_of, record_of, walk_path
 
 __all__ = ["MemoryBackend", "MemorySession"]
 
@@ -106,9 +100,6 @@ class _Name:
     def holder(self) -> Holder | None:
         return self.lease.holder if self.lease else None
 
-    def died(self, incarnation: str) -> bool:
-        return any(tombstone.incarnation == incarnation for tombstone in self.dead)
-
 
 class MemoryBackend:
     """A database of sessions in this process's memory, under ``memory:``.
@@ -154,9 +145,7 @@ class MemoryBackend:
 
     async def sessions(self, query: SessionQuery) -> SessionPage:
         """List living sessions, ordered by id."""
-        found = [self._row(session_id) for session_id in sorted(self.living) if self._matches(session_id, query)]
-        page = tuple(found[: query.limit])
-        return SessionPage(page, page[-1].head.session_id if page and len(found) > len(page) else None)
+        return page_of(map(self._row, self.living), query)
 
     async def stats(self) -> StoreStats:
         """Count what is stored."""
@@ -188,14 +177,6 @@ class MemoryBackend:
     def _row(self, session_id: str) -> SessionRow:
         return SessionRow(self.living[session_id].head, self.lease_of(session_id))
 
-    def _matches(self, session_id: str, query: SessionQuery) -> bool:
-        head = self.living[session_id].head
-        if query.after is not None and session_id <= query.after:
-            return False
-        if query.open_turn is not None and query.open_turn != (head.open_turn is not None):
-            return False
-        return query.labels.items() <= head.labels.items()
-
 
 class MemorySession:
     """One session in memory."""
@@ -213,38 +194,15 @@ class MemorySession:
 
     async def commit(self, commit: Commit) -> Receipt:
         """Store one commit atomically."""
-        session, name = self._living, self._name
-        if commit.session_id != self._id:
-            raise SessionBindingMismatch(bound=self._id, requested=commit.session_id)
-        if name.died(commit.writer.incarnation):
-            raise self._deleted()
-        digest = commit_digest(commit)
-        if session and (record := session.records.get(commit.commit_id)):
-            return self._replay(record, digest)
-        self._check_epoch(commit.writer.epoch or 0)
-        self._check_revision(commit, session)
-        self._check_blobs(commit)
-        self._check_limits(commit)
-        if session and commit.fork:
-            raise InvalidInput(f"session {self._id!r}: only the first commit of a session can fork")
-        graph = session.graph if session else self._fork_graph(commit)
-        self._check_new(commit.nodes, graph)
-        return self._store(commit, digest, session, graph)
+        session, source = self._living, self._backend.living.get(commit.fork.session_id) if commit.fork else None
+        shared = session or source
+        if receipt := self._known(shared.graph if shared else _Graph()).replayed(commit):
+            return receipt
+        return self._store(commit, session, session.graph if session else self._fork_graph(commit))
 
     async def path(self, leaf: str, *, after: str | None = None, last: int | None = None) -> Sequence[Node]:
         """Read the nodes from the root to a leaf, root first."""
-        nodes = self._nodes
-        if leaf not in nodes:
-            raise self._corrupt("dangling_leaf", f"leaf {leaf!r} is not stored", leaf)
-        found: list[Node] = []
-        for node in self._climb(leaf):
-            if node.node_id == after or (after is None and len(found) == last):
-                break
-            found.append(node)
-        else:
-            if after is not None:
-                raise self._corrupt("dangling_parent", f"node {after!r} is not on the path to {leaf!r}", after)
-        return found[:last][::-1]
+        return walk_path(self._id, self._nodes, leaf, after=after, last=last)
 
     async def nodes(self, node_ids: Sequence[str]) -> Sequence[Node]:
         """Read nodes by id, in the order asked for."""
@@ -253,19 +211,12 @@ class MemorySession:
 
     async def graph(self, *, after: str | None = None, limit: int | None = None) -> Sequence[Node]:
         """Read all nodes that are not hidden, in the order in which they were stored."""
-        nodes = self._nodes
-        start = 0
-        if after is not None:
-            if after not in nodes:
-                raise self._corrupt("dangling_parent", f"node {after!r} is not stored", after)
-            start = list(nodes).index(after) + 1
-        return [node for node in list(nodes.values())[start:] if not node.hidden][:limit]
+        return nodes_behind(self._id, self._nodes, after, limit)
 
     async def put_blobs(self, bodies: Sequence[bytes]) -> Sequence[str]:
         """Store blobs and give their refs."""
-        limit = self._backend.capabilities.max_value
+        self._known().check_sizes(bodies)
         refs = [blob_ref(body) for body in bodies]
-        _check_sizes(bodies, limit)
         self._backend.blobs.update(zip(refs, bodies, strict=True))
         return refs
 
@@ -283,30 +234,29 @@ class MemorySession:
 
     async def append(self, stream: str, entries: Sequence[StreamEntry], *, writer: Writer) -> Sequence[int]:
         """Append entries to a stream."""
-        streams = self._writable(writer).streams
-        _check_sizes((entry.body for entry in entries), self._backend.capabilities.max_value)
-        lane = streams.setdefault(stream, _Stream())
+        known = self._known()
+        known.check_writer(writer)
+        known.check_sizes(entry.body for entry in entries)
+        lane = self._streams.setdefault(stream, _Stream())
         return [lane.sequence(entry) for entry in entries]
 
     async def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> Sequence[StreamRow]:
         """Read entries with a sequence above ``after``, oldest first."""
-        session = self._living
-        lane = session.streams.get(stream) if session else None
+        lane = self._streams.get(stream)
         return [row for row in lane.rows if row.sequence > after][:limit] if lane else []
 
     async def trim(self, stream: str, upto: int, *, writer: Writer) -> int:
         """Remove entries with a sequence up to ``upto``."""
-        lane = self._writable(writer).streams.get(stream)
+        self._known().check_writer(writer)
+        lane = self._streams.get(stream)
         return lane.trim(upto) if lane else 0
 
     async def delete(self, *, incarnation: str, deleted_at: int) -> None:
         """Delete the session and leave a tombstone."""
-        session, name = self._living, self._name
-        if name.died(incarnation):
+        session = self._living
+        if not self._known().check_deletion(incarnation) or session is None:
             return
-        if session is None or session.head.incarnation != incarnation:
-            raise SessionMissing(f"there is no incarnation {incarnation!r} of session {self._id!r}")
-        name = self._backend.names.setdefault(self._id, name)
+        name = self._backend.names.setdefault(self._id, self._name)
         name.dead.append(Deleted(incarnation, session.head.revision, deleted_at))
         name.lease, name.fence = None, 0
         del self._backend.living[self._id]
@@ -331,7 +281,7 @@ class MemorySession:
         """Extend the lease."""
         name = self._name
         if name.fence != lease.epoch:
-            raise self._fenced(lease.epoch, name)
+            raise WriterFenced(session_id=self._id, epoch=lease.epoch, current=name.fence, holder=name.holder)
         name.lease = Lease(lease.holder, lease.epoch, ttl)
         name.expires_at = self._backend.clock() + ttl
         return name.lease
@@ -354,60 +304,24 @@ class MemorySession:
         session = self._living
         return session.graph.nodes if session else {}
 
-    def _climb(self, leaf: str) -> Iterator[Node]:
-        nodes, seen, child = self._nodes, set[str](), leaf
-        node_id: str | None = leaf
-        while node_id is not None:
-            if node_id in seen:
-                raise self._corrupt("parent_cycle", f"node {node_id!r} is its own ancestor", node_id)
-            if node_id not in nodes:
-                message = f"node {child!r} has the parent {node_id!r}, which is not stored"
-                raise self._corrupt("dangling_parent", message, child, node_id)
-            seen.add(node_id)
-            yield nodes[node_id]
-            child, node_id = node_id, nodes[node_id].parent_node_id
+    @property
+    def _streams(self) -> dict[str, _Stream]:
+        session = self._living
+        return session.streams if session else {}
 
-    def _replay(self, record: CommitRecord, digest: str) -> Receipt:
-        if record.digest != digest:
-            raise CommitIdReused(session_id=self._id, commit_id=record.commit_id)
-        return Receipt(self._id, record.commit_id, record.revision, digest)
-
-    def _check_epoch(self, epoch: int) -> None:
-        if epoch < self._name.fence:
-            raise self._fenced(epoch, self._name)
-
-    def _check_revision(self, commit: Commit, session: _Session | None) -> None:
-        actual = session.head.revision if session else None
-        stranger = session is not None and session.head.incarnation != commit.writer.incarnation
-        if commit.expected_revision != actual or stranger:
-            raise HeadRevisionConflict(session_id=self._id, expected=commit.expected_revision, actual=actual)
-
-    def _check_blobs(self, commit: Commit) -> None:
-        for ref, body in commit.blobs.items():
-            if blob_ref(body) != ref:
-                raise InvalidInput(f"blob {ref} does not have the content that its ref names", session_id=self._id)
-        for component, ref in commit.components.items():
-            if ref not in commit.blobs and ref not in self._backend.blobs:
-                raise MissingBlob(session_id=self._id, ref=ref, component=component)
-        for ref in (ref for node in commit.nodes for ref in node.refs):
-            if ref not in commit.blobs and ref not in self._backend.blobs:
-                raise MissingBlob(session_id=self._id, ref=ref)
-
-    def _check_limits(self, commit: Commit) -> None:
-        limit = self._backend.capabilities.max_nodes_per_commit
-        if limit is not None and len(commit.nodes) > limit:
-            raise LimitExceeded(f"a commit of {len(commit.nodes)} nodes is over the store's limit of {limit}")
-        bodies = [node.payload for node in commit.nodes]
-        _check_sizes(
-            [*bodies, *commit.blobs.values(), commit.state, commit.record], self._backend.capabilities.max_value
+    def _known(self, graph: _Graph | None = None) -> Known:
+        session, name = self._living, self._name
+        return Known(
+            self._id,
+            session.head if session else None,
+            {tombstone.incarnation for tombstone in name.dead},
+            session.records if session else {},
+            graph.nodes if graph else {},
+            self._backend.blobs.__contains__,
+            self._backend.capabilities,
+            fence=name.fence,
+            holder=name.holder,
         )
-
-    def _check_new(self, nodes: Sequence[Node], graph: _Graph) -> None:
-        seen = set[str]()
-        for node in nodes:
-            if node.node_id in graph.nodes or node.node_id in seen:
-                raise self._corrupt("duplicate_node", f"node {node.node_id!r} is stored already", node.node_id)
-            seen.add(node.node_id)
 
     def _fork_graph(self, commit: Commit) -> _Graph:
         if commit.fork is None:
@@ -417,12 +331,15 @@ class MemorySession:
             raise SessionMissing(f"there is no session {commit.fork.session_id!r} to fork", session_id=self._id)
         leaf = commit.fork.leaf
         if leaf is not None and leaf not in source.graph.nodes:
-            raise self._corrupt("dangling_leaf", f"leaf {leaf!r} is not stored", leaf)
+            reason = f"session {self._id!r}: leaf {leaf!r} is not stored"
+            raise CorruptSession(reason, kind="dangling_leaf", node_ids=(leaf,), session_id=self._id)
         return source.graph
 
-    def _store(self, commit: Commit, digest: str, session: _Session | None, graph: _Graph) -> Receipt:
-        backend, epoch = self._backend, max(commit.writer.epoch or 0, self._name.fence)
-        head = self._next_head(commit, session.head if session else None, epoch)
+    def _store(self, commit: Commit, session: _Session | None, graph: _Graph) -> Receipt:
+        backend, fence = self._backend, self._name.fence
+        head = next_head(commit, session.head if session else None)
+        head = attrs.evolve(head, epoch=max(head.epoch, fence))
+        record = record_of(commit, head.revision)
         if session is None:
             session = backend.living[self._id] = _Session(head, graph)
         session.head = head
@@ -433,41 +350,15 @@ class MemorySession:
         for consumed in commit.consumed:
             if lane := session.streams.get(consumed.stream):
                 lane.trim(consumed.upto)
-        session.records[commit.commit_id] = _record(commit, digest, head)
-        self._raise_fence(backend.names.setdefault(self._id, _Name()), epoch)
-        return Receipt(self._id, commit.commit_id, head.revision, digest)
-
-    def _next_head(self, commit: Commit, before: Head | None, epoch: int) -> Head:
-        labels = commit.labels if commit.labels is not None else before.labels if before else {}
-        return Head(
-            session_id=self._id,
-            incarnation=commit.writer.incarnation,
-            revision=before.revision + 1 if before else 1,
-            epoch=epoch,
-            leaf=commit.leaf,
-            components=dict(commit.components),
-            state=commit.state,
-            open_turn=commit.open_turn,
-            labels=dict(labels),
-            created_at=before.created_at if before else commit.committed_at,
-            updated_at=commit.committed_at,
-        )
+        session.records[commit.commit_id] = record
+        self._raise_fence(backend.names.setdefault(self._id, _Name()), head.epoch)
+        return Receipt(self._id, commit.commit_id, head.revision, record.digest)
 
     def _raise_fence(self, name: _Name, epoch: int) -> None:
         name.fence = epoch
         name.floor = max(name.floor, epoch)
         if session := self._living:
             session.head = attrs.evolve(session.head, epoch=epoch)
-
-    def _writable(self, writer: Writer) -> _Session:
-        session, name = self._living, self._name
-        if name.died(writer.incarnation):
-            raise self._deleted()
-        if session is None or session.head.incarnation != writer.incarnation:
-            raise SessionMissing(f"session {self._id!r} has no commit yet", session_id=self._id)
-        if writer.epoch is not None and writer.epoch < name.fence:
-            raise self._fenced(writer.epoch, name)
-        return session
 
     def _drop_unshared(self, graph: _Graph) -> None:
         sharers = [session for session in self._backend.living.values() if session.graph is graph]
@@ -483,32 +374,3 @@ class MemorySession:
         for node_id in set(graph.nodes) - kept:
             del graph.nodes[node_id]
             del graph.owners[node_id]
-
-    def _deleted(self) -> SessionDeleted:
-        return SessionDeleted(f"session {self._id!r} was deleted: this writer is refused for ever", session_id=self._id)
-
-    def _fenced(self, epoch: int, name: _Name) -> WriterFenced:
-        return WriterFenced(session_id=self._id, epoch=epoch, current=name.fence, holder=name.holder)
-
-    def _corrupt(self, kind: str, reason: str, *node_ids: str) -> CorruptSession:
-        return CorruptSession(f"session {self._id!r}: {reason}", kind=kind, node_ids=node_ids, session_id=self._id)
-
-
-def _record(commit: Commit, digest: str, head: Head) -> CommitRecord:
-    return CommitRecord(
-        revision=head.revision,
-        commit_id=commit.commit_id,
-        digest=digest,
-        epoch=commit.writer.epoch or 0,
-        leaf=commit.leaf,
-        open_turn=commit.open_turn,
-        components=head.components,
-        record=commit.record,
-        committed_at=commit.committed_at,
-    )
-
-
-def _check_sizes(bodies: Iterable[bytes], limit: int | None) -> None:
-    for body in bodies:
-        if limit is not None and len(body) > limit:
-            raise LimitExceeded(f"a value of {len(body)} bytes is over the store's limit of {limit}")
