@@ -15,21 +15,18 @@ import pytest
 from lash_process import Folder
 from script_files import call, script
 
-#: Runs the command as a user who is not root; everything is imported before, since that user may not be let into the
-#: interpreter's folder.
+#: Runs the command as a user who is not root. That user may not be let into the folders above the interpreter's or the
+#: sources', so the module path is opened before and reached through its descriptors.
 AS_NOBODY = """
-import contextlib, io, os, sys, tempfile
-from lash_core.cli.main import main
-with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-    kept = tempfile.TemporaryDirectory()
-    url = f"sqlite:///{kept.name}/kept.db"
-    for arguments in (["run", "hello"], ["run", "x", "--root", "/nowhere"], ["sessions", "show", "s", "--json"]):
-        main([*arguments, "--store", url, "--debug"])
-    kept.cleanup()
+import ctypes, os, sys
 if os.getuid() == 0:
+    folders = [path for path in sys.path if os.path.isdir(path)]
+    sys.path[:] = [f"/proc/self/fd/{os.open(path, os.O_RDONLY | os.O_DIRECTORY)}" for path in folders]
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
+    ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: or else /proc/self stays root's
+from lash_core.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 #: Runs the command with a limit on the size of files, as a full disk would be.
