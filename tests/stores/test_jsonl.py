@@ -12,7 +12,7 @@ from lash_hookspecs.errors import StoreUnavailable, UnreadableData
 from lash_hookspecs.protocols.stores import StoreBackend
 
 from tests.stores.build import INCARNATION, Author
-from tests.stores.conftest import Clock, jsonl, jsonl_module
+from tests.stores.conftest import JSONL, Clock, jsonl, jsonl_module
 
 
 @pytest.fixture
@@ -77,3 +77,7 @@ async def test_a_store_that_is_not_there_is_not_made_unasked(tmp_path: Path) -> 
     with pytest.raises(StoreUnavailable) as caught:
         await jsonl_module().open_jsonl(f"jsonl:{tmp_path}/none", False)
     assert str(caught.value) == f"there is no store at {tmp_path}/none"
+
+
+def test_the_example_for_authors_has_at_most_250_lines() -> None:
+    assert len(JSONL.read_text(encoding="utf-8").splitlines()) <= 250, "more would say that the protocol is too fat"
