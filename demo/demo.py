@@ -35,7 +35,7 @@ def main() -> int:
         lash("sessions", "tree", SESSION, store=store)
         step(6, "usage", "what it cost: every response counted once, one lost with its process at most")
         lash("usage", store=store)
-    print("\nDone. Go on with:  . .venv/bin/activate  and  lash run \"…\"")
+    print('\nDone. Go on with:  . .venv/bin/activate  and  lash run "…"')
     return 0
 
 
