@@ -651,7 +651,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer ``/v1/chat/completions``."""
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        raw = self.rfile.read(length)
+        if len(raw) < length:  # the client died while it sent: that is no request
+            self.close_connection = True
+            return
         exchange = Exchange("POST", self.path, None, 200, None, time.time())
         try:
             exchange.body = _decode(raw)

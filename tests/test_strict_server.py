@@ -363,6 +363,19 @@ def test_a_client_that_leaves_is_noticed(server: StrictServer, tmp_path: Path) -
     assert server.requests[0].outcome == "client_gone"
 
 
+def test_a_request_whose_sender_died_half_way_is_none(server: StrictServer) -> None:
+    connection = http.client.HTTPConnection(urlsplit(server.base_url).netloc)
+    connection.putrequest("POST", "/v1/chat/completions")
+    connection.putheader("Content-Length", "1000")
+    connection.endheaders(b'{"model": ')
+    connection.close()
+    whole = http.client.HTTPConnection(urlsplit(server.base_url).netloc)
+    whole.request("POST", "/v1/chat/completions", json.dumps(user("x")))
+    assert whole.getresponse().status == 200
+    whole.close()
+    assert [each.status for each in server.requests] == [200]
+
+
 def test_closing_ends_an_answer_that_is_held_back(tmp_path: Path) -> None:
     """No thread stays behind."""
     server = StrictServer().start()
