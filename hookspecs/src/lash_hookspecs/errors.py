@@ -14,6 +14,7 @@
     │   ├── SessionMissing
     │   ├── SessionExists
     │   ├── SessionDeleted
+    │   ├── NodeMissing             the session's graph has no such node
     │   ├── SessionBusy             somebody else works on it: names the holder
     │   ├── StoreRegressed          the store is older than a handle to it
     │   └── CorruptSession          kind: dangling_leaf, dangling_parent, parent_cycle, no_leaf, …
@@ -57,6 +58,7 @@ __all__ = [
     "LimitExceeded",
     "MissingBlob",
     "ModelError",
+    "NodeMissing",
     "PluginConflict",
     "PluginError",
     "PolicyError",
@@ -165,6 +167,12 @@ class SessionExists(SessionError):
     """A session of that name is there already, and a new one was asked for."""
 
     code = "session_exists"
+
+
+class NodeMissing(SessionError):
+    """The session's graph has no such node."""
+
+    code = "node_missing"
 
 
 class SessionDeleted(SessionError):

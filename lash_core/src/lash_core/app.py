@@ -335,7 +335,7 @@ class Session:
         """Make another node the leaf; the next turn follows it (L11).
 
         Raises:
-            SessionError: The session has no such node.
+            NodeMissing: The session has no such node.
             TurnError: A turn is unfinished.
         """
         await self.runtime.branch_to(node_id)

@@ -43,6 +43,7 @@ _CODES: tuple[tuple[type[LashError], int], ...] = (
     (errors.InvalidSessionId, 2),
     (errors.SessionMissing, 2),
     (errors.SessionExists, 2),
+    (errors.NodeMissing, 2),
     (errors.TurnError, 2),  # asked of a session in the wrong state; a turn that fails is an outcome, no error
     (errors.SessionDeleted, 2),
     (errors.SessionBusy, 3),
@@ -54,7 +55,7 @@ _CODES: tuple[tuple[type[LashError], int], ...] = (
     (errors.SessionBindingMismatch, 3),
     (errors.LimitExceeded, 1),
     (errors.CorruptSession, 5),
-    (errors.StoreRegressed, 5),
+    (errors.StoreRegressed, 2),
     (errors.StoreError, 5),
 )
 

@@ -9,7 +9,6 @@ import click
 from lash_core.cli.errors import OUTCOMES
 from lash_core.cli.opening import agent_options, open_lash, run_async
 from lash_core.cli.options import Shared, common
-from lash_core.cli.output import to_stderr
 from lash_core.cli.turn_output import show_turn
 from lash_core.runtime.text import check_session_id, check_text
 
@@ -32,13 +31,12 @@ def run(
     """
     said = check_text(sys.stdin.read().rstrip("\n") if text == "-" else text)
     chosen = check_session_id(session_id)
-    if not session_id:
-        to_stderr(f"lash: new session {chosen}")
+    greeting = None if session_id else f"new session {chosen}"
 
     async def turn() -> int:
         async with open_lash(shared, "run", session_id=chosen, make=True, model=model, mode=mode, root=root) as lash:
             session = await lash.session(chosen)
-            result = await show_turn(session.stream(said, resume=resume), as_json=shared.json)
+            result = await show_turn(session.stream(said, resume=resume), as_json=shared.json, greeting=greeting)
             return OUTCOMES[result.outcome]
 
     return run_async(turn(), shared)

@@ -31,11 +31,17 @@ __all__ = ["result_document", "show_turn", "usage_document"]
 _ENDS = {"stopped": "the turn stopped", "failed": "the turn failed", "cancelled": "the turn was cancelled"}
 
 
-async def show_turn(turn: Turn, *, as_json: bool) -> TurnResult:
-    """Show a turn until it ends; Ctrl-C cancels it, a second one leaves it interrupted."""
+async def show_turn(turn: Turn, *, as_json: bool, greeting: str | None = None) -> TurnResult:
+    """Show a turn until it ends; Ctrl-C cancels it, a second one leaves it interrupted.
+
+    The greeting is said before the first event, so a turn that was refused says its reason alone.
+    """
     screen = _Screen(live=not as_json and sys.stdout.isatty())
     with _Interrupts(turn, screen).installed():
         async for event in turn:
+            if greeting is not None:
+                screen.say(greeting)
+                greeting = None
             screen.show(event)
         result = await turn.result()
     if result.outcome != "finished":

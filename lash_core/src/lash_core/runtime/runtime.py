@@ -11,8 +11,8 @@ import attrs
 from lash_hookspecs.errors import (
     ConfigurationError,
     LashError,
+    NodeMissing,
     SessionDeleted,
-    SessionError,
     SessionExists,
     SessionMissing,
     TurnError,
@@ -231,7 +231,7 @@ class LashRuntime:
         """Make another node the leaf; committed at once (L11).
 
         Raises:
-            SessionError: The node is not in the session's graph.
+            NodeMissing: The node is not in the session's graph.
             TurnError: A turn is interrupted; continue or abandon it first.
         """
         async with self._writing:
@@ -250,7 +250,7 @@ class LashRuntime:
 
         Raises:
             SessionExists: There is a session of that name.
-            SessionError: The node is not in the session's graph.
+            NodeMissing: The node is not in the session's graph.
         """
         await self.refresh()
         leaf = at if at is not None else self._resident.graph.leaf
@@ -372,7 +372,7 @@ class LashRuntime:
 
     async def _refuse_unknown_node(self, node_id: str) -> None:
         if not await self._resident.store.nodes([node_id]):
-            raise SessionError(
+            raise NodeMissing(
                 f"session {self.session_id!r} has no node {node_id!r}; `lash sessions tree` lists them",
                 session_id=self.session_id,
             )
