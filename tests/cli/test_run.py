@@ -203,3 +203,10 @@ def test_settings_come_from_flag_then_environment_then_file(
     lash("run", "Hello", "--session", "s1")
     lash("run", "Hello", "--session", "s1", "--store", "kept:flag")
     assert [url for url, _ in dummies.OPENED] == ["kept:file", "kept:environment", "kept:flag"]
+
+
+def test_a_run_that_is_refused_says_its_reason_alone(lash: Lash) -> None:
+    ran = lash("run", "Hello", "--mode", "nope", *STORE)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("lash: no mode is named 'nope'")
+    assert ran.err.count("\n") == 1

@@ -138,3 +138,10 @@ def test_a_session_without_an_interrupted_turn_has_nothing_to_continue(lash: Las
             2,
             "lash: session 's1' has no interrupted turn; `lash turns list --interrupted` shows which have\n",
         )
+
+
+@pytest.mark.parametrize("words", [("fork", "s1", "s2", "--at", "nowhere"), ("branch", "s1", "nowhere")])
+def test_a_node_that_is_not_there_is_wrong_usage(lash: Lash, words: tuple[str, ...]) -> None:
+    lash("run", "one", "--session", "s1", *STORE)
+    ran = lash(*words, *STORE)
+    assert (ran.code, ran.err) == (2, "lash: session 's1' has no node 'nowhere'; `lash sessions tree` lists them\n")
