@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -179,7 +180,11 @@ class Lash:
             instructions=agent.instructions,
             model_settings=agent.model_settings,
         )
-        session = Session(await LashRuntime.from_environment(self.env, spec), self)
+        runtime = await LashRuntime.from_environment(self.env, spec)
+        meanwhile = self._sessions.get(runtime.session_id)
+        if meanwhile is not None and not meanwhile.closed and create is not True:
+            return meanwhile  # another caller was opening it too
+        session = Session(runtime, self)
         self._sessions[session.id] = session
         return session
 
@@ -223,13 +228,13 @@ class Lash:
         await session.delete()
 
     async def close(self) -> None:
-        """Close every session and the store; may be called twice."""
-        for session in list(self._sessions.values()):
-            await session.close()
-        self._sessions.clear()
-        if self._owns_environment:
-            await self.env.providers.close()
-            await self.store.close()
+        """Close every session and the store, all of them even if one fails; may be called twice."""
+        async with contextlib.AsyncExitStack() as closing:  # the last one entered is closed first
+            if self._owns_environment:
+                closing.push_async_callback(self.store.close)
+                closing.push_async_callback(self.env.providers.close)
+            for session in reversed(list(self._sessions.values())):
+                closing.push_async_callback(session.close)
 
 
 class Session:
@@ -367,8 +372,10 @@ class Session:
 
     async def close(self) -> None:
         """Cancel a turn that runs here and forget the session; may be called twice."""
-        await self.runtime.close()
-        self._forget()
+        try:
+            await self.runtime.close()
+        finally:
+            self._forget()
 
     async def __aenter__(self) -> Self:
         return self
@@ -384,7 +391,8 @@ class Session:
 
     def _forget(self) -> None:
         self.closed = True
-        self._lash._sessions.pop(self.id, None)
+        if self._lash._sessions.get(self.id) is self:
+            del self._lash._sessions[self.id]
 
 
 class Turn:
@@ -448,8 +456,12 @@ class _Opening:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._lash is not None:
-            await self._lash.close()
+        try:
+            if self._lash is not None:
+                await self._lash.close()
+        except LashError:
+            if error is None:  # the original error is never masked (L12)
+                raise
 
 
 async def open_backend(plugins: PluginManager, url: str, create: bool) -> StoreBackend:

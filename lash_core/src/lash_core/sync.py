@@ -82,8 +82,10 @@ class SyncLash:
     def close(self) -> None:
         """Close every session, the store and the thread; may be called twice."""
         if not self._loop.closed:
-            self._loop.run(self._lash.close)
-            self._loop.close()
+            try:
+                self._loop.run(self._lash.close)
+            finally:
+                self._loop.close()
 
     def __enter__(self) -> Self:
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import attrs
-from lash_hookspecs.errors import UnreadableData
+from lash_hookspecs.errors import TurnError, UnreadableData
 from lash_hookspecs.protocols.modes import (
     Append,
     AskModel,
@@ -71,14 +71,25 @@ async def rebuild(store: SessionStore, open_turn: OpenTurn, mode: ExecutionMode,
 async def rebuild_to_abandon(store: SessionStore, open_turn: OpenTurn, context: TurnContext) -> Rebuilt:
     """Rebuild as much as any version can of a turn that cannot be continued, in order to end it.
 
-    What the model said and what tools answered is kept; what cannot be read is left out.
+    What the model said and what tools answered is kept; what cannot be read is left out. So is the whole journal when
+    the mode that wrote it asked for other effects than this replay does: then what is committed remains.
     """
+    rows = await store.read(JOURNAL)
+    try:
+        machine = _replay_to_abandon(open_turn, context, list(_readable(rows)))
+    except TurnError:
+        machine = _replay_to_abandon(open_turn, context, [])
+    return Rebuilt.of(machine, rows)
+
+
+def _replay_to_abandon(
+    open_turn: OpenTurn, context: TurnContext, journal: Sequence[tuple[str, Response]]
+) -> TurnMachine:
     snapshot = open_turn.machine.evolve(version=MACHINE_VERSION, limits=TurnLimits(model_calls=None))
     last_step = _LastStep(snapshot.mode, snapshot.mode_version)
     machine = TurnMachine(last_step, snapshot, open_turn.turn_id, open_turn.turn_index, context)
-    rows = await store.read(JOURNAL)
-    machine.replay(list(_readable(rows)))
-    return Rebuilt.of(machine, rows)
+    machine.replay(journal)
+    return machine
 
 
 @attrs.frozen

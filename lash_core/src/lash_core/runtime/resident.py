@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -95,6 +96,7 @@ class ResidentSession:
         self._incarnation = secrets.token_hex(8)
         self._conversation: Conversation | None = None
         self._healed: Healed | None = None
+        self._refreshing = asyncio.Lock()
 
     @property
     def revision(self) -> int | None:
@@ -116,10 +118,16 @@ class ResidentSession:
     async def refresh(self) -> Absent | Deleted | Head:
         """Read the head, and what is new of the path if somebody else has committed.
 
+        One at a time: a writer refreshes first, so a reader's late answer never replaces what the writer stored.
+
         Raises:
             UnreadableData: The head or a payload cannot be read (S9).
             CorruptSession: The path has a hole or a cycle (G4).
         """
+        async with self._refreshing:
+            return await self._refresh()
+
+    async def _refresh(self) -> Absent | Deleted | Head:
         found = await self.store.head()
         if not isinstance(found, Head):
             if self.head is not None:

@@ -223,8 +223,12 @@ class LashRuntime:
     async def cancel(self) -> None:
         """Cancel the turn that runs in this runtime, if any; returns when that is committed."""
         self._writing.cancelled = self._writing.taken
-        if self._run is not None:
-            await self._run.cancel()
+        try:
+            if self._run is not None:
+                await self._run.cancel()
+        except LashError:
+            await self._writing.wait()
+            raise
         await self._writing.wait()
 
     async def branch_to(self, node_id: str) -> Receipt:
@@ -265,7 +269,8 @@ class LashRuntime:
             await self._refuse_unknown_node(at)
         forked = await LashRuntime.from_environment(self._env, fork_spec)
         forked._resident.labels = dict(self.head.labels)
-        await begin_fork(self._resident, forked._resident, leaf, self._env)
+        async with forked._writing, forked._leased():
+            await begin_fork(self._resident, forked._resident, leaf, self._env)
         return forked
 
     async def delete(self) -> None:
@@ -309,8 +314,10 @@ class LashRuntime:
     async def close(self) -> None:
         """Cancel a turn that runs here and give back what was opened; may be called twice (L12)."""
         if not self._writing.closed:
-            await self.cancel()
-            self._writing.closed = True
+            try:
+                await self.cancel()
+            finally:
+                self._writing.closed = True
 
     # How it is opened
 
@@ -402,13 +409,13 @@ class LashRuntime:
 
     @contextlib.asynccontextmanager
     async def _leased(self) -> AsyncIterator[HeldLease | None]:
-        """Hold the lease, and see what was committed before it was taken."""
+        """Hold the lease, and see what was committed before it was taken: the session may be another's by now."""
         lease = await take_lease(self.session_id, self._resident.store, self._holder, self._env)
         head = self._resident.head
         self._resident.epoch = lease.epoch if lease is not None else (head.epoch if head is not None else 0)
         self._holder_elsewhere = None
         try:
-            await self._resident.refresh()
+            await self._refuse_if_not_as_specified()
             yield lease
         finally:
             if lease is not None:

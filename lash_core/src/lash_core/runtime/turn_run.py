@@ -93,6 +93,7 @@ class TurnRun:
         self._unknown_calls = unknown_calls
         self._running: dict[str, asyncio.Task[Response]] = {}
         self._writing = asyncio.Lock()
+        self._ending: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._failure: BaseException | None = None
         self._over = asyncio.Event()
@@ -161,8 +162,21 @@ class TurnRun:
         await self.stop("cancelled", "cancelled", "the turn was cancelled")
 
     async def stop(self, outcome: TurnOutcome, reason: StopReason, message: str) -> None:
-        """End the turn early: running effects are cancelled, and what was done is committed."""
-        running = self._cut()
+        """End the turn early: running effects are cancelled, and what was done is committed.
+
+        It is carried out even if the caller is cancelled meanwhile, as a tool is that ends its own turn.
+        """
+        ending = asyncio.create_task(self._stop(self._cut(), outcome, reason, message))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ended)
+        await asyncio.shield(ending)
+
+    def _ended(self, ending: asyncio.Task[None]) -> None:
+        self._ending.discard(ending)
+        if not ending.cancelled():
+            ending.exception()  # is the turn's failure too: whoever waits for the turn has it
+
+    async def _stop(self, running: frozenset[str], outcome: TurnOutcome, reason: StopReason, message: str) -> None:
         async with self._writing:
             if self._over.is_set():
                 return

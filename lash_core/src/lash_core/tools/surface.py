@@ -56,7 +56,10 @@ class ToolSurface:
         entry = self._entries.get(call.tool)
         if entry is None:
             return _failed(call, "unknown_tool", self._unknown(call.tool))
-        problem = _invalid(entry.spec, call)
+        try:
+            problem = _invalid(entry.spec, call)
+        except Exception as error:  # noqa: BLE001  a provider's schema is a stranger's: one that is none is a result too
+            return _failed(call, "tool_failed", f"The schema of {call.tool!r} cannot be used: {error}")
         if problem:
             return _failed(call, "invalid_arguments", problem)
         started = time.monotonic()
