@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lash_hookspecs.errors import LashError, SessionMissing, UnknownName, redact_url
+from lash_hookspecs.errors import LashError, SessionBusy, SessionMissing, UnknownName, redact_url
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.records.events import Event
@@ -189,7 +189,18 @@ class Lash:
         return session
 
     async def resume(self, parked: ParkedSession) -> Session:
-        """Open a parked session again (L8); raises as `LashRuntime.resume`."""
+        """Open a parked session again (L8).
+
+        Raises:
+            SessionBusy: It is open here already.
+            SessionMissing, SessionDeleted, StoreRegressed: As `LashRuntime.resume`.
+        """
+        known = self._sessions.get(parked.session_id)
+        if known is not None and not known.closed:
+            raise SessionBusy(
+                f"session {parked.session_id!r} is open in this process already; park or close it first",
+                session_id=parked.session_id,
+            )
         session = Session(await LashRuntime.resume(parked, self.env), self)
         self._sessions[session.id] = session
         return session

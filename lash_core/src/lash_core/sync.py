@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
@@ -200,6 +201,7 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self.closed = False
+        self._pid = os.getpid()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="lash-loop", daemon=True)
         self._thread.start()
@@ -208,6 +210,8 @@ class _LoopThread:
         _refuse_in_a_loop()
         if self.closed:
             raise ConfigurationError("this SyncLash was closed; open another")
+        if self._pid != os.getpid():
+            raise ConfigurationError("this SyncLash was opened before a fork of the process; open another in the child")
 
         async def awaited() -> T:
             return await make()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from lash_core.runtime import lease, runtime
 from lash_core.runtime.process import this_process
 from lash_core.stores.memory import MemoryBackend
 from lash_core.tools.surface import ToolSurface
-from lash_hookspecs.errors import SessionExists, StoreFull
+from lash_hookspecs.errors import SessionBusy, SessionDeleted, SessionExists, StoreFull
 from lash_hookspecs.markers import hookimpl
 from lash_hookspecs.protocols.tools import ToolCallContext
 from lash_hookspecs.records.events import ToolStarted
@@ -234,3 +236,46 @@ async def test_a_turn_whose_journal_another_mode_version_wrote_can_be_abandoned(
     await go_on(session)
     assert session.document.open_turn is None
     assert not await backend.session("s").read("journal")
+
+
+async def test_a_session_that_was_deleted_and_made_again_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/x.db"
+    async with Lash.open(url) as one, Lash.open(url) as other:
+        held = await one.session("s")
+        await held.turn("hello")
+        await other.delete("s")
+        await (await other.session("s")).turn("another life")
+        with pytest.raises(SessionDeleted) as caught:
+            await held.turn("still me?")
+        assert str(caught.value) == "session 's' was deleted while it was open"
+
+
+async def test_a_parked_session_that_is_open_here_is_busy(tmp_path: Path) -> None:
+    async with Lash.open(f"sqlite:///{tmp_path}/x.db") as lash:
+        await (await lash.session("s")).turn("hello")
+        parked = await (await lash.session("s")).park()
+        await lash.session("s")
+        with pytest.raises(SessionBusy) as caught:
+            await lash.resume(parked)
+    assert str(caught.value) == "session 's' is open in this process already; park or close it first"
+
+
+FORKED = """
+import os
+from lash_core import SyncLash
+from lash_hookspecs.errors import ConfigurationError
+with SyncLash.open() as lash:
+    child = os.fork()
+    if child == 0:
+        try:
+            lash.session("s")
+        except ConfigurationError as error:
+            print(error, flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+def test_sync_lash_refuses_in_a_forked_child() -> None:
+    ran = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60, check=True)
+    assert ran.stdout == "this SyncLash was opened before a fork of the process; open another in the child\n"

@@ -51,7 +51,7 @@ class Rebuilt:
     def of(cls, machine: TurnMachine, rows: Sequence[StreamRow]) -> Rebuilt:
         """Count what is out after the replay, and what was out when earlier processes took the turn up."""
         out = sum(isinstance(effect, ModelCall) for effect in machine.outstanding())
-        lost = sum(LOST in row.key for row in rows)
+        lost = sum(LOST in row.key for row in rows if row.key.startswith(machine.turn_id))
         return cls(machine, rows[-1].sequence if rows else 0, out + lost)
 
 

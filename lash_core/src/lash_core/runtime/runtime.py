@@ -371,7 +371,7 @@ class LashRuntime:
         found = await self._resident.refresh()
         if known is None:
             self._check_create(found)
-        elif not isinstance(found, Head):
+        elif not isinstance(found, Head) or found.incarnation != known.incarnation:
             raise SessionDeleted(
                 f"session {self.session_id!r} was deleted while it was open", session_id=self.session_id
             )
