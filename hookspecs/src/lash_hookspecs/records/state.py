@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, JsonValue
 
 from lash_hookspecs.records.events import StoredEvent
 from lash_hookspecs.records.model_base import Record
-from lash_hookspecs.records.turn import OpenTurn
+from lash_hookspecs.records.turn import OpenTurn, TurnInput
 from lash_hookspecs.records.usage import UsageRow
 
-__all__ = ["CommitDocument", "HeadDocument", "PluginFingerprint", "SessionConfig"]
+__all__ = ["CommitDocument", "HeadDocument", "ParentLink", "PluginFingerprint", "SessionConfig", "SubagentAuthority"]
 
 
 class SessionConfig(Record):
@@ -28,6 +30,38 @@ class SessionConfig(Record):
     model_settings: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+class SubagentAuthority(Record):
+    """What a subagent may do (H3).
+
+    Attributes:
+        agent_name: Who it is.
+        capability: What it may do, in the words of who granted it.
+        depth: How many sessions stand above it.
+        max_depth: The deepest that one of its own may be.
+    """
+
+    agent_name: str
+    capability: str | None = None
+    depth: int = 1
+    max_depth: int = 5
+
+
+class ParentLink(Record):
+    """Where a session comes from (H3).
+
+    Attributes:
+        session_id: The parent, or the one that handed off.
+        relation: Which of the two.
+        usage_source: What its usage is filed under in the parent's ledger.
+        authority: For a subagent.
+    """
+
+    session_id: str
+    relation: Literal["child", "handoff"]
+    usage_source: str = "child"
+    authority: SubagentAuthority | None = None
+
+
 class HeadDocument(Record):
     """What the head says besides the store's own columns.
 
@@ -37,6 +71,10 @@ class HeadDocument(Record):
         usage: The whole ledger, one row per source and model.
         open_turn: The turn that is not finished.
         forked_from: The session that this one was forked from.
+        parent: Where a child or a successor comes from.
+        successor: The session that took over from this one.
+        children: Whether children may have filed usage for it in its stream ``usage``.
+        first_input: What the first turn is about, until that turn begins.
     """
 
     config: SessionConfig = SessionConfig()
@@ -44,6 +82,10 @@ class HeadDocument(Record):
     usage: tuple[UsageRow, ...] = ()
     open_turn: OpenTurn | None = None
     forked_from: str | None = None
+    parent: ParentLink | None = None
+    successor: str | None = None
+    children: bool = False
+    first_input: TurnInput | None = None
 
 
 class PluginFingerprint(Record):
