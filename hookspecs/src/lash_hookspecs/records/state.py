@@ -22,12 +22,16 @@ class SessionConfig(Record):
         mode: The execution mode's name.
         instructions: The system prompt.
         model_settings: Passed to the provider.
+        context_window: Tokens that the caller says the model can take; ``None`` to ask the provider (L3).
+        mode_options: Given to the mode at the beginning of each turn.
     """
 
     model: str = "offline"
     mode: str = "standard"
     instructions: str = ""
     model_settings: dict[str, JsonValue] = Field(default_factory=dict)
+    context_window: int | None = None
+    mode_options: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class SubagentAuthority(Record):
@@ -101,7 +105,8 @@ class CommitDocument(Record):
     """What one commit says besides its nodes.
 
     Attributes:
-        step: What it was for: ``create``, ``input``, ``boundary``, ``final``, ``abandon``, ``branch``, ``fork``.
+        step: What it was for: ``input``, ``boundary``, ``final`` and ``abandon`` are a turn's; besides, ``append``,
+            ``branch``, ``completion``, ``config``, ``create``, ``fork``, ``handoff``, ``park``, ``rewrite``, ``state``.
         turn_id: The turn it belongs to, if any.
         turn_index: That turn's number.
         usage: Usage deltas of this commit (T8).

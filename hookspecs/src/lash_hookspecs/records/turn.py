@@ -35,6 +35,9 @@ StopReason = Literal[
     "content_filter",
     "model_error",
     "mode_error",
+    "plugin_error",
+    "host_error",
+    "denied",
     "cancelled",
     "abandoned",
 ]
@@ -62,10 +65,12 @@ class TurnInput(Record):
     Attributes:
         text: The user's words.
         source_key: The caller's own key for this input (T10).
+        mode_options: Given to the mode for this turn, over the session's own.
     """
 
     text: str
     source_key: str | None = None
+    mode_options: dict[str, JsonValue] | None = None
 
 
 class TurnEnd(Record):
@@ -103,7 +108,8 @@ class MachineSnapshot(Record):
         version: The machine's version; another one's turn is continued only if it says it can.
         mode: The execution mode's name.
         mode_version: The mode's version.
-        mode_state: The mode's own state.
+        mode_state: The mode's own state, of this turn.
+        session_state: What the mode keeps from turn to turn.
         next_effect: Number of the next effect key.
         next_node: Number of the next node id.
         waiting: Effects that are out.
@@ -117,6 +123,7 @@ class MachineSnapshot(Record):
     mode: str
     mode_version: int
     mode_state: JsonValue = None
+    session_state: JsonValue = None
     next_effect: int = 1
     next_node: int = 1
     waiting: tuple[Effect, ...] = ()

@@ -18,6 +18,7 @@ from lash_hookspecs.protocols.modes import (
     BoundaryPassed,
     ExecutionMode,
     Finish,
+    Keep,
     ModeInput,
     ModelAnswered,
     ModeStep,
@@ -41,6 +42,7 @@ from lash_hookspecs.records.turn import (
     TurnOutcome,
 )
 from lash_hookspecs.records.usage import TokenUsage, add_usage
+from pydantic import JsonValue
 
 from lash_core.graph.conversation import marked_result
 
@@ -74,10 +76,12 @@ class TurnContext:
     Attributes:
         tools: The session's tools by name.
         call_ids: Call ids that the path has already.
+        mode_options: The session's mode options.
     """
 
     tools: Mapping[str, ToolSpec]
     call_ids: AbstractSet[str]
+    mode_options: Mapping[str, JsonValue] = attrs.field(factory=dict)
 
 
 class TurnMachine:
@@ -86,6 +90,7 @@ class TurnMachine:
     Attributes:
         end: How the turn ended; ``None`` while it runs.
         at_boundary: Whether it waits for `pass_boundary`.
+        session_state: What the mode keeps from turn to turn.
     """
 
     def __init__(
@@ -104,6 +109,7 @@ class TurnMachine:
         self._mode = mode
         self._context = context
         self._state = snapshot.mode_state
+        self.session_state = snapshot.session_state
         self._next_effect = snapshot.next_effect
         self._next_node = snapshot.next_node
         self._model_calls = snapshot.model_calls
@@ -128,12 +134,14 @@ class TurnMachine:
         turn_index: int,
         context: TurnContext,
         limits: TurnLimits,
+        session_state: JsonValue = None,
     ) -> TurnMachine:
         """Begin a turn: its snapshot goes into the commit of the user's message; `proceed` takes the first step."""
         snapshot = MachineSnapshot(
             version=MACHINE_VERSION,
             mode=mode.name,
             mode_version=mode.version,
+            session_state=session_state,
             pending=PendingStep(kind="turn_began", inputs=(turn_input,)),
             limits=limits,
         )
@@ -170,6 +178,7 @@ class TurnMachine:
             mode=self._mode.name,
             mode_version=self._mode.version,
             mode_state=self._state,
+            session_state=self.session_state,
             next_effect=self._next_effect,
             next_node=self._next_node,
             waiting=self.outstanding(),
@@ -197,12 +206,26 @@ class TurnMachine:
         if isinstance(effect, ModelCall) and isinstance(response, ModelReplied):
             self._model_replied(response.reply)
         elif isinstance(effect, ModelCall) and isinstance(response, CallFailed):
-            self.stop("failed", "model_error", response.message)
+            self.stop("failed", "plugin_error" if response.error_kind == "plugin" else "model_error", response.message)
         elif isinstance(effect, ToolRun) and isinstance(response, ToolReplied):
             self._tool_replied(effect, response.result)
         else:
             raise TurnError(f"effect {key} is a {effect.kind}; a {response.kind} does not answer it", step="feed")
         return True
+
+    def add(self, payloads: Iterable[Payload]) -> None:
+        """Put what is not the mode's on the path, behind what was produced so far."""
+        for payload in payloads:
+            if isinstance(payload, Message):
+                payload = payload.evolve(turn_index=self.turn_index)
+            self._produced.payloads.append((self._new_node_id(), payload))
+
+    def fail(self, reason: StopReason, message: str) -> None:
+        """Let the end of the turn be a failure, whatever it was."""
+        if self.end is None:
+            self.stop("failed", reason, message)
+        else:
+            self.end = self.end.evolve(outcome="failed", reason=reason, message=message)
 
     def pass_boundary(self, inputs: Iterable[TurnInput] = ()) -> None:
         """Let input in at a boundary; `proceed` goes on once everything that was produced is committed."""
@@ -215,7 +238,9 @@ class TurnMachine:
         if pending is None:
             return
         if pending.kind == "turn_began":
-            self._step(TurnBegan(pending.inputs[0], tuple(self._context.tools.values())))
+            began = pending.inputs[0]
+            options = {**self._context.mode_options, **(began.mode_options or {})}
+            self._step(TurnBegan(began, tuple(self._context.tools.values()), self.session_state, options))
         else:
             self._step(BoundaryPassed(pending.inputs))
 
@@ -283,6 +308,8 @@ class TurnMachine:
             self.stop("failed", "mode_error", f"mode {self._mode.name!r} failed: {type(error).__name__}: {error}")
             return
         self._state = step.state
+        if not isinstance(step.session_state, Keep):
+            self.session_state = step.session_state
         for action in step.actions[:-1]:
             assert isinstance(action, Append)
             self._append(action.payload)
