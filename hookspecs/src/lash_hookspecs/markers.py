@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
@@ -30,19 +31,34 @@ class HookInfo:
 
     Attributes:
         kind: ``offer`` (sync, all answers are kept) or ``observe`` (async, isolated, order does not matter).
-        item: The type of each item that an offer returns; ``None`` for observers.
+        item: The type of each item that an offer returns, or ``module:name`` of one that is imported when the first
+            item is checked; ``None`` for observers.
         since: The hook API version that brought it.
         deadline: Seconds an implementation has; ``None`` for offers, which are sync.
     """
 
     kind: Literal["offer", "observe"]
-    item: type | None
+    item: type | str | None
     since: str
     deadline: float | None
 
+    @property
+    def item_type(self) -> type:
+        """The type of each item; ``object`` where it is not told."""
+        if not isinstance(self.item, str):
+            return self.item or object
+        module, _, name = self.item.partition(":")
+        found: type = getattr(importlib.import_module(module), name)
+        return found
 
-def offer(item: type, *, since: str) -> Callable[[F], F]:
-    """Mark a hook specification as an offer: a sync function that returns a list of ``item``."""
+
+def offer(item: type | str, *, since: str) -> Callable[[F], F]:
+    """Mark a hook specification as an offer: a sync function that returns a list of ``item``.
+
+    Args:
+        item: The type of each item; ``module:name`` of one whose import is not cheap.
+        since: The hook API version that brought it.
+    """
     return _spec(HookInfo("offer", item, since, None))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pluggy
 from lash_hookspecs.markers import HookInfo, hook_info
-from lash_hookspecs.specs import events, offers
+from lash_hookspecs.specs import events, offers, prompts
 from lash_hookspecs.specs.offers import OfferContext
 
 from lash_core.plugins.manifest import OFFER_HOOKS, did_you_mean
@@ -19,7 +19,7 @@ __all__ = ["SPECS", "Invalid", "call_offer", "check_implementations", "compare",
 #: Hook name → specification.
 SPECS: Mapping[str, Callable[..., Any]] = {
     name: value
-    for module in (offers, events)
+    for module in (offers, events, prompts)
     for name, value in vars(module).items()
     if name.startswith("lash_") and callable(value)
 }
@@ -37,6 +37,7 @@ def new_registry() -> pluggy.PluginManager:
     registry = pluggy.PluginManager("lash")
     registry.add_hookspecs(offers)
     registry.add_hookspecs(events)
+    registry.add_hookspecs(prompts)
     return registry
 
 
@@ -72,7 +73,7 @@ def call_offer(hook: str, function: Callable[..., Any], context: OfferContext) -
     Raises:
         Invalid: What it returns is not a list of that kind of offer.
     """
-    item = hook_info(SPECS[hook]).item or object
+    item = hook_info(SPECS[hook]).item_type
     answer = function(context)
     if not isinstance(answer, list | tuple):
         raise Invalid(f"{hook} must return a list of {item.__name__}, and returned {reprlib.repr(answer)}")
