@@ -17,6 +17,8 @@
     │   ├── NodeMissing             the session's graph has no such node
     │   ├── SessionBusy             somebody else works on it: names the holder
     │   ├── StoreRegressed          the store is older than a handle to it
+    │   ├── CommitDenied            a plugin refused a commit: names it
+    │   ├── SuccessorMissing        a chain of handoffs leads to a session that is gone
     │   └── CorruptSession          kind: dangling_leaf, dangling_parent, parent_cycle, no_leaf, …
     ├── StoreError                  what a store answers
     │   ├── StoreUnavailable        not there, no permission, not a database
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from lash_hookspecs.records.store import Holder
 
 __all__ = [
+    "CommitDenied",
     "CommitIdReused",
     "ConfigurationError",
     "CorruptSession",
@@ -74,6 +77,7 @@ __all__ = [
     "StoreFull",
     "StoreRegressed",
     "StoreUnavailable",
+    "SuccessorMissing",
     "ToolError",
     "TurnError",
     "UnknownName",
@@ -199,6 +203,18 @@ class StoreRegressed(SessionError):
     """The store is older than the handle that names it."""
 
     code = "store_regressed"
+
+
+class CommitDenied(SessionError):
+    """A plugin's guard refused a commit; nothing was written."""
+
+    code = "commit_denied"
+
+
+class SuccessorMissing(SessionError):
+    """The session was handed off to one that is not there."""
+
+    code = "successor_missing"
 
 
 class CorruptSession(SessionError):

@@ -77,7 +77,6 @@ class HeadDocument(Record):
         forked_from: The session that this one was forked from.
         parent: Where a child or a successor comes from.
         successor: The session that took over from this one.
-        children: Whether children may have filed usage for it in its stream ``usage``.
         first_input: What the first turn is about, until that turn begins.
     """
 
@@ -88,7 +87,6 @@ class HeadDocument(Record):
     forked_from: str | None = None
     parent: ParentLink | None = None
     successor: str | None = None
-    children: bool = False
     first_input: TurnInput | None = None
 
 

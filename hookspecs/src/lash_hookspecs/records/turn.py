@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 
 from lash_hookspecs.records.effects import Effect
 from lash_hookspecs.records.model_base import Record
+from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.usage import TokenUsage
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "TurnInput",
     "TurnLimits",
     "TurnOutcome",
+    "TurnOverrides",
     "TurnResult",
 ]
 
@@ -59,6 +61,20 @@ class TurnLimits(Record):
     seconds: float | None = Field(default=None, gt=0)
 
 
+class TurnOverrides(Record):
+    """What one turn does otherwise than its session.
+
+    Attributes:
+        model: ``provider:model`` for this turn.
+        model_settings: Passed to the provider, over the session's own.
+        prompt: The turn's own prompt layer; the last word in the system prompt.
+    """
+
+    model: str | None = None
+    model_settings: dict[str, JsonValue] | None = None
+    prompt: PromptLayer | None = None
+
+
 class TurnInput(Record):
     """What a caller says in a turn.
 
@@ -66,11 +82,13 @@ class TurnInput(Record):
         text: The user's words.
         source_key: The caller's own key for this input (T10).
         mode_options: Given to the mode for this turn, over the session's own.
+        overrides: What the turn does otherwise than its session.
     """
 
     text: str
     source_key: str | None = None
     mode_options: dict[str, JsonValue] | None = None
+    overrides: TurnOverrides | None = None
 
 
 class TurnEnd(Record):
@@ -141,12 +159,14 @@ class OpenTurn(Record):
         turn_index: Its number in the session, from 1.
         started_at: Microseconds since 1970-01-01 UTC.
         machine: Where it stands.
+        overrides: What it does otherwise than its session.
     """
 
     turn_id: str
     turn_index: int
     started_at: int
     machine: MachineSnapshot
+    overrides: TurnOverrides | None = None
 
 
 class TurnResult(Record):

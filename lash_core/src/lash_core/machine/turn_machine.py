@@ -153,6 +153,11 @@ class TurnMachine:
         return self._usage
 
     @property
+    def model_calls(self) -> int:
+        """Calls of the model so far."""
+        return self._model_calls
+
+    @property
     def wants_commit(self) -> bool:
         """Whether what was produced must be stored before anything else runs.
 

@@ -7,20 +7,25 @@ import time
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 from lash_hookspecs.protocols.hosts import Host
-from lash_hookspecs.protocols.stores import StoreBackend
+from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.protocols.tools import ToolProvider
+from lash_hookspecs.records.prompts import PromptLayer
+from lash_hookspecs.records.turn import TurnLimits
 
 from lash_core.hosts.embedded import EmbeddedHost
 from lash_core.runtime.providers import ModelProviders
 
 if TYPE_CHECKING:
-    from lash_core.plugins.manager import PluginManager
+    from lash_hookspecs.protocols.tasks import TaskHost
 
-__all__ = ["Residency", "RetryPolicy", "RuntimeEnvironment", "now_us"]
+    from lash_core.plugins.manager import PluginManager
+    from lash_core.runtime.children import SessionStoreRequest
+
+__all__ = ["Residency", "RetryPolicy", "RuntimeEnvironment", "TerminationPolicy", "now_us"]
 
 
 class Residency(Enum):
@@ -51,6 +56,20 @@ class RetryPolicy:
         return float(min(self.first_wait * 2 ** (attempt - 1), self.longest_wait))
 
 
+@attrs.frozen(kw_only=True)
+class TerminationPolicy:
+    """How turns end that do not end by themselves.
+
+    Attributes:
+        limits: What one turn may use unless it brings limits of its own (T12).
+        unfinished: What becomes of a turn whose host returns before it is done: ``interrupted`` leaves it to be
+            continued, ``failed`` ends it.
+    """
+
+    limits: TurnLimits = attrs.field(factory=TurnLimits)
+    unfinished: Literal["interrupted", "failed"] = "interrupted"
+
+
 def now_us() -> int:
     """Microseconds since 1970-01-01 UTC."""
     return time.time_ns() // 1_000
@@ -72,6 +91,12 @@ class RuntimeEnvironment:
         retry: How failed model calls are tried again.
         lease_ttl: Seconds after which a silent writer's lease expires.
         max_tool_output: Characters of a tool's output that the model sees; the whole goes to a blob.
+        tasks: Where background tasks run; ``None`` for no background tasks (H2).
+        session_store_factory: Gives the store of a session that another one starts; ``store`` has them by default.
+        prompt: What the app says in every system prompt.
+        termination: What one turn may use, and what becomes of a turn that its host gives up.
+        plugin_policy: ``compatible`` opens a session whose plugins are others than before and says what differs;
+            ``strict`` refuses it (P8).
         name: What holders of leases are called, for people.
         clock: Gives microseconds since 1970-01-01 UTC.
         sleep: Waits between attempts.
@@ -88,6 +113,11 @@ class RuntimeEnvironment:
     retry: RetryPolicy = attrs.field(factory=RetryPolicy)
     lease_ttl: float = 60.0
     max_tool_output: int = 32_768
+    tasks: TaskHost | None = None
+    session_store_factory: Callable[[SessionStoreRequest], Awaitable[SessionStore]] | None = None
+    prompt: PromptLayer = attrs.field(factory=PromptLayer)
+    termination: TerminationPolicy = attrs.field(factory=lambda: TerminationPolicy())
+    plugin_policy: Literal["compatible", "strict"] = "compatible"
     name: str = "lash"
     clock: Callable[[], int] = now_us
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep

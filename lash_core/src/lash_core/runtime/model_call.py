@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from lash_hookspecs.errors import ModelError
+from lash_hookspecs.errors import ModelError, PluginError
 from lash_hookspecs.protocols.models import ModelProvider
 from lash_hookspecs.records.effects import CallFailed, ModelReplied
 from lash_hookspecs.records.events import Event, ReasoningDelta, TextDelta, TextRetracted
@@ -14,7 +14,10 @@ from lash_hookspecs.records.payloads import Part, ReasoningPart, TextPart, ToolC
 
 from lash_core.runtime.environment import RetryPolicy, RuntimeEnvironment
 
-__all__ = ["call_model"]
+__all__ = ["Heard", "call_model"]
+
+#: What plugins do to a piece of text on its way to live readers.
+Heard = Callable[[str], Awaitable[str]]
 
 
 async def call_model(
@@ -22,14 +25,28 @@ async def call_model(
     request: ModelRequest,
     env: RuntimeEnvironment,
     emit: Callable[[Event], None],
+    heard: Heard | None = None,
 ) -> ModelReplied | CallFailed:
-    """Ask the model, again if it is worth it; live text of a failed attempt is retracted."""
+    """Ask the model, again if it is worth it; live text of a failed attempt is retracted.
+
+    Args:
+        provider: Who is asked.
+        request: What is asked.
+        env: How often and how patiently.
+        emit: Takes live events.
+        heard: What becomes of each piece of text before it is emitted.
+
+    Raises:
+        PluginError: ``heard`` failed.
+    """
     attempt = 1
     while True:
         try:
-            return ModelReplied(reply=_clean(await _attempt(provider, request, attempt, emit)))
+            return ModelReplied(reply=_clean(await _attempt(provider, request, attempt, emit, heard)))
         except ModelError as error:
             failure = error
+        except PluginError:
+            raise
         except Exception as error:  # noqa: BLE001  a provider's own bug fails the turn, never the session
             failure = ModelError(f"the provider failed: {type(error).__name__}: {error}")
             failure.__cause__ = error
@@ -48,13 +65,18 @@ def _wait(policy: RetryPolicy, attempt: int, failure: ModelError) -> float | Non
 
 
 async def _attempt(
-    provider: ModelProvider, request: ModelRequest, attempt: int, emit: Callable[[Event], None]
+    provider: ModelProvider,
+    request: ModelRequest,
+    attempt: int,
+    emit: Callable[[Event], None],
+    heard: Heard | None,
 ) -> ModelReply:
     stream = provider.stream(request)
     try:
         async for chunk in stream:
             if isinstance(chunk, TextChunk):
-                emit(TextDelta(text=clean_text(chunk.text), attempt=attempt))
+                text = clean_text(chunk.text)
+                emit(TextDelta(text=await heard(text) if heard else text, attempt=attempt))
             elif isinstance(chunk, ReasoningChunk):
                 emit(ReasoningDelta(text=clean_text(chunk.text), attempt=attempt))
             elif isinstance(chunk, ReplyChunk):

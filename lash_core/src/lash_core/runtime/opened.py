@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import logging
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
-from lash_hookspecs.errors import CommitDenied, LashError, NodeMissing, SessionDeleted, SessionExists, SessionMissing, TurnError
-from lash_hookspecs.protocols.stores import SessionStore
-from lash_hookspecs.records.events import StoredEvent
+from lash_hookspecs.errors import (
+    CommitDenied,
+    LashError,
+    NodeMissing,
+    SessionDeleted,
+    SessionExists,
+    SessionMissing,
+    TurnError,
+)
+from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
+from lash_hookspecs.records.events import ChildUsage, Event, StoredEvent
+from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.state import HeadDocument, PluginFingerprint, SessionConfig
-from lash_hookspecs.records.store import Absent, Deleted, Head, Holder, Receipt
+from lash_hookspecs.records.store import (
+    Absent,
+    Consumed,
+    Deleted,
+    Head,
+    Holder,
+    Receipt,
+    StreamEntry,
+    Writer,
+    blob_ref,
+)
 from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.specs.persistence import CommitProposed, Committed, lash_guard_commit, lash_on_committed
+from pydantic import TypeAdapter
 
+from lash_core.prompts.sources import PromptBuilder
 from lash_core.runtime.environment import RuntimeEnvironment
 from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
 from lash_core.runtime.parts import SessionParts, open_parts
@@ -24,7 +47,18 @@ from lash_core.runtime.resident import Change, ResidentSession
 from lash_core.runtime.services import Services
 from lash_core.runtime.slot import WriteSlot
 
-__all__ = ["OpenSession"]
+if TYPE_CHECKING:
+    from lash_core.runtime.children import Child
+    from lash_core.runtime.turn_run import TurnRun
+
+__all__ = ["USAGE", "OpenSession"]
+
+_log = logging.getLogger("lash.runtime")
+
+#: The stream in which children file what they used.
+USAGE = "usage"
+
+_ROWS: TypeAdapter[list[UsageRow]] = TypeAdapter(list[UsageRow])
 
 
 class OpenSession:
@@ -38,23 +72,45 @@ class OpenSession:
         slot: One write at a time.
         services: What plugins and tools may ask of it.
         holder_elsewhere: Who runs a turn in another runtime, as last seen.
+        backend: The database that other sessions of it are in.
         durable: Whether what is committed outlives the process.
+        scope_id: Tells this runtime from any other one of the session; in traces.
+        children: Sessions that it has started and holds, by id.
+        reports_to: The open session that started it, which its usage is told to as it happens.
+        run: The turn that runs.
+        prompts: Renders the system prompt.
     """
 
     parts: SessionParts
 
-    def __init__(self, env: RuntimeEnvironment, spec: SessionSpec, resident: ResidentSession, *, durable: bool) -> None:
+    def __init__(
+        self,
+        env: RuntimeEnvironment,
+        spec: SessionSpec,
+        resident: ResidentSession,
+        backend: StoreBackend,
+        *,
+        durable: bool,
+    ) -> None:
         """Hold the pieces; `open` brings them to life."""
         self.env = env
         self.spec = spec
         self.resident = resident
+        self.backend = backend
         self.durable = durable
+        self.scope_id = secrets.token_hex(8)
+        self.children: dict[str, Child] = {}
+        self.reports_to: OpenSession | None = None
+        self.run: TurnRun | None = None
+        self.prompts = PromptBuilder()
         self.holder = this_process(env.name)
         self.holder_elsewhere: Holder | None = None
         self.slot = WriteSlot(resident.session_id, self.holder)
         self.services = Services(self)
         self._events: list[StoredEvent] = []
         self._usage: list[UsageRow] = []
+        self._successor: str | None = None
+        self._usage_filed = False
         self._stale = False
 
     @property
@@ -85,9 +141,24 @@ class OpenSession:
             mode=config.mode, provider=config.model.partition(":")[0], tool_sets=self.env.tool_sets
         )
 
-    async def policy(self) -> SessionPolicy:
-        """Resolve what turns are run with; asks the provider for what nobody has set (L3)."""
-        config = self.config
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What plugins may count on here (H1)."""
+        found = {"tasks": self.env.tasks is not None, "durable_store": self.durable, "sharing": self.shares}
+        return frozenset(name for name, has in found.items() if has)
+
+    @property
+    def shares(self) -> bool:
+        """Whether a new session can share this one's nodes (S12)."""
+        return "sharing" in self.backend.capabilities.levels and self.env.store is not None
+
+    async def policy(self, config: SessionConfig | None = None) -> SessionPolicy:
+        """Resolve what turns are run with; asks the provider for what nobody has set (L3).
+
+        Args:
+            config: Another configuration than the session's own.
+        """
+        config = config or self.config
         provider = self.env.providers.get(config.model.partition(":")[0])
         prompt = self.spec.prompt or PromptLayer()
         return await resolve_policy(config, provider, self.env.termination.limits, prompt)
@@ -99,6 +170,7 @@ class OpenSession:
         found = await self.resident.refresh()
         self.check_create(found)
         await self.see_lease()
+        self._usage_filed = isinstance(found, Head) and bool(await self.store.read(USAGE, limit=1))
         self.parts = await open_parts(self)
 
     async def refresh(self) -> Absent | Deleted | Head:
@@ -111,9 +183,13 @@ class OpenSession:
     async def follow_components(self) -> None:
         """Build plugins, tools and mode again if somebody else changed what they keep, or a commit of theirs failed."""
         if self._stale or self.parts.refs != self.resident.component_refs:
-            await self.parts.close()
-            self.parts = await open_parts(self, again=True)
-            self._stale = False
+            await self.rebuild_parts()
+
+    async def rebuild_parts(self) -> None:
+        """Build plugins, tools and mode again from what is stored now."""
+        await self.parts.close()
+        self.parts = await open_parts(self)
+        self._stale = False
 
     async def see_lease(self) -> None:
         """See whether a turn runs elsewhere."""
@@ -207,11 +283,12 @@ class OpenSession:
             CommitDenied: A plugin refused it; nothing was written.
             StoreError: It failed; the resident state is as it was (T7).
         """
-        change = self._complete(change)
+        change = await self._complete(change)
         hooks = self.parts.hooks
         if hooks.handles(lash_guard_commit):
             await self._ask_guards(change)
         events, usage = len(self._events), len(self._usage)
+        used = (*self.resident.unflushed, *change.usage)
         try:
             receipt = await self.resident.commit(change)
         except BaseException:
@@ -220,7 +297,10 @@ class OpenSession:
             raise
         del self._events[:events]
         del self._usage[:usage]
+        self._successor = None
+        self._usage_filed = self._usage_filed and not any(each.stream == USAGE for each in change.consumed)
         self.parts.refs = self.resident.component_refs
+        await self._report_usage(used, receipt)
         await hooks.notify(
             lash_on_committed,
             Committed(
@@ -237,23 +317,75 @@ class OpenSession:
         """Keep an event for the next commit."""
         self._events.append(event)
 
-    def file_usage(self, row: UsageRow) -> None:
+    def tell(self, event: Event) -> None:
+        """Give an event to whoever reads the turn that runs."""
+        if self.run is not None:
+            self.run.emit(event)
+
+    def file_usage(self, *rows: UsageRow) -> None:
         """Keep usage for the next commit (T7)."""
-        self._usage.append(row)
+        self._usage.extend(rows)
+
+    def link_successor(self, successor: str) -> None:
+        """Let the next commit say who took over."""
+        self._successor = successor
 
     @property
     def unsaved(self) -> bool:
         """Whether something waits for a commit."""
-        return bool(self._events or self._usage or self.resident.unflushed) or self.parts.changed(self.resident)
+        waiting = self._events or self._usage or self._successor or self._usage_filed or self.resident.unflushed
+        return bool(waiting) or self._snapshots_changed()
 
-    def _complete(self, change: Change) -> Change:
+    def _snapshots_changed(self) -> bool:
+        stored = self.resident.component_refs
+        return any(stored.get(name) != blob_ref(body) for name, body in self.parts.snapshots().items())
+
+    async def _complete(self, change: Change) -> Change:
+        rows, filed = await self._filed_usage()
+        document = change.document
         return attrs.evolve(
             change,
+            document=document if self._successor is None else document.evolve(successor=self._successor),
             events=(*self._events, *change.events),
-            usage=(*self._usage, *change.usage),
-            components={**self.parts.snapshots(), **change.components},
+            usage=(*self._usage, *rows, *change.usage),
+            consumed=(*change.consumed, *filed),
+            components=(
+                change.components if change.all_components else {**self.parts.snapshots(), **change.components}
+            ),
             plugins=self.fingerprint,
         )
+
+    async def _filed_usage(self) -> tuple[list[UsageRow], list[Consumed]]:
+        """Read what children have filed in the session's stream."""
+        if not self._usage_filed:
+            return [], []
+        entries = await self.store.read(USAGE)
+        rows = [row for entry in entries for row in _ROWS.validate_json(entry.body)]
+        return rows, [Consumed(USAGE, entries[-1].sequence)] if entries else []
+
+    async def _report_usage(self, usage: Sequence[UsageRow], receipt: Receipt) -> None:
+        """File a child's usage with its parent, where it outlives both; tell it live (H3, T8)."""
+        link = self.document.parent
+        if link is None or link.relation != "child" or not usage:
+            return
+        rows = [row.evolve(source=link.usage_source) for row in usage]
+        parent = self.reports_to
+        if parent is not None:
+            for row in rows:
+                parent.tell(ChildUsage(session_id=self.session_id, row=row))
+        store = parent.store if parent is not None else self.backend.session(link.session_id)
+        try:
+            head = await store.head()
+            if isinstance(head, Head):
+                entry = StreamEntry(f"{self.session_id}:{receipt.revision}", _ROWS.dump_json(rows, exclude_none=True))
+                await store.append(USAGE, [entry], writer=Writer(head.incarnation, None))
+        except LashError as error:
+            _log.warning("usage of session %s is not in the ledger of its parent: %s", self.session_id, error)
+        else:
+            if parent is not None and isinstance(head, Head):
+                parent._usage_filed = True
+            elif parent is not None:
+                parent.file_usage(*rows)
 
     async def _ask_guards(self, change: Change) -> None:
         denial = await self.parts.hooks.guard(
@@ -263,6 +395,7 @@ class OpenSession:
                 session_id=self.session_id,
                 step=change.step,
                 node_count=len(change.payloads) + len(change.nodes),
+                bytes=sum(map(len, change.components.values())) + sum(len(node.payload) for node in change.nodes),
             ),
         )
         if denial is not None:

@@ -112,7 +112,8 @@ async def open_parts(session: OpenSession, stored: Mapping[str, str] | None = No
 
 
 def _build_mode(session: OpenSession) -> ExecutionMode:
-    name = check_mode(session.session_id, session.spec, session.resident)
+    is_new = session.resident.head is None
+    name = check_mode(session.session_id, session.spec, session.document.config, is_new=is_new)
     return session.env.plugins.mode(name).build()
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 
 import attrs
-from lash_hookspecs.errors import PolicyError
+from lash_hookspecs.errors import ConfigurationError, PolicyError
 from lash_hookspecs.protocols.models import ModelProvider
 from lash_hookspecs.records.models import ModelInfo
 from lash_hookspecs.records.prompts import PromptLayer
@@ -15,7 +15,7 @@ from lash_hookspecs.records.tools import ToolAccess
 from lash_hookspecs.records.turn import TurnLimits
 from pydantic import JsonValue
 
-__all__ = ["DEFAULT_CONTEXT_WINDOW", "SessionPolicy", "SessionSpec", "resolve_policy"]
+__all__ = ["DEFAULT_CONTEXT_WINDOW", "SessionPolicy", "SessionSpec", "check_config", "check_mode", "resolve_policy"]
 
 _log = logging.getLogger("lash.runtime")
 
@@ -116,3 +116,19 @@ async def resolve_policy(
     if window <= 0:
         raise PolicyError(f"the provider of {config.model!r} says context_window {window}; set one that is at least 1")
     return SessionPolicy(config=config, context_window=window, limits=limits, prompt=prompt, model_info=info)
+
+
+def check_mode(session_id: str, spec: SessionSpec, stored: SessionConfig, *, is_new: bool) -> str:
+    """Give the name of a session's mode.
+
+    Raises:
+        ConfigurationError: The caller wants another one than the session began with (P11).
+    """
+    wanted = spec.mode or stored.mode
+    if not is_new and wanted != stored.mode:
+        raise ConfigurationError(
+            f"session {session_id!r} runs in mode {stored.mode!r}; a session keeps its mode, so start another session "
+            f"for mode {wanted!r}",
+            session_id=session_id,
+        )
+    return wanted

@@ -55,7 +55,7 @@ class Change:
         usage: Usage deltas.
         consumed: Stream entries that are used up.
         fork: For the first commit of a fork.
-        nodes: Nodes copied as they are, for a fork on a store that cannot share.
+        nodes: Nodes copied as they are, parents before children; the leaf is moved behind them.
         blobs: Bodies that those nodes refer to.
         components: Bodies of components (S6); those that are not named stay as they are, unless ``all_components``.
         all_components: Whether no other component stays.
@@ -112,6 +112,22 @@ class ResidentSession:
     def revision(self) -> int | None:
         """The stored revision as last seen."""
         return self.head.revision if self.head else None
+
+    @property
+    def component_refs(self) -> Mapping[str, str]:
+        """The stored component set: name → blob ref."""
+        return self.head.components if self.head else {}
+
+    async def component_bodies(self, refs: Mapping[str, str]) -> Mapping[str, bytes]:
+        """Read the bodies of components.
+
+        Raises:
+            MissingBlob: One is gone (S6).
+        """
+        if not refs:
+            return {}
+        bodies = await self.store.get_blobs(sorted(set(refs.values())))
+        return {name: bodies[ref] for name, ref in refs.items()}
 
     @property
     def writer(self) -> Writer:
@@ -249,7 +265,7 @@ class ResidentSession:
         self.document = document
         self._healed = None
         copied = len(change.nodes)
-        self.graph.extend(commit.nodes[:copied])
+        self.graph.insert(commit.nodes[:copied])
         if change.moves_leaf:
             self.graph.set_leaf(change.leaf)
             self._conversation = None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 import unicodedata
+import uuid
 
 from lash_hookspecs.errors import InvalidInput, InvalidSessionId
 
@@ -14,7 +14,7 @@ MAX_SESSION_ID = 512
 
 
 def check_session_id(session_id: str) -> str:
-    """Give the id, or a fresh one for an empty id (L2).
+    """Give the id, or a fresh UUID for an empty id (L2).
 
     Any printable text of at most `MAX_SESSION_ID` bytes is an id; a store treats it as data.
 
@@ -22,7 +22,7 @@ def check_session_id(session_id: str) -> str:
         InvalidSessionId: It is too long, or holds control characters or text that UTF-8 cannot carry.
     """
     if not session_id:
-        return f"s-{secrets.token_hex(8)}"
+        return str(uuid.uuid4())
     shown = repr(session_id if len(session_id) <= 60 else session_id[:60] + "…")
     try:
         length = len(session_id.encode())

@@ -11,8 +11,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from lash_hookspecs.errors import LashError
-from lash_hookspecs.protocols.models import ModelProvider
+from lash_hookspecs.errors import LashError, PluginError, TurnError
 from lash_hookspecs.protocols.tools import ToolCallContext
 from lash_hookspecs.records.effects import (
     RESPONSES,
@@ -25,20 +24,28 @@ from lash_hookspecs.records.effects import (
     ToolRun,
 )
 from lash_hookspecs.records.events import Event, StoredEvent, ToolFinished, ToolStarted, TurnEnded
-from lash_hookspecs.records.models import ModelRequest
 from lash_hookspecs.records.store import Consumed, Receipt, StreamEntry
 from lash_hookspecs.records.tools import ToolResult
 from lash_hookspecs.records.turn import OpenTurn, StopReason, TurnEnd, TurnOutcome, TurnResult
 from lash_hookspecs.records.usage import UsageRow
-from lash_hookspecs.specs.events import TurnCommitted, TurnFinalized, lash_on_turn_committed, lash_on_turn_finalized
+from lash_hookspecs.specs.events import (
+    TurnCommitted,
+    TurnFinalized,
+    TurnPhase,
+    lash_on_turn_committed,
+    lash_on_turn_finalized,
+    lash_on_turn_phase,
+)
 
 from lash_core.machine.turn_machine import Produced, TurnMachine
-from lash_core.runtime.model_call import call_model
-from lash_core.runtime.resident import Change, ResidentSession
-from lash_core.tools.surface import ToolSurface, output_text
+from lash_core.runtime.asking import Asked, ask_model
+from lash_core.runtime.parts import MODE
+from lash_core.runtime.resident import Change
+from lash_core.runtime.turn_hooks import at_boundary, at_end
+from lash_core.tools.surface import output_text
 
 if TYPE_CHECKING:
-    from lash_core.runtime.environment import RuntimeEnvironment
+    from lash_core.runtime.opened import OpenSession
 
 __all__ = ["JOURNAL", "LOST", "STARTED", "TurnRun", "new_turn_id"]
 
@@ -58,11 +65,9 @@ class TurnRun:
     def __init__(
         self,
         *,
-        resident: ResidentSession,
+        session: OpenSession,
         machine: TurnMachine,
-        env: RuntimeEnvironment,
-        tools: ToolSurface,
-        provider: ModelProvider,
+        asked: Asked | None,
         emit: Callable[[Event], None],
         started_at: int,
         journaled: int = 0,
@@ -71,23 +76,19 @@ class TurnRun:
         """Take up a turn.
 
         Args:
-            resident: The session.
+            session: The session.
             machine: The turn's machine, fed with what the journal holds.
-            env: Shared services.
-            tools: The session's tools.
-            provider: Who is asked.
+            asked: What its model is asked with; ``None`` for a turn that is only ended.
             emit: Takes events, live and stored ones.
             started_at: When the turn began, microseconds since 1970-01-01 UTC.
             journaled: The last sequence of the journal.
             unknown_calls: Model calls of a dead process whose response nobody has (T8).
         """
         self.result: TurnResult | None = None
-        self._resident = resident
+        self._session = session
         self._machine = machine
-        self._env = env
-        self._tools = tools
-        self._provider = provider
-        self._emit = emit
+        self._asked = asked
+        self.emit = emit
         self._started_at = started_at
         self._journaled = journaled
         self._unknown_calls = unknown_calls
@@ -101,7 +102,7 @@ class TurnRun:
     @property
     def session_id(self) -> str:
         """The session."""
-        return self._resident.session_id
+        return self._session.session_id
 
     @property
     def turn_id(self) -> str:
@@ -202,49 +203,47 @@ class TurnRun:
         if effect.tool_kind == "side_effecting":
             await self._journal(effect.key + STARTED, Started())
             self._machine.feed(effect.key, Started())
-        self._emit(ToolStarted(call=effect.call))
+        self.emit(ToolStarted(call=effect.call))
+        await self._phase("tool_call", effect.call.tool)
         context = ToolCallContext(
             session_id=self.session_id,
             turn_id=self.turn_id,
             call=effect.call,
             idempotency_key=f"{self.session_id}:{effect.key}",
+            session=self._session.services,
         )
-        return ToolReplied(result=await self._bounded(await self._tools.run(context)))
+        result = await self._bounded(await self._session.parts.tools.run(context))
+        await self._phase("tool_replied", effect.call.tool)
+        return ToolReplied(result=result)
 
     async def _call_model(self, effect: ModelCall) -> ModelReplied | CallFailed:
-        config = self._resident.document.config
-        conversation = self._resident.conversation
-        request = ModelRequest(
-            model=config.model.partition(":")[2],
-            instructions="\n\n".join(text for text in (config.instructions, *conversation.system) if text),
-            messages=conversation.provider_messages(),
-            tools=tuple(self._tools.specs.values()) if effect.tools else (),
-            settings=config.model_settings,
-            session_id=self.session_id,
-            call_key=effect.key,
-        )
-        return await call_model(self._provider, request, self._env, self._emit)
+        if self._asked is None:
+            raise TurnError("a turn that is only ended asks no model", session_id=self.session_id)
+        await self._phase("model_call", effect.key)
+        answer = await ask_model(self._session, self._asked, effect.key, tools=effect.tools, emit=self.emit)
+        await self._phase("model_replied", effect.key)
+        return answer
 
     async def _bounded(self, result: ToolResult) -> ToolResult:
         """Spill an oversize output to a blob and keep its head (S11)."""
-        limit = self._env.max_tool_output
+        limit = self._session.env.max_tool_output
         text = output_text(result.output)
         if len(text) <= limit:
             return result
-        [ref] = await self._resident.store.put_blobs([text.encode()])
+        [ref] = await self._session.store.put_blobs([text.encode()])
         note = f"\n[cut: the first {limit:,} of {len(text):,} characters; the whole is kept as blob {ref}]"
         return result.evolve(output=text[:limit] + note, spilled=ref)
 
     async def _journal(self, key: str, response: Response) -> None:
         entry = StreamEntry(key, RESPONSES.dump_json(response, exclude_none=True))
-        [sequence] = await self._resident.store.append(JOURNAL, [entry], writer=self._resident.writer)
+        [sequence] = await self._session.store.append(JOURNAL, [entry], writer=self._session.resident.writer)
         self._journaled = max(self._journaled, sequence)
 
     async def _deliver(self, key: str, response: Response) -> None:
         if self._failure is not None or not self._machine.feed(key, response):
             return
         if isinstance(response, ToolReplied):
-            self._emit(ToolFinished(result=response.result))
+            self.emit(ToolFinished(result=response.result))
         if self._machine.wants_commit:
             await self._settle()
         else:
@@ -255,7 +254,7 @@ class TurnRun:
             self._machine.proceed()
             while self.result is None and self._machine.wants_commit:
                 if self._machine.at_boundary:
-                    self._machine.pass_boundary()
+                    await self._pass_boundary()
                 await self._commit_produced()
                 self._machine.proceed()
         except BaseException as error:
@@ -264,15 +263,39 @@ class TurnRun:
                 self._over.set()
             raise
 
+    async def _pass_boundary(self) -> None:
+        await self._phase("boundary")
+        try:
+            denial, additions = await at_boundary(self._session, self._machine)
+        except PluginError as error:
+            self._machine.fail("plugin_error", error.message)
+            return
+        if denial is not None:
+            self._machine.stop("stopped", "denied", f"{denial.plugin}: {denial.reason}")
+            return
+        self._machine.add((*additions.messages, *additions.nodes))
+        self._machine.pass_boundary()
+
     async def _commit_produced(self) -> None:
+        if self._machine.end is not None:
+            await self._add_at_end(self._machine.end)
         produced = self._machine.produced()
         for event in produced.events:
             if not isinstance(event, ToolFinished):
-                self._emit(event)
+                self.emit(event)
         if self._machine.end is not None:
             await self._finish(self._machine.end, produced)
         else:
             await self._commit("boundary", produced, self._open_turn())
+            await self._phase("committed", "boundary")
+
+    async def _add_at_end(self, end: TurnEnd) -> None:
+        try:
+            additions = await at_end(self._session, self._machine, end)
+        except PluginError as error:
+            self._machine.fail("plugin_error", error.message)
+            return
+        self._machine.add((*additions.messages, *additions.nodes))
 
     def _open_turn(self) -> OpenTurn:
         return OpenTurn(
@@ -280,13 +303,21 @@ class TurnRun:
             turn_index=self._machine.turn_index,
             started_at=self._started_at,
             machine=self._machine.snapshot(),
+            overrides=self._asked.overrides if self._asked else None,
         )
 
     async def _finish(self, end: TurnEnd, produced: Produced) -> None:
         turn_index = self._machine.turn_index
-        await self._env.plugins.notify(
+        await self._phase("finalized", end.outcome)
+        await self._session.parts.hooks.notify(
             lash_on_turn_finalized,
-            TurnFinalized(session_id=self.session_id, turn_id=self.turn_id, turn_index=turn_index, end=end),
+            TurnFinalized(
+                session_id=self.session_id,
+                turn_id=self.turn_id,
+                turn_index=turn_index,
+                end=end,
+                session=self._session.services,
+            ),
         )
         ended = TurnEnded(
             turn_id=self.turn_id,
@@ -310,28 +341,48 @@ class TurnRun:
             message=end.message,
         )
         self._over.set()
-        self._emit(ended)
-        await self._env.plugins.notify(
+        self.emit(ended)
+        await self._session.parts.hooks.notify(
             lash_on_turn_committed,
-            TurnCommitted(session_id=self.session_id, turn_id=self.turn_id, result=self.result, receipt=receipt),
+            TurnCommitted(
+                session_id=self.session_id,
+                turn_id=self.turn_id,
+                result=self.result,
+                receipt=receipt,
+                session=self._session.services,
+            ),
         )
+        await self._phase("ended", end.outcome)
 
     async def _commit(self, step: str, produced: Produced, open_turn: OpenTurn | None) -> Receipt:
         events: Sequence[StoredEvent] = produced.events
-        receipt = await self._resident.commit(
+        session_state = self._machine.session_state
+        body = self._session.parts.mode_body(session_state)
+        receipt = await self._session.commit(
             Change(
                 step=step,
-                document=self._resident.document.evolve(open_turn=open_turn),
+                document=self._session.document.evolve(open_turn=open_turn),
                 payloads=produced.payloads,
                 events=events,
                 usage=self._usage(produced),
                 consumed=[Consumed(JOURNAL, self._journaled)] if self._journaled else (),
-            ),
-            self._env.plugins.fingerprint(),
+                components={} if body is None else {MODE: body},
+            )
         )
+        self._session.parts.session_state = session_state
         self._journaled = 0
         self._unknown_calls = 0
         return receipt
+
+    @property
+    def _model(self) -> str:
+        return self._asked.policy.config.model if self._asked else self._session.document.config.model
+
+    async def _phase(self, phase: str, detail: str = "") -> None:
+        hooks = self._session.parts.hooks
+        if hooks.handles(lash_on_turn_phase):
+            context = TurnPhase(session_id=self.session_id, turn_id=self.turn_id, phase=phase, detail=detail)
+            await hooks.notify(lash_on_turn_phase, context)
 
     def _usage(self, produced: Produced) -> list[UsageRow]:
         if not produced.model_calls and not self._unknown_calls:
@@ -339,7 +390,7 @@ class TurnRun:
         return [
             UsageRow(
                 source="turn",
-                model=self._resident.document.config.model,
+                model=self._model,
                 usage=produced.usage,
                 calls=produced.model_calls,
                 unknown_calls=self._unknown_calls,
