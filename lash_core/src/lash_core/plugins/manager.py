@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lash_hookspecs.errors import PluginConflict, PluginError
+from lash_hookspecs.errors import PluginError
 from lash_hookspecs.markers import hook_info
-from lash_hookspecs.specs.offers import ModeOffer, OfferContext, ProviderOffer, StoreOffer, ToolOffer
-from lash_hookspecs.version import HOOKSPEC_API
+from lash_hookspecs.specs.offers import ModeOffer, ProviderOffer, StoreOffer, ToolOffer
 
-from lash_core.plugins.calls import Handler, may_suspend, tell, what_happened
+from lash_core.plugins.calls import Handler, may_suspend, tell
 from lash_core.plugins.claims import Claims
-from lash_core.plugins.discovery import GROUP, discover
-from lash_core.plugins.manifest import OFFER_HOOKS, SESSION_PLUGINS, Manifest, did_you_mean
-from lash_core.plugins.offers import call_offer, compare, names_of
+from lash_core.plugins.discovery import discover
+from lash_core.plugins.loading import Loader, described
+from lash_core.plugins.manifest import OFFER_HOOKS, SESSION_PLUGINS
+from lash_core.plugins.offers import names_of
 from lash_core.plugins.order import in_order
 from lash_core.plugins.part_classes import PartClasses
 from lash_core.plugins.records import Builtin, PluginRecord, PluginSettings
-from lash_core.plugins.registration import Invalid, Registry
+from lash_core.plugins.registration import Registry
 from lash_core.plugins.session_hooks import Participant, SessionHooks
 from lash_core.plugins.watchdog import Watchdog
-from lash_core.version import DISTRIBUTION, core_version
 
 if TYPE_CHECKING:
     from lash_hookspecs.records.state import PluginFingerprint
@@ -53,11 +51,6 @@ class PluginManager:
         settings: PluginSettings,
         specs: Iterable[Callable[..., Any]] = (),
     ) -> None:
-        self._settings = settings
-        self._targets = targets
-        self._more_specs = tuple(specs)
-        self._loaded: dict[str, dict[str, Callable[..., Any]]] = {}
-        self._offers: dict[tuple[str, str], list[Any]] = {}
         self._observers: dict[str, tuple[Handler, ...]] = {}
         self._watchdog = Watchdog()
         found = list(records)
@@ -66,6 +59,7 @@ class PluginManager:
                 record.settle("disabled", "listed in [lash.plugins] disabled")
         self.records: Sequence[PluginRecord] = tuple(in_order(found))
         self._claims = Claims(self.records, settings)
+        self._loader = Loader(self.records, targets, settings, specs)
         # Told once, so that a plugin that fails later is missed rather than passed over: it may be a guard.
         self._listening = tuple(record for record in self.records if record.usable and _listens(record))
 
@@ -78,7 +72,7 @@ class PluginManager:
             builtins: The app's own parts, always allowed.
         """
         parts = tuple(builtins)
-        records = [_builtin_record(part) for part in parts]
+        records = [part.record() for part in parts]
         targets = {record.identity: part.target for record, part in zip(records, parts, strict=True)}
         return cls([*records, *discover()], targets, settings or PluginSettings())
 
@@ -106,8 +100,8 @@ class PluginManager:
         records: list[PluginRecord] = []
         targets: dict[str, Any] = {}
         for number, plugin in enumerate(plugins):
-            part = plugin if isinstance(plugin, Builtin) else _described(plugin, number, settings, registry)
-            records.append(_builtin_record(part))
+            part = plugin if isinstance(plugin, Builtin) else described(plugin, number, settings, registry)
+            records.append(part.record())
             targets[records[-1].identity] = part.target
         return cls(records, targets, settings, specs)
 
@@ -204,15 +198,11 @@ class PluginManager:
         """Give the plugins that were imported so far, in the order of calls."""
         from lash_core.plugins.fingerprints import fingerprint_of
 
-        return tuple(fingerprint_of(record) for record in self.records if record.identity in self._loaded)
-
-    @cached_property
-    def _registry(self) -> Registry:
-        return Registry(self._more_specs)
+        return tuple(fingerprint_of(record) for record in self.records if record.identity in self._loader.loaded)
 
     @cached_property
     def _part_classes(self) -> PartClasses:
-        return PartClasses(self._registry)
+        return PartClasses(self._loader.registry)
 
     @cached_property
     def _participants(self) -> tuple[Participant, ...]:
@@ -220,75 +210,22 @@ class PluginManager:
 
     def _offer(self, kind: str, name: str) -> Any:
         record = self._claims.holder(kind, name)
-        return next(offer for offer in self._offers_of(record, kind) if name in names_of(offer))
-
-    def _offers_of(self, record: PluginRecord, kind: str) -> list[Any]:
-        key = (record.identity, kind)
-        if key not in self._offers:
-            function = self._load(record)[OFFER_HOOKS[kind]]
-            context = OfferContext(api=HOOKSPEC_API, settings=self._table(record))
-            try:
-                made = call_offer(OFFER_HOOKS[kind], function, context)
-                compare(kind, record.offered(kind), made)
-            except Invalid as error:
-                raise record.fail(str(error), step="offer") from None
-            except (KeyboardInterrupt, GeneratorExit):
-                raise
-            except BaseException as error:  # a plugin's sys.exit must not end the host
-                raise record.fail(
-                    f"{OFFER_HOOKS[kind]} failed: {what_happened(error)}", step="offer", error=error
-                ) from error
-            self._offers[key] = made
-        return self._offers[key]
-
-    def _table(self, record: PluginRecord) -> dict[str, object]:
-        table = self._settings.tables.get(record.name)
-        if table and any(other is not record and other.usable and other.name == record.name for other in self.records):
-            raise PluginConflict(f"[lash.plugin.{record.name}] may be meant for either: {record.reason}")
-        return dict(table or {})
-
-    def _load(self, record: PluginRecord) -> dict[str, Callable[..., Any]]:
-        """Import and register a plugin once; its implementations by hook."""
-        if not record.usable:
-            raise record.unusable("import")
-        if record.identity not in self._loaded:
-            try:
-                self._loaded[record.identity] = self._register(record, _import(record, self._targets))
-            except Invalid as error:
-                raise record.fail(str(error), step="register") from None
-            except (KeyboardInterrupt, GeneratorExit):
-                raise
-            except BaseException as error:  # a plugin's sys.exit must not end the host
-                raise record.fail(
-                    f"it cannot be imported: {what_happened(error)}", step="import", error=error
-                ) from error
-        return self._loaded[record.identity]
-
-    def _register(self, record: PluginRecord, plugin: object) -> dict[str, Callable[..., Any]]:
-        found = self._registry.check(plugin)
-        declared = record.hooks
-        known = self._registry.specs
-        for hook in sorted(declared ^ found.keys()):
-            where = "the manifest lists it" if hook in declared else "the plugin implements it"
-            lacks = "the plugin does not implement it" if hook in declared else "the manifest does not list it"
-            raise Invalid(f"hook {hook}: {where}, but {lacks}{did_you_mean(hook, known) if hook not in known else ''}")
-        self._registry.register(plugin, record.identity)
-        return found
+        return next(offer for offer in self._loader.offers(record, kind) if name in names_of(offer))
 
     def _find_observers(self, hook: str) -> Iterable[Handler]:
         for record in self._listening:
             if hook in record.hooks:
                 try:
-                    yield _handler(record, hook, self._load(record)[hook])
+                    yield _handler(record, hook, self._loader.load(record)[hook])
                 except PluginError as error:
                     _log.error("%s is not told of %s: %s", record.label, hook, error)
 
     def _find_participants(self) -> Iterable[Participant]:
         for record in self._listening:
             try:
-                found = self._load(record)
+                found = self._loader.load(record)
                 handlers = [_handler(record, hook, found[hook]) for hook in sorted(record.hooks - _OFFERS)]
-                offers = self._offers_of(record, SESSION_PLUGINS) if record.offered(SESSION_PLUGINS) else []
+                offers = self._loader.offers(record, SESSION_PLUGINS) if record.offered(SESSION_PLUGINS) else []
             except PluginError as error:
                 if not self._only_observes(record):
                     raise
@@ -297,18 +234,11 @@ class PluginManager:
                 yield Participant(record, tuple(handlers), tuple(offers))
 
     def _only_observes(self, record: PluginRecord) -> bool:
-        specs = [self._registry.specs.get(hook) for hook in record.hooks - _OFFERS]
+        specs = [self._loader.registry.specs.get(hook) for hook in record.hooks - _OFFERS]
         return not record.offered(SESSION_PLUGINS) and all(spec and hook_info(spec).kind == "observe" for spec in specs)
 
     def _ordered_names(self, kind: str) -> list[str]:
         return list(dict.fromkeys(name for record in self.records if record.usable for name in record.offered(kind)))
-
-
-def _import(record: PluginRecord, targets: dict[str, Any]) -> object:
-    target = targets.get(record.identity, record.value)
-    if isinstance(target, str):
-        return importlib.metadata.EntryPoint(record.name, target, GROUP).load()
-    return target
 
 
 def _listens(record: PluginRecord) -> bool:
@@ -316,31 +246,5 @@ def _listens(record: PluginRecord) -> bool:
     return bool(record.manifest and (record.manifest.runtime_hooks or record.offered(SESSION_PLUGINS)))
 
 
-def _builtin_record(part: Builtin) -> PluginRecord:
-    value = part.target if isinstance(part.target, str) else getattr(part.target, "__name__", repr(type(part.target)))
-    manifest = Manifest(hooks=part.hooks, offers=part.offers)
-    return PluginRecord(
-        distribution=DISTRIBUTION, version=core_version(), name=part.name, value=value, manifest=manifest
-    )
-
-
 def _handler(record: PluginRecord, hook: str, function: Callable[..., Any]) -> Handler:
     return Handler(record.name, record.label, hook, function, may_suspend(function))
-
-
-def _described(plugin: object, number: int, settings: PluginSettings, registry: Registry) -> Builtin:
-    """Make a manifest for an object that has none, by asking it."""
-    name = getattr(plugin, "__name__", None) or f"{type(plugin).__name__}-{number}"
-    part = Builtin(name=name.rpartition(".")[2], target=plugin)
-    record = _builtin_record(part)
-    context = OfferContext(api=HOOKSPEC_API, settings=dict(settings.tables.get(part.name, {})))
-    try:
-        found = registry.check(plugin)
-        offers = {
-            kind: tuple(name for offer in call_offer(hook, found[hook], context) for name in names_of(offer))
-            for kind, hook in OFFER_HOOKS.items()
-            if hook in found
-        }
-    except Invalid as error:
-        raise record.fail(str(error), step="register") from None
-    return Builtin(name=part.name, target=plugin, hooks=tuple(found), offers=offers)

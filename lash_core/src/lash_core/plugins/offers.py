@@ -73,6 +73,16 @@ def _check_offer(hook: str, offer: Any) -> None:
     opener = getattr(offer, "open", None) or getattr(offer, "build", None)
     if not callable(opener):
         raise Invalid(f"{hook} returned an offer of {_list(names)} that cannot be called: {reprlib.repr(opener)}")
+    if isinstance(offer, offers.SessionPluginOffer):
+        _check_session_plugin(hook, offer)
+
+
+def _check_session_plugin(hook: str, offer: offers.SessionPluginOffer) -> None:
+    if "/" in offer.name:  # it is the last part of a component's name
+        raise Invalid(f"{hook} returned an offer of {offer.name!r}; the name may have no '/'")
+    needs: Any = offer.needs
+    if not isinstance(needs, tuple | list) or not all(isinstance(need, str) for need in needs):
+        raise Invalid(f"{hook} returned an offer of {offer.name!r} whose needs are {reprlib.repr(needs)}, not words")
 
 
 def _list(names: Iterable[str]) -> str:
