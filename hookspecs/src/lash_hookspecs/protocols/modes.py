@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 import attrs
 from pydantic import JsonValue
 
+from lash_hookspecs.protocols.tools import ToolProvider
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, ModeEvent
 from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolSpec
@@ -25,6 +26,7 @@ __all__ = [
     "Finish",
     "ModeInput",
     "ModeStep",
+    "ModeTools",
     "ModelAnswered",
     "PassBoundary",
     "RunTools",
@@ -145,4 +147,13 @@ class ExecutionMode(Protocol):
 
     def step(self, state: JsonValue, event: ModeInput) -> ModeStep:
         """Take one step. The state is ``None`` for `TurnBegan`, which begins each turn."""
+        ...
+
+
+@runtime_checkable
+class ModeTools(Protocol):
+    """A mode with tools of its own; nobody else in the session may have one of their names."""
+
+    def tools(self) -> ToolProvider:
+        """Give the tools; asked once per session."""
         ...

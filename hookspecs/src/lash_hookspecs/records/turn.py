@@ -35,6 +35,7 @@ StopReason = Literal[
     "content_filter",
     "model_error",
     "mode_error",
+    "tool_stopped",
     "cancelled",
     "abandoned",
 ]
@@ -76,12 +77,14 @@ class TurnEnd(Record):
         text: The final answer; what there is of it when the turn did not finish.
         reason: Why it did not finish.
         message: The same for people.
+        handoff: The session that takes over, if the turn handed off.
     """
 
     outcome: TurnOutcome
     text: str = ""
     reason: StopReason | None = None
     message: str = ""
+    handoff: str | None = None
 
 
 class PendingStep(Record):
@@ -154,6 +157,7 @@ class TurnResult(Record):
         head_revision: The session's revision after it.
         reason: Why it did not finish, for programs.
         message: The same for people.
+        handoff: The session that takes over, if the turn handed off.
     """
 
     session_id: str
@@ -164,3 +168,4 @@ class TurnResult(Record):
     head_revision: int = 0
     reason: StopReason | None = None
     message: str = ""
+    handoff: str | None = None

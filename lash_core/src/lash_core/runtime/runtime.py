@@ -19,7 +19,7 @@ from lash_hookspecs.errors import (
     UnreadableData,
 )
 from lash_hookspecs.protocols.models import ModelProvider
-from lash_hookspecs.protocols.modes import ExecutionMode
+from lash_hookspecs.protocols.modes import ExecutionMode, ModeTools
 from lash_hookspecs.protocols.stores import SessionStore
 from lash_hookspecs.records.events import Event, Notice, TurnContinued, TurnStarted
 from lash_hookspecs.records.graph import Node
@@ -44,6 +44,7 @@ from lash_core.runtime.spec import ParkedSession, SessionSpec
 from lash_core.runtime.text import check_session_id, check_text
 from lash_core.runtime.turn_run import TurnRun, new_turn_id
 from lash_core.stores.memory import MemoryBackend
+from lash_core.tools.registry import ToolRegistry
 from lash_core.tools.surface import ToolSurface
 
 __all__ = ["LashRuntime"]
@@ -431,13 +432,17 @@ class LashRuntime:
             ]
             if self._env.tools is not None:
                 named.append(("the app", self._env.tools))
-            self._tools = ToolSurface(named)
+            mode = self._mode
+            assert mode is not None
+            native = [(f"mode {mode.name!r}", mode.tools())] if isinstance(mode, ModeTools) else []
+            self._tools = ToolSurface(ToolRegistry([*native, *named]), mode=self._config().mode)
         return self._tools
 
     # A turn
 
     def _context(self) -> TurnContext:
-        return TurnContext(tools=self._surface().specs, call_ids=self._resident.conversation.call_ids)
+        tools = self._surface()
+        return TurnContext(tools=tools.specs, call_ids=self._resident.conversation.call_ids, offered=tools.offered)
 
     async def _begin(
         self, turn_input: TurnInput, limits: TurnLimits, provider: ModelProvider, info: ModelInfo, emit: Emit
@@ -522,7 +527,7 @@ class LashRuntime:
     async def _restore(self, emit: Emit) -> TurnRun:
         open_turn = self._open_turn()
         assert self._mode is not None
-        rebuilt = await rebuild(self._resident.store, open_turn, self._mode, self._context())
+        rebuilt = await rebuild(self._resident.store, open_turn, self._mode, self._context(), self._surface().ensure)
         provider, _info = await self._model(open_turn.machine.limits)
         emit(TurnContinued(turn_id=open_turn.turn_id, turn_index=open_turn.turn_index))
         run = self._turn_run(rebuilt, provider, emit, open_turn.started_at)
@@ -534,7 +539,7 @@ class LashRuntime:
         assert self._mode is not None
         store, context = self._resident.store, self._context()
         try:
-            rebuilt = await rebuild(store, open_turn, self._mode, context)
+            rebuilt = await rebuild(store, open_turn, self._mode, context, self._surface().ensure)
         except (TurnError, UnreadableData):
             rebuilt = await rebuild_to_abandon(store, open_turn, context)
         run = self._turn_run(rebuilt, _NoProvider(), emit, open_turn.started_at)

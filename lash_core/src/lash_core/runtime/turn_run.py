@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from lash_hookspecs.errors import LashError
+from lash_hookspecs.errors import LashError, PluginError
 from lash_hookspecs.protocols.models import ModelProvider
 from lash_hookspecs.protocols.tools import ToolCallContext
 from lash_hookspecs.records.effects import (
@@ -26,8 +26,8 @@ from lash_hookspecs.records.effects import (
 )
 from lash_hookspecs.records.events import Event, StoredEvent, ToolFinished, ToolStarted, TurnEnded
 from lash_hookspecs.records.models import ModelRequest
+from lash_hookspecs.records.payloads import ToolCallPart
 from lash_hookspecs.records.store import Consumed, Receipt, StreamEntry
-from lash_hookspecs.records.tools import ToolResult
 from lash_hookspecs.records.turn import OpenTurn, StopReason, TurnEnd, TurnOutcome, TurnResult
 from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.specs.events import TurnCommitted, TurnFinalized, lash_on_turn_committed, lash_on_turn_finalized
@@ -35,12 +35,13 @@ from lash_hookspecs.specs.events import TurnCommitted, TurnFinalized, lash_on_tu
 from lash_core.machine.turn_machine import Produced, TurnMachine
 from lash_core.runtime.model_call import call_model
 from lash_core.runtime.resident import Change, ResidentSession
-from lash_core.tools.surface import ToolSurface, output_text
+from lash_core.tools.dispatch import ToolDispatch
+from lash_core.tools.surface import ToolSurface
 
 if TYPE_CHECKING:
     from lash_core.runtime.environment import RuntimeEnvironment
 
-__all__ = ["JOURNAL", "LOST", "STARTED", "TurnRun", "new_turn_id"]
+__all__ = ["JOURNAL", "LOST", "STARTED", "TurnRun", "called_tools", "new_turn_id"]
 
 #: The stream that holds the responses since the last commit.
 JOURNAL = "journal"
@@ -86,6 +87,7 @@ class TurnRun:
         self._machine = machine
         self._env = env
         self._tools = tools
+        self._dispatch = ToolDispatch(surface=tools, spill=self._spill, limit=env.max_tool_output, sleep=env.sleep)
         self._provider = provider
         self._emit = emit
         self._started_at = started_at
@@ -199,7 +201,7 @@ class TurnRun:
     async def _perform(self, effect: ModelCall | ToolRun) -> Response:
         if isinstance(effect, ModelCall):
             return await self._call_model(effect)
-        if effect.tool_kind == "side_effecting":
+        if await self._has_side_effects(effect):
             await self._journal(effect.key + STARTED, Started())
             self._machine.feed(effect.key, Started())
         self._emit(ToolStarted(call=effect.call))
@@ -209,31 +211,35 @@ class TurnRun:
             call=effect.call,
             idempotency_key=f"{self.session_id}:{effect.key}",
         )
-        return ToolReplied(result=await self._bounded(await self._tools.run(context)))
+        return ToolReplied(result=await self._dispatch.run(context))
+
+    async def _has_side_effects(self, effect: ToolRun) -> bool:
+        """Tell whether a call may do harm; a tool that only a mode's code named is looked up here."""
+        await self._tools.ensure([effect.call.tool])
+        spec = self._tools.specs.get(effect.call.tool)
+        return "side_effecting" in (effect.tool_kind, spec.kind if spec else None)
 
     async def _call_model(self, effect: ModelCall) -> ModelReplied | CallFailed:
         config = self._resident.document.config
         conversation = self._resident.conversation
+        try:
+            tools = await self._tools.showcase() if effect.tools else ()
+        except PluginError as error:
+            return CallFailed(message=str(error))
         request = ModelRequest(
             model=config.model.partition(":")[2],
             instructions="\n\n".join(text for text in (config.instructions, *conversation.system) if text),
             messages=conversation.provider_messages(),
-            tools=tuple(self._tools.specs.values()) if effect.tools else (),
+            tools=tools,
             settings=config.model_settings,
             session_id=self.session_id,
             call_key=effect.key,
         )
         return await call_model(self._provider, request, self._env, self._emit)
 
-    async def _bounded(self, result: ToolResult) -> ToolResult:
-        """Spill an oversize output to a blob and keep its head (S11)."""
-        limit = self._env.max_tool_output
-        text = output_text(result.output)
-        if len(text) <= limit:
-            return result
-        [ref] = await self._resident.store.put_blobs([text.encode()])
-        note = f"\n[cut: the first {limit:,} of {len(text):,} characters; the whole is kept as blob {ref}]"
-        return result.evolve(output=text[:limit] + note, spilled=ref)
+    async def _spill(self, whole: bytes) -> str:
+        [ref] = await self._resident.store.put_blobs([whole])
+        return ref
 
     async def _journal(self, key: str, response: Response) -> None:
         entry = StreamEntry(key, RESPONSES.dump_json(response, exclude_none=True))
@@ -241,6 +247,7 @@ class TurnRun:
         self._journaled = max(self._journaled, sequence)
 
     async def _deliver(self, key: str, response: Response) -> None:
+        await self._tools.ensure(called_tools([response]))
         if self._failure is not None or not self._machine.feed(key, response):
             return
         if isinstance(response, ToolReplied):
@@ -295,6 +302,7 @@ class TurnRun:
             text=end.text,
             reason=end.reason,
             message=end.message,
+            handoff=end.handoff,
         )
         produced.events.append(ended)
         step = "abandon" if end.reason == "abandoned" else "final"
@@ -308,6 +316,7 @@ class TurnRun:
             head_revision=receipt.revision,
             reason=end.reason,
             message=end.message,
+            handoff=end.handoff,
         )
         self._over.set()
         self._emit(ended)
@@ -345,6 +354,17 @@ class TurnRun:
                 unknown_calls=self._unknown_calls,
             )
         ]
+
+
+def called_tools(responses: Iterable[Response]) -> set[str]:
+    """Give the names of the tools that models call."""
+    return {
+        part.call.tool
+        for response in responses
+        if isinstance(response, ModelReplied)
+        for part in response.reply.parts
+        if isinstance(part, ToolCallPart)
+    }
 
 
 def new_turn_id(now: int) -> str:
