@@ -426,9 +426,19 @@ class ModelError(LashError):
 
 
 class ToolError(LashError):
-    """Raised by a tool to tell the model, in its own words, what went wrong."""
+    """Raised by a tool to tell the model, in its own words, what went wrong.
+
+    Attributes:
+        retryable: Whether the same call may succeed later; it is made again if the tool's ``retry`` says so.
+        retry_after: Seconds to wait before, if the tool knows.
+    """
 
     code = "tool"
+
+    def __init__(self, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(message, step="tool call")
+        self.retryable = retryable
+        self.retry_after = retry_after
 
 
 class TurnError(LashError):

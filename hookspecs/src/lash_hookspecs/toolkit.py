@@ -10,7 +10,7 @@
     tools = FunctionTools([word_count])        # a ToolProvider
 
 The schema comes from the annotations, the descriptions from the docstring (Google style). A plain function that was
-never decorated works too and is ``side_effecting``.
+never decorated works too and is ``side_effecting``. A function that returns a `ToolOutput` can end the turn.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar, get_type_hints, overload
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar, get_type_hints, overload
 
 import attrs
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, create_model
 from pydantic_core import to_jsonable_python
 
 from lash_hookspecs.errors import ConfigurationError, ToolError
-from lash_hookspecs.protocols.tools import ToolCallContext
+from lash_hookspecs.protocols.tools import ToolCallContext, ToolOutput
 from lash_hookspecs.records.model_base import clean_json
-from lash_hookspecs.records.tools import ToolKind, ToolSpec
+from lash_hookspecs.records.tools import Availability, ToolKind, ToolRetry, ToolSpec
 
 __all__ = ["FunctionTools", "tool"]
 
@@ -43,13 +43,29 @@ class _ToolOptions:
     name: str | None = None
     description: str | None = None
     serial: bool = False
+    availability: Availability = "showcased"
+    in_modes: Mapping[str, Availability] = attrs.field(factory=dict)
+    retry: ToolRetry = attrs.field(factory=ToolRetry)
+    keep: Literal["head", "tail"] = "head"
+    namespace: str = ""
+    aliases: tuple[str, ...] = ()
 
 
 @overload
 def tool(function: F, /) -> F: ...
 @overload
 def tool(
-    *, kind: ToolKind = ..., name: str | None = ..., description: str | None = ..., serial: bool = ...
+    *,
+    kind: ToolKind = ...,
+    name: str | None = ...,
+    description: str | None = ...,
+    serial: bool = ...,
+    availability: Availability = ...,
+    in_modes: Mapping[str, Availability] = ...,
+    retry: ToolRetry = ...,
+    keep: Literal["head", "tail"] = ...,
+    namespace: str = ...,
+    aliases: Iterable[str] = ...,
 ) -> Callable[[F], F]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -59,6 +75,12 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     serial: bool = False,
+    availability: Availability = "showcased",
+    in_modes: Mapping[str, Availability] | None = None,
+    retry: ToolRetry | None = None,
+    keep: Literal["head", "tail"] = "head",
+    namespace: str = "",
+    aliases: Iterable[str] = (),
 ) -> Callable[..., Any]:
     """Say how a function is offered as a tool; the function itself stays as it is.
 
@@ -68,8 +90,25 @@ def tool(
         name: The tool's name; the function's by default.
         description: For the model; the docstring's first paragraph by default.
         serial: Whether calls run alone, one after another.
+        availability: How far it is available: ``off``, ``searchable``, ``callable`` or ``showcased``.
+        in_modes: The same for single execution modes, by name.
+        retry: How often a call that raised a retryable `ToolError` is made again; not for ``side_effecting``.
+        keep: Which end of an oversize output the model sees.
+        namespace: The group it belongs to, for search.
+        aliases: More words by which it is found.
     """
-    options = _ToolOptions(kind=kind, name=name, description=description, serial=serial)
+    options = _ToolOptions(
+        kind=kind,
+        name=name,
+        description=description,
+        serial=serial,
+        availability=availability,
+        in_modes=dict(in_modes or {}),
+        retry=retry or ToolRetry(),
+        keep=keep,
+        namespace=namespace,
+        aliases=tuple(aliases),
+    )
 
     def mark(marked: F) -> F:
         setattr(marked, _OPTIONS, options)
@@ -100,7 +139,7 @@ class FunctionTools:
         """List the tools."""
         return tuple(made.spec for made in self._tools.values())
 
-    async def run(self, context: ToolCallContext) -> JsonValue:
+    async def run(self, context: ToolCallContext) -> JsonValue | ToolOutput:
         """Call the function with the call's arguments."""
         return await self._tools[context.call.tool].run(context)
 
@@ -140,21 +179,9 @@ class _FunctionTool:
         for field in schema.get("properties", {}).values():
             field.pop("title", None)
         schema.setdefault("properties", {})
-        try:
-            spec = ToolSpec(
-                name=name,
-                description=options.description or summary,
-                input_schema=schema,
-                kind=options.kind,
-                serial=options.serial,
-            )
-        except ValidationError as error:
-            raise ConfigurationError(
-                f"{name!r} is no name for a tool: use letters, digits, '_' and '-', at most 64 (@tool(name=…))"
-            ) from error
-        return cls(spec, function, arguments, context_parameter)
+        return cls(_spec(name, options.description or summary, schema, options), function, arguments, context_parameter)
 
-    async def run(self, context: ToolCallContext) -> JsonValue:
+    async def run(self, context: ToolCallContext) -> JsonValue | ToolOutput:
         given = context.call.arguments
         try:
             arguments = self.arguments.model_validate(given)
@@ -169,13 +196,36 @@ class _FunctionTool:
             value = await asyncio.to_thread(self.function, **named)
             if inspect.isawaitable(value):
                 value = await value
-        if value is None or isinstance(value, str):
-            return value or ""
-        plain: JsonValue = _ANY_JSON.validate_python(to_jsonable_python(clean_json(value)))
-        return plain
+        if isinstance(value, ToolOutput):
+            return attrs.evolve(value, value=_plain(value.value))
+        return _plain(value)
 
 
 _ANY_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
+
+
+def _spec(name: str, description: str, schema: dict[str, JsonValue], options: _ToolOptions) -> ToolSpec:
+    if options.retry.attempts > 1 and options.kind == "side_effecting":
+        raise ConfigurationError(
+            f"tool {name!r} is side_effecting and cannot be tried again; "
+            "say kind='idempotent' or kind='read_only' if it is, or leave out retry"
+        )
+    marked = attrs.asdict(options, recurse=False)
+    try:
+        return ToolSpec.model_validate(marked | {"name": name, "description": description, "input_schema": schema})
+    except ValidationError as error:
+        if error.errors()[0]["loc"][0] != "name":
+            raise ConfigurationError(f"tool {name!r}: {_explain(error)}") from error
+        raise ConfigurationError(
+            f"{name!r} is no name for a tool: use letters, digits, '_' and '-', at most 64 (@tool(name=…))"
+        ) from error
+
+
+def _plain(value: object) -> JsonValue:
+    if value is None or isinstance(value, str):
+        return value or ""
+    plain: JsonValue = _ANY_JSON.validate_python(to_jsonable_python(clean_json(value)))
+    return plain
 
 
 def _explain(error: ValidationError) -> str:

@@ -17,6 +17,8 @@ from lash_core.plugins.manager import PluginManager
 from lash_core.runtime import lease, runtime
 from lash_core.runtime.process import this_process
 from lash_core.stores.memory import MemoryBackend
+from lash_core.tools.dispatch import ToolDispatch
+from lash_core.tools.registry import ToolRegistry
 from lash_core.tools.surface import ToolSurface
 from lash_hookspecs.errors import SessionBusy, SessionDeleted, SessionExists, StoreFull
 from lash_hookspecs.markers import hookimpl
@@ -189,6 +191,10 @@ async def test_a_session_that_must_be_new_is_not_another_writers(monkeypatch: py
     assert len(await other.messages()) == 2
 
 
+async def unspilled(whole: bytes) -> str:
+    raise AssertionError("nothing is spilled")
+
+
 async def test_a_schema_that_is_none_is_a_result() -> None:
     class Provider:
         def specs(self) -> list[ToolSpec]:
@@ -199,7 +205,8 @@ async def test_a_schema_that_is_none_is_a_result() -> None:
 
     call = ToolCall(call_id="c", tool="odd", arguments={})
     context = ToolCallContext(session_id="s", turn_id="t", call=call, idempotency_key="k")
-    result = await ToolSurface([("it", Provider())]).run(context)
+    surface = ToolSurface(ToolRegistry([("it", Provider())]))
+    result = await ToolDispatch(surface=surface, spill=unspilled).run(context)
     assert (result.status, result.error_code) == ("error", "tool_failed")
 
 

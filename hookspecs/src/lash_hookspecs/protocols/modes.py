@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import attrs
 from pydantic import JsonValue
 
+from lash_hookspecs.protocols.tools import ToolProvider
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, ModeEvent
 from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolSpec
@@ -29,6 +30,7 @@ __all__ = [
     "Keep",
     "ModeInput",
     "ModeStep",
+    "ModeTools",
     "ModelAnswered",
     "PassBoundary",
     "RestorableMode",
@@ -180,4 +182,13 @@ class RestorableMode(Protocol):
         A mode without it is given the state of its own version only, and an older one is refused. Whatever it raises
         fails the opening, naming the mode (L5).
         """
+        ...
+
+
+@runtime_checkable
+class ModeTools(Protocol):
+    """A mode with tools of its own; nobody else in the session may have one of their names."""
+
+    def tools(self) -> ToolProvider:
+        """Give the tools; asked once per session."""
         ...

@@ -228,6 +228,7 @@ class TurnEnded(Record):
     text: str = ""
     reason: StopReason | None = None
     message: str = ""
+    handoff: str | None = None
 
 
 StoredEvent = Annotated[

@@ -40,6 +40,7 @@ StopReason = Literal[
     "plugin_error",
     "host_error",
     "denied",
+    "tool_stopped",
     "cancelled",
     "abandoned",
 ]
@@ -99,12 +100,14 @@ class TurnEnd(Record):
         text: The final answer; what there is of it when the turn did not finish.
         reason: Why it did not finish.
         message: The same for people.
+        handoff: The session that takes over, if the turn handed off.
     """
 
     outcome: TurnOutcome
     text: str = ""
     reason: StopReason | None = None
     message: str = ""
+    handoff: str | None = None
 
 
 class PendingStep(Record):
@@ -181,6 +184,7 @@ class TurnResult(Record):
         head_revision: The session's revision after it.
         reason: Why it did not finish, for programs.
         message: The same for people.
+        handoff: The session that takes over, if the turn handed off.
     """
 
     session_id: str
@@ -191,3 +195,4 @@ class TurnResult(Record):
     head_revision: int = 0
     reason: StopReason | None = None
     message: str = ""
+    handoff: str | None = None

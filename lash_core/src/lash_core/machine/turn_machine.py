@@ -7,7 +7,7 @@ responses give the same effects in any process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 import attrs
@@ -74,14 +74,18 @@ class TurnContext:
     """What the machine looks up and does not keep.
 
     Attributes:
-        tools: The session's tools by name.
+        tools: Every tool that the session knows, by name.
         call_ids: Call ids that the path has already.
         mode_options: The session's mode options.
+        offered: Gives what can be called in the turn; every tool by default.
     """
 
     tools: Mapping[str, ToolSpec]
     call_ids: AbstractSet[str]
     mode_options: Mapping[str, JsonValue] = attrs.field(factory=dict)
+    offered: Callable[[], tuple[ToolSpec, ...]] = attrs.Factory(
+        lambda self: lambda: tuple(self.tools.values()), takes_self=True
+    )
 
 
 class TurnMachine:
@@ -245,7 +249,7 @@ class TurnMachine:
         if pending.kind == "turn_began":
             began = pending.inputs[0]
             options = {**self._context.mode_options, **(began.mode_options or {})}
-            self._step(TurnBegan(began, tuple(self._context.tools.values()), self.session_state, options))
+            self._step(TurnBegan(began, self._context.offered(), self.session_state, options))
         else:
             self._step(BoundaryPassed(pending.inputs))
 
@@ -275,7 +279,7 @@ class TurnMachine:
         self.end = TurnEnd(outcome=outcome, reason=reason, message=message)
 
     def _mark(self, key: str, effect: ToolRun, running: AbstractSet[str]) -> ToolStatus:
-        if effect.tool_kind == "read_only":
+        if effect.tool_kind == "read_only" and key not in self._begun:
             return "interrupted"
         if key in running:
             return "cancelled"
@@ -396,7 +400,9 @@ class TurnMachine:
             self._answer_early(run)
             return
         results = self._record_batch()
-        self._step(ToolsFinished(results))
+        self.end = _ended_by(results)
+        if self.end is None:
+            self._step(ToolsFinished(results))
 
     def _record_batch(self) -> tuple[ToolResult, ...]:
         batch, self._batch = self._batch, None
@@ -439,6 +445,18 @@ def _terminal(mode: ExecutionMode, step: object) -> AskModel | RunTools | PassBo
     if not isinstance(last, (AskModel, RunTools, PassBoundary, Finish)):
         raise TypeError(f"{last!r} is no action")
     return last
+
+
+def _ended_by(results: Iterable[ToolResult]) -> TurnEnd | None:
+    """Give the end that a tool's result makes of the turn; of several, the first in the order of the calls decides."""
+    for result in results:
+        if result.status != "ok" or (result.control is None and result.handoff is None):
+            continue
+        if result.control == "fail":
+            message = f"tool {result.tool!r} stopped the turn"
+            return TurnEnd(outcome="stopped", text=result.text, reason="tool_stopped", message=message)
+        return TurnEnd(outcome="finished", text=result.text, handoff=result.handoff)
+    return None
 
 
 def _check_versions(mode: ExecutionMode, snapshot: MachineSnapshot) -> None:

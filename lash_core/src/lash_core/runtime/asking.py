@@ -73,7 +73,7 @@ async def ask_model(
 async def _request(session: OpenSession, asked: Asked, key: str, tools: bool) -> ModelRequest:
     config = asked.policy.config
     conversation = session.resident.conversation
-    shown = session.parts.tools.showcased if tools else ()
+    shown = await session.parts.tools.showcase() if tools else ()
     prompt = _prompt(session, asked, frozenset(spec.name for spec in shown))
     return ModelRequest(
         model=config.model.partition(":")[2],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from lash_hookspecs.errors import PluginError, UnreadableData
-from lash_hookspecs.protocols.modes import ExecutionMode, RestorableMode
+from lash_hookspecs.protocols.modes import ExecutionMode, ModeTools, RestorableMode
+from lash_hookspecs.protocols.tools import ToolProvider
 from lash_hookspecs.records.tools import ToolState
 from lash_hookspecs.specs.offers import SessionSetup, ToolSetup
 from lash_hookspecs.specs.restore import (
@@ -97,10 +98,11 @@ async def open_parts(session: OpenSession, stored: Mapping[str, str] | None = No
     mode = _build_mode(session)
     hooks = await session.env.plugins.open_session(_setup(session, mode))
     try:
-        registry = _build_tools(session, hooks)
-        parts = SessionParts(
-            hooks=hooks, registry=registry, tools=_surface(session, registry, mode, hooks), mode=mode, refs=refs
+        registry = ToolRegistry(_tool_sources(session, mode))
+        surface = ToolSurface(
+            registry, mode=mode.name, access=session.config.tool_access, session=session.services, hooks=hooks
         )
+        parts = SessionParts(hooks=hooks, registry=registry, tools=surface, mode=mode, refs=refs)
         await _restore_tools(session, parts, bodies.get(TOOLS))
         snapshots = await hooks.restore({name: body for name, body in bodies.items() if name.startswith("plugin/")})
         parts.report = attrs.evolve(parts.report, snapshots=snapshots)
@@ -129,13 +131,14 @@ def _setup(session: OpenSession, mode: ExecutionMode) -> SessionSetup:
     )
 
 
-def _build_tools(session: OpenSession, hooks: SessionHooks) -> ToolRegistry:
+def _tool_sources(session: OpenSession, mode: ExecutionMode) -> Iterator[tuple[str, ToolProvider]]:
+    if isinstance(mode, ModeTools):
+        yield f"mode {mode.name!r}", mode.tools()
     setup = ToolSetup(session_id=session.session_id, root=session.env.root)
-    env = session.env
-    sources = [(f"tool set {offer.name!r}", offer.build(setup)) for offer in env.plugins.tools(env.tool_sets)]
-    if env.tools is not None:
-        sources.append(("the app", env.tools))
-    return ToolRegistry(sources)
+    for offer in session.env.plugins.tools(session.env.tool_sets):
+        yield f"tool set {offer.name!r}", offer.build(setup)
+    if session.env.tools is not None:
+        yield "the app", session.env.tools
 
 
 async def _restore_tools(session: OpenSession, parts: SessionParts, body: bytes | None) -> None:
@@ -152,8 +155,8 @@ async def _restore_tools(session: OpenSession, parts: SessionParts, body: bytes 
         session=session.services,
         session_id=session.session_id,
         overridden=restored.overridden,
-        added=restored.added,
-        missing=restored.missing,
+        added=restored.new,
+        missing=restored.vanished,
     )
     await parts.hooks.notify(lash_on_tools_restored, told)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from lash_hookspecs.errors import LashError, PluginError, TurnError
@@ -24,8 +24,8 @@ from lash_hookspecs.records.effects import (
     ToolRun,
 )
 from lash_hookspecs.records.events import Event, StoredEvent, ToolFinished, ToolStarted, TurnEnded
+from lash_hookspecs.records.payloads import ToolCallPart
 from lash_hookspecs.records.store import Consumed, Receipt, StreamEntry
-from lash_hookspecs.records.tools import ToolResult
 from lash_hookspecs.records.turn import OpenTurn, StopReason, TurnEnd, TurnOutcome, TurnResult
 from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.specs.events import (
@@ -42,12 +42,12 @@ from lash_core.runtime.asking import Asked, ask_model
 from lash_core.runtime.parts import MODE
 from lash_core.runtime.resident import Change
 from lash_core.runtime.turn_hooks import at_boundary, at_end
-from lash_core.tools.surface import output_text
+from lash_core.tools.dispatch import ToolDispatch
 
 if TYPE_CHECKING:
     from lash_core.runtime.opened import OpenSession
 
-__all__ = ["JOURNAL", "LOST", "STARTED", "TurnRun", "new_turn_id"]
+__all__ = ["JOURNAL", "LOST", "STARTED", "TurnRun", "called_tools", "new_turn_id"]
 
 #: The stream that holds the responses since the last commit.
 JOURNAL = "journal"
@@ -89,6 +89,12 @@ class TurnRun:
         self._machine = machine
         self._asked = asked
         self.emit = emit
+        self._dispatch = ToolDispatch(
+            surface=session.parts.tools,
+            spill=self._spill,
+            limit=session.env.max_tool_output,
+            sleep=session.env.sleep,
+        )
         self._started_at = started_at
         self._journaled = journaled
         self._unknown_calls = unknown_calls
@@ -200,7 +206,7 @@ class TurnRun:
     async def _perform(self, effect: ModelCall | ToolRun) -> Response:
         if isinstance(effect, ModelCall):
             return await self._call_model(effect)
-        if effect.tool_kind == "side_effecting":
+        if await self._has_side_effects(effect):
             await self._journal(effect.key + STARTED, Started())
             self._machine.feed(effect.key, Started())
         self.emit(ToolStarted(call=effect.call))
@@ -212,9 +218,16 @@ class TurnRun:
             idempotency_key=f"{self.session_id}:{effect.key}",
             session=self._session.services,
         )
-        result = await self._bounded(await self._session.parts.tools.run(context))
+        result = await self._dispatch.run(context)
         await self._phase("tool_replied", effect.call.tool)
         return ToolReplied(result=result)
+
+    async def _has_side_effects(self, effect: ToolRun) -> bool:
+        """Tell whether a call may do harm; a tool that only a mode's code named is looked up here."""
+        tools = self._session.parts.tools
+        await tools.ensure([effect.call.tool])
+        spec = tools.specs.get(effect.call.tool)
+        return "side_effecting" in (effect.tool_kind, spec.kind if spec else None)
 
     async def _call_model(self, effect: ModelCall) -> ModelReplied | CallFailed:
         if self._asked is None:
@@ -224,15 +237,9 @@ class TurnRun:
         await self._phase("model_replied", effect.key)
         return answer
 
-    async def _bounded(self, result: ToolResult) -> ToolResult:
-        """Spill an oversize output to a blob and keep its head (S11)."""
-        limit = self._session.env.max_tool_output
-        text = output_text(result.output)
-        if len(text) <= limit:
-            return result
-        [ref] = await self._session.store.put_blobs([text.encode()])
-        note = f"\n[cut: the first {limit:,} of {len(text):,} characters; the whole is kept as blob {ref}]"
-        return result.evolve(output=text[:limit] + note, spilled=ref)
+    async def _spill(self, whole: bytes) -> str:
+        [ref] = await self._session.store.put_blobs([whole])
+        return ref
 
     async def _journal(self, key: str, response: Response) -> None:
         entry = StreamEntry(key, RESPONSES.dump_json(response, exclude_none=True))
@@ -240,6 +247,7 @@ class TurnRun:
         self._journaled = max(self._journaled, sequence)
 
     async def _deliver(self, key: str, response: Response) -> None:
+        await self._session.parts.tools.ensure(called_tools([response]))
         if self._failure is not None or not self._machine.feed(key, response):
             return
         if isinstance(response, ToolReplied):
@@ -326,6 +334,7 @@ class TurnRun:
             text=end.text,
             reason=end.reason,
             message=end.message,
+            handoff=end.handoff,
         )
         produced.events.append(ended)
         step = "abandon" if end.reason == "abandoned" else "final"
@@ -339,6 +348,7 @@ class TurnRun:
             head_revision=receipt.revision,
             reason=end.reason,
             message=end.message,
+            handoff=end.handoff,
         )
         self._over.set()
         self.emit(ended)
@@ -396,6 +406,17 @@ class TurnRun:
                 unknown_calls=self._unknown_calls,
             )
         ]
+
+
+def called_tools(responses: Iterable[Response]) -> set[str]:
+    """Give the names of the tools that models call."""
+    return {
+        part.call.tool
+        for response in responses
+        if isinstance(response, ModelReplied)
+        for part in response.reply.parts
+        if isinstance(part, ToolCallPart)
+    }
 
 
 def new_turn_id(now: int) -> str:

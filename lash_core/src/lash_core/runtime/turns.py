@@ -120,7 +120,9 @@ async def drive(session: OpenSession, run: TurnRun, lease: HeldLease | None, lim
 async def continue_turn(session: OpenSession, lease: HeldLease | None, emit: Emit) -> TurnResult:
     """Take the interrupted turn up: what is finished is not repeated (T6)."""
     open_turn = _open_turn(session)
-    rebuilt = await rebuild(session.store, open_turn, session.parts.mode, context_of(session))
+    rebuilt = await rebuild(
+        session.store, open_turn, session.parts.mode, context_of(session), session.parts.tools.ensure
+    )
     asked = await asking(session, open_turn.machine.limits, open_turn.overrides)
     asked = attrs.evolve(asked, turn_id=open_turn.turn_id, turn_index=open_turn.turn_index)
     emit(TurnContinued(turn_id=open_turn.turn_id, turn_index=open_turn.turn_index))
@@ -134,7 +136,7 @@ async def abandon(session: OpenSession, emit: Emit) -> TurnResult:
     open_turn = _open_turn(session)
     context = context_of(session)
     try:
-        rebuilt = await rebuild(session.store, open_turn, session.parts.mode, context)
+        rebuilt = await rebuild(session.store, open_turn, session.parts.mode, context, session.parts.tools.ensure)
     except (TurnError, UnreadableData):
         rebuilt = await rebuild_to_abandon(session.store, open_turn, context)
     run = _turn_run(session, _known_here(session, rebuilt), None, emit, open_turn.started_at)
@@ -169,6 +171,7 @@ def context_of(session: OpenSession) -> TurnContext:
         tools=session.parts.tools.specs,
         call_ids=session.resident.conversation.call_ids,
         mode_options=session.config.mode_options,
+        offered=session.parts.tools.offered,
     )
 
 
