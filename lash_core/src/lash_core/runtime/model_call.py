@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from lash_hookspecs.errors import ModelError
@@ -13,6 +14,8 @@ from lash_hookspecs.records.models import ModelReply, ModelRequest, ReasoningChu
 from lash_hookspecs.records.payloads import Part, ReasoningPart, TextPart, ToolCallPart
 
 from lash_core.runtime.environment import RetryPolicy, RuntimeEnvironment
+from lash_core.tracing.calls import ModelCallTrace
+from lash_core.tracing.session_tracer import SessionTracer
 
 __all__ = ["call_model"]
 
@@ -22,18 +25,27 @@ async def call_model(
     request: ModelRequest,
     env: RuntimeEnvironment,
     emit: Callable[[Event], None],
+    tracer: SessionTracer,
 ) -> ModelReplied | CallFailed:
     """Ask the model, again if it is worth it; live text of a failed attempt is retracted."""
     attempt = 1
     while True:
+        call = tracer.model_call(request, attempt)
         try:
-            return ModelReplied(reply=_clean(await _attempt(provider, request, attempt, emit)))
+            reply = _clean(await _attempt(provider, request, attempt, emit, call))
+        except asyncio.CancelledError as error:
+            call.failed(error)
+            raise
         except ModelError as error:
             failure = error
         except Exception as error:  # noqa: BLE001  a provider's own bug fails the turn, never the session
             failure = ModelError(f"the provider failed: {type(error).__name__}: {error}")
             failure.__cause__ = error
+        else:
+            call.finished(reply)
+            return ModelReplied(reply=reply)
         wait = _wait(env.retry, attempt, failure)
+        call.failed(failure, wait)
         emit(TextRetracted(attempt=attempt, wait=wait, reason=clean_text(failure.message)))
         if wait is None:
             return CallFailed(message=clean_text(failure.message), error_kind=failure.kind)
@@ -48,11 +60,16 @@ def _wait(policy: RetryPolicy, attempt: int, failure: ModelError) -> float | Non
 
 
 async def _attempt(
-    provider: ModelProvider, request: ModelRequest, attempt: int, emit: Callable[[Event], None]
+    provider: ModelProvider,
+    request: ModelRequest,
+    attempt: int,
+    emit: Callable[[Event], None],
+    call: ModelCallTrace,
 ) -> ModelReply:
     stream = provider.stream(request)
     try:
         async for chunk in stream:
+            call.streamed(chunk)
             if isinstance(chunk, TextChunk):
                 emit(TextDelta(text=clean_text(chunk.text), attempt=attempt))
             elif isinstance(chunk, ReasoningChunk):

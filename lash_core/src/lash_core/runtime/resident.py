@@ -82,6 +82,7 @@ class ResidentSession:
         graph: Resident nodes (L4).
         epoch: The fencing number that this writer carries.
         labels: For the first commit.
+        tracer: What happens to the session is told to it.
     """
 
     def __init__(self, session_id: str, store: SessionStore, env: RuntimeEnvironment) -> None:
@@ -92,6 +93,7 @@ class ResidentSession:
         self.graph = SessionGraph()
         self.epoch = 0
         self.labels: Mapping[str, str] | None = None
+        self.tracer = env.tracer.bind(session_id=session_id, scope_id=secrets.token_hex(8))
         self._env = env
         self._incarnation = secrets.token_hex(8)
         self._conversation: Conversation | None = None
@@ -148,6 +150,7 @@ class ResidentSession:
         nodes = self._nodes(change, now)
         leaf = change.leaf if change.moves_leaf else (nodes[-1].node_id if nodes else self.graph.leaf)
         document = change.document.evolve(usage=merge_ledger(change.document.usage, change.usage))
+        record = self._record(change, plugins)
         commit = Commit(
             session_id=self.session_id,
             commit_id=secrets.token_hex(8),
@@ -155,7 +158,7 @@ class ResidentSession:
             expected_revision=self.revision,
             leaf=leaf,
             state=document.to_bytes(),
-            record=self._record(change, plugins).to_bytes(),
+            record=record.to_bytes(),
             committed_at=now,
             nodes=tuple(nodes),
             components=self.head.components if self.head else {},
@@ -165,7 +168,8 @@ class ResidentSession:
             fork=change.fork,
             labels=self.labels if self.head is None else None,
         )
-        receipt = await self.store.commit(commit)
+        with self.tracer.commit(record, commit):
+            receipt = await self.store.commit(commit)
         self._take_over(commit, document, receipt, change)
         return receipt
 

@@ -326,6 +326,8 @@ class LashRuntime:
         self._check_create(found)
         await self._see_lease()
         self._resolve_mode()
+        store = self._env.store.name if self._env.store is not None else ""
+        self._resident.tracer.session_opened(self.head, self.document.evolve(config=self._config()), store)
         await self._env.plugins.notify(
             lash_on_session_restored,
             SessionRestored(
@@ -462,6 +464,7 @@ class LashRuntime:
         payloads.append((f"{turn_id}{0:08x}", message))
         machine = TurnMachine.begin(mode, turn_input, turn_id, turn_index, self._context(), limits)
         started = TurnStarted(turn_id=turn_id, turn_index=turn_index)
+        self._resident.tracer.bind(turn_id=turn_id, turn_index=turn_index).turn_started(config, turn_input)
         open_turn = OpenTurn(turn_id=turn_id, turn_index=turn_index, started_at=now, machine=machine.snapshot())
         document = self.document.evolve(config=config, turn_index=turn_index, open_turn=open_turn)
         await self._resident.commit(
@@ -524,6 +527,8 @@ class LashRuntime:
         assert self._mode is not None
         rebuilt = await rebuild(self._resident.store, open_turn, self._mode, self._context())
         provider, _info = await self._model(open_turn.machine.limits)
+        tracer = self._resident.tracer.bind(turn_id=open_turn.turn_id, turn_index=open_turn.turn_index)
+        tracer.turn_started(self.document.config)
         emit(TurnContinued(turn_id=open_turn.turn_id, turn_index=open_turn.turn_index))
         run = self._turn_run(rebuilt, provider, emit, open_turn.started_at)
         await run.note_lost()

@@ -91,6 +91,7 @@ class TurnRun:
         self._started_at = started_at
         self._journaled = journaled
         self._unknown_calls = unknown_calls
+        self._tracer = resident.tracer.bind(turn_id=machine.turn_id, turn_index=machine.turn_index)
         self._running: dict[str, asyncio.Task[Response]] = {}
         self._writing = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
@@ -185,6 +186,7 @@ class TurnRun:
 
     def fail(self, error: LashError) -> None:
         """Give the turn up without writing: somebody else owns the session."""
+        self._tracer.turn_interrupted(error)
         self._failure = error
         self._over.set()
         self._cut()
@@ -209,7 +211,8 @@ class TurnRun:
             call=effect.call,
             idempotency_key=f"{self.session_id}:{effect.key}",
         )
-        return ToolReplied(result=await self._bounded(await self._tools.run(context)))
+        with self._tracer.tool_call(effect) as call:
+            return ToolReplied(result=call.finished(await self._bounded(await self._tools.run(context))))
 
     async def _call_model(self, effect: ModelCall) -> ModelReplied | CallFailed:
         config = self._resident.document.config
@@ -223,7 +226,8 @@ class TurnRun:
             session_id=self.session_id,
             call_key=effect.key,
         )
-        return await call_model(self._provider, request, self._env, self._emit)
+        self._tracer.prompt_built(request)
+        return await call_model(self._provider, request, self._env, self._emit, self._tracer)
 
     async def _bounded(self, result: ToolResult) -> ToolResult:
         """Spill an oversize output to a blob and keep its head (S11)."""
@@ -255,11 +259,13 @@ class TurnRun:
             self._machine.proceed()
             while self.result is None and self._machine.wants_commit:
                 if self._machine.at_boundary:
+                    self._tracer.boundary(self._machine.usage)
                     self._machine.pass_boundary()
                 await self._commit_produced()
                 self._machine.proceed()
         except BaseException as error:
             if self.result is None:  # what the machine had produced is lost with the commit: nobody may go on with it
+                self._tracer.turn_interrupted(error)
                 self._failure = error
                 self._over.set()
             raise
@@ -310,6 +316,7 @@ class TurnRun:
             message=end.message,
         )
         self._over.set()
+        self._tracer.turn_finished(self.result, self._started_at)
         self._emit(ended)
         await self._env.plugins.notify(
             lash_on_turn_committed,
