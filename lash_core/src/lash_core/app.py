@@ -12,11 +12,13 @@ from typing import Any, Self
 from lash_hookspecs.errors import LashError, SessionBusy, SessionMissing, UnknownName, redact_url
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import StoreBackend
+from lash_hookspecs.protocols.tracing import TraceSink
 from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.payloads import Message, ToolInvocation
 from lash_hookspecs.records.state import HeadDocument
 from lash_hookspecs.records.store import Head, Holder, SessionQuery
+from lash_hookspecs.records.traces import TraceContext, TraceLevel
 from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
 from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.toolkit import FunctionTools
@@ -104,6 +106,10 @@ class Lash:
         residency: Residency = Residency.KEEP_ALL,
         create: bool = True,
         name: str = "lash",
+        trace: TraceSink | None = None,
+        trace_level: TraceLevel = "standard",
+        trace_context: TraceContext | None = None,
+        trace_bodies: bool = False,
     ) -> _Opening:
         """Open a store; use it with ``async with``, or ``await`` it and `close` it yourself.
 
@@ -116,6 +122,10 @@ class Lash:
             residency: What is held in memory of each session (L4).
             create: Whether a database that is not there may be made.
             name: What holders of leases are called, for people.
+            trace: Where a trace of everything goes; it is closed with the store.
+            trace_level: How much is traced; ``extended`` adds each piece of a streamed answer.
+            trace_context: What every trace record is about besides, such as the app's own ``metadata``.
+            trace_bodies: Whether prompts, messages, arguments and outputs go into the trace.
 
         Raises:
             UnknownName: Nobody offers the scheme, the model's provider or the mode.
@@ -135,6 +145,10 @@ class Lash:
                 tool_sets=chosen.tool_sets,
                 tools=chosen.tools,
                 name=name,
+                trace=trace,
+                trace_level=trace_level,
+                trace_context=trace_context,
+                trace_bodies=trace_bodies,
             )
             if host is not None:
                 env = env.evolve(host=host)
@@ -242,6 +256,8 @@ class Lash:
         """Close every session and the store, all of them even if one fails; may be called twice."""
         async with contextlib.AsyncExitStack() as closing:  # the last one entered is closed first
             if self._owns_environment:
+                if self.env.trace is not None:
+                    closing.callback(self.env.trace.close)
                 closing.push_async_callback(self.store.close)
                 closing.push_async_callback(self.env.providers.close)
             for session in reversed(list(self._sessions.values())):

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from lash_hookspecs.records.models import ModelReply
     from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest, SessionReadView
+    from lash_hookspecs.records.tools import Availability
     from lash_hookspecs.records.turn import TurnInput, TurnResult
 
 __all__ = ["ChildSession", "SessionServices"]
@@ -60,7 +61,7 @@ class SessionServices(Protocol):
         """Ask a model outside the conversation; the usage goes into this session's ledger (T8)."""
         ...
 
-    def set_tool_availability(self, names: tuple[str, ...], level: str | None) -> None:
+    def set_tool_availability(self, names: tuple[str, ...], level: Availability | None) -> None:
         """Override how far tools are available, ``None`` for their own level; durable with the next commit.
 
         Raises:
@@ -72,6 +73,6 @@ class SessionServices(Protocol):
         """Tell readers that something happened; stored with the next commit (T9)."""
         ...
 
-    def trace(self, name: str, **fields: JsonValue) -> None:
-        """Write a record into the trace, if there is one."""
+    def trace(self, plugin: str, name: str, **fields: JsonValue) -> None:
+        """Write the record ``plugin.{plugin}.{name}`` into the trace, if there is one."""
         ...

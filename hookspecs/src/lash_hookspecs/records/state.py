@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue
 
 from lash_hookspecs.records.events import StoredEvent
 from lash_hookspecs.records.model_base import Record
+from lash_hookspecs.records.tools import ToolAccess
 from lash_hookspecs.records.turn import OpenTurn, TurnInput
 from lash_hookspecs.records.usage import UsageRow
 
@@ -24,6 +25,7 @@ class SessionConfig(Record):
         model_settings: Passed to the provider.
         context_window: Tokens that the caller says the model can take; ``None`` to ask the provider (L3).
         mode_options: Given to the mode at the beginning of each turn.
+        tool_access: Which tools it may have at all.
     """
 
     model: str = "offline"
@@ -32,6 +34,7 @@ class SessionConfig(Record):
     model_settings: dict[str, JsonValue] = Field(default_factory=dict)
     context_window: int | None = None
     mode_options: dict[str, JsonValue] = Field(default_factory=dict)
+    tool_access: ToolAccess = ToolAccess()
 
 
 class SubagentAuthority(Record):

@@ -164,6 +164,12 @@ class ToolAccess(Record):
         """Tell whether the session may have a tool."""
         return name not in self.hidden and (self.allowed is None or name in self.allowed)
 
+    def narrowed(self, allowed: tuple[str, ...] | None, hidden: tuple[str, ...]) -> ToolAccess:
+        """Give access to no more than this, and to no more than is said."""
+        if self.allowed is not None:
+            allowed = self.allowed if allowed is None else tuple(name for name in allowed if name in self.allowed)
+        return ToolAccess(allowed=allowed, hidden=tuple(dict.fromkeys((*self.hidden, *hidden))))
+
 
 class ToolEntry(Record):
     """What is kept about one tool.

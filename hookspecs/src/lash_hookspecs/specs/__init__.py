@@ -13,9 +13,14 @@ __all__ = ["MODULES", "all_specs"]
 MODULES = (
     "config",
     "events",
+    "history",
     "models",
     "offers",
     "persistence",
+    "prompts",
+    "restore",
+    "tools",
+    "turns",
 )
 
 

@@ -9,6 +9,7 @@ import click
 from lash_core.cli.errors import OUTCOMES
 from lash_core.cli.opening import agent_options, open_lash, run_async
 from lash_core.cli.options import Shared, common
+from lash_core.cli.tracing import TraceWish, trace_options
 from lash_core.cli.turn_output import show_turn
 from lash_core.runtime.text import check_session_id, check_text
 
@@ -20,9 +21,17 @@ __all__ = ["run"]
 @click.option("--session", "session_id", metavar="ID", default="", help="The session; a fresh one by default.")
 @click.option("--resume", is_flag=True, help="Finish an interrupted turn first instead of abandoning it.")
 @agent_options
+@trace_options
 @common
 def run(
-    shared: Shared, text: str, session_id: str, resume: bool, model: str | None, mode: str | None, root: str | None
+    shared: Shared,
+    text: str,
+    session_id: str,
+    resume: bool,
+    model: str | None,
+    mode: str | None,
+    root: str | None,
+    trace: TraceWish,
 ) -> int:
     """Run one turn: TEXT is what you say, or - to read it from stdin.
 
@@ -34,7 +43,9 @@ def run(
     greeting = None if session_id else f"new session {chosen}"
 
     async def turn() -> int:
-        async with open_lash(shared, "run", session_id=chosen, make=True, model=model, mode=mode, root=root) as lash:
+        async with open_lash(
+            shared, "run", session_id=chosen, make=True, model=model, mode=mode, root=root, trace=trace
+        ) as lash:
             session = await lash.session(chosen)
             result = await show_turn(session.stream(said, resume=resume), as_json=shared.json, greeting=greeting)
             return OUTCOMES[result.outcome]

@@ -22,7 +22,7 @@ from lash_core.plugins.watchdog import Watchdog
 if TYPE_CHECKING:
     from lash_hookspecs.specs.offers import SessionPluginOffer, SessionSetup
 
-__all__ = ["Denial", "Participant", "RestoreReport", "SessionHooks"]
+__all__ = ["Denial", "Participant", "SnapshotReport", "SessionHooks"]
 
 _log = logging.getLogger("lash.plugins")
 
@@ -44,7 +44,7 @@ class Denial:
 
 
 @attrs.frozen(kw_only=True)
-class RestoreReport:
+class SnapshotReport:
     """What became of the plugins' snapshots; the names of components.
 
     Attributes:
@@ -203,7 +203,7 @@ class SessionHooks:
         found = ((part.component, part.snapshot(self._watchdog)) for part in self._parts)
         return {component: body for component, body in found if body is not None}
 
-    async def restore(self, bodies: Mapping[str, bytes]) -> RestoreReport:
+    async def restore(self, bodies: Mapping[str, bytes]) -> SnapshotReport:
         """Hand the parts what was kept of them; once. On a failure all are closed.
 
         Args:
@@ -225,7 +225,7 @@ class SessionHooks:
         except BaseException:
             await self.close()
             raise
-        return RestoreReport(
+        return SnapshotReport(
             restored=tuple(part.component for part in self._parts if part.component in bodies),
             fresh=tuple(part.component for part in self._parts if part.component not in bodies),
             kept=tuple(name for name in bodies if name.startswith(PREFIX) and name not in own),

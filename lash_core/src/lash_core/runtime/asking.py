@@ -19,9 +19,11 @@ from lash_hookspecs.specs.prompts import PromptContext, lash_contribute_prompt
 from pydantic import JsonValue
 
 from lash_core.graph.conversation import invalid_messages
+from lash_core.prompts.rendering import Prompt
 from lash_core.prompts.sources import PromptSources
 from lash_core.runtime.model_call import call_model
 from lash_core.runtime.policy import SessionPolicy
+from lash_core.tracing import SessionTracer
 
 if TYPE_CHECKING:
     from lash_core.runtime.opened import OpenSession
@@ -57,12 +59,19 @@ class Asked:
 
 
 async def ask_model(
-    session: OpenSession, asked: Asked, key: str, *, tools: bool, emit: Callable[[Event], None]
+    session: OpenSession,
+    asked: Asked,
+    key: str,
+    *,
+    tools: bool,
+    emit: Callable[[Event], None],
+    tracer: SessionTracer,
 ) -> ModelReplied | CallFailed:
     """Ask the model for the next step of a turn; whatever goes wrong is an answer that ends the turn, typed."""
     try:
-        request = await _request(session, asked, key, tools)
-        answer = await call_model(asked.provider, request, session.env, emit, _hearing(session))
+        request, prompt = await _request(session, asked, key, tools)
+        tracer.prompt_built(request, {section.slot: section.contributions for section in prompt.sections})
+        answer = await call_model(asked.provider, request, session.env, emit, tracer, _hearing(session))
         if isinstance(answer, CallFailed):
             return answer
         return ModelReplied(reply=await _received(session, asked, answer.reply))
@@ -70,23 +79,24 @@ async def ask_model(
         return CallFailed(message=error.message, error_kind="plugin")
 
 
-async def _request(session: OpenSession, asked: Asked, key: str, tools: bool) -> ModelRequest:
+async def _request(session: OpenSession, asked: Asked, key: str, tools: bool) -> tuple[ModelRequest, Prompt]:
     config = asked.policy.config
     conversation = session.resident.conversation
     shown = await session.parts.tools.showcase() if tools else ()
     prompt = _prompt(session, asked, frozenset(spec.name for spec in shown))
-    return ModelRequest(
+    request = ModelRequest(
         model=config.model.partition(":")[2],
-        instructions="\n\n".join(text for text in (prompt, *conversation.system) if text),
+        instructions="\n\n".join(text for text in (prompt.text, *conversation.system) if text),
         messages=await _prepared(session, asked, conversation.provider_messages()),
         tools=shown,
         settings=dict(asked.settings),
         session_id=session.session_id,
         call_key=key,
     )
+    return request, prompt
 
 
-def _prompt(session: OpenSession, asked: Asked, tools: frozenset[str]) -> str:
+def _prompt(session: OpenSession, asked: Asked, tools: frozenset[str]) -> Prompt:
     context = PromptContext(
         session=session.services,
         session_id=session.session_id,
@@ -102,7 +112,7 @@ def _prompt(session: OpenSession, asked: Asked, tools: frozenset[str]) -> str:
         session=asked.policy.prompt,
         turn=(asked.overrides.prompt if asked.overrides else None) or _NOTHING,
     )
-    return session.prompts.build(sources, tools).text
+    return session.prompts.build(sources, tools)
 
 
 async def _prepared(

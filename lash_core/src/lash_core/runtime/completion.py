@@ -40,7 +40,7 @@ async def complete(session: OpenSession, request: CompletionRequest) -> ModelRep
         session_id=session.session_id,
         call_key=f"{request.source}-{secrets.token_hex(8)}",
     )
-    answer = await call_model(provider, asked, session.env, lambda event: None)
+    answer = await call_model(provider, asked, session.env, lambda event: None, session.resident.tracer)
     if isinstance(answer, CallFailed):
         raise ModelError(answer.message, kind=answer.error_kind)
     session.file_usage(UsageRow(source=request.source, model=model, usage=answer.reply.usage, calls=1))

@@ -13,11 +13,17 @@ import attrs
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.protocols.tools import ToolProvider
+<<<<<<< HEAD
 from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.turn import TurnLimits
+=======
+from lash_hookspecs.protocols.tracing import TraceSink
+from lash_hookspecs.records.traces import TraceContext, TraceLevel
+>>>>>>> tracing
 
 from lash_core.hosts.embedded import EmbeddedHost
 from lash_core.runtime.providers import ModelProviders
+from lash_core.tracing import SessionTracer
 
 if TYPE_CHECKING:
     from lash_hookspecs.protocols.tasks import TaskHost
@@ -100,6 +106,11 @@ class RuntimeEnvironment:
         name: What holders of leases are called, for people.
         clock: Gives microseconds since 1970-01-01 UTC.
         sleep: Waits between attempts.
+        trace: Where a trace of everything goes; ``None`` for nowhere. Who opened it closes it.
+        trace_level: How much is traced; ``extended`` adds each piece of a streamed answer.
+        trace_context: What every record is about besides, such as the app's own ``metadata``.
+        trace_bodies: Whether prompts, messages, arguments and outputs go into the trace.
+        tracer: Made of these.
     """
 
     plugins: PluginManager
@@ -121,6 +132,21 @@ class RuntimeEnvironment:
     name: str = "lash"
     clock: Callable[[], int] = now_us
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+    trace: TraceSink | None = attrs.field(default=None, repr=False)
+    trace_level: TraceLevel = attrs.field(default="standard", validator=attrs.validators.in_(("standard", "extended")))
+    trace_context: TraceContext | None = attrs.field(default=None, repr=False)
+    trace_bodies: bool = False
+    tracer: SessionTracer = attrs.field(init=False, repr=False, eq=False)
+
+    @tracer.default
+    def _make_tracer(self) -> SessionTracer:
+        return SessionTracer(
+            self.trace,
+            level=self.trace_level,
+            bodies=self.trace_bodies,
+            context=self.trace_context,
+            clock=self.clock,
+        )
 
     def evolve(self, **changes: Any) -> RuntimeEnvironment:
         """Give a copy with some services changed; other plugins bring other providers."""

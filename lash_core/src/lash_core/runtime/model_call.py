@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from collections.abc import Awaitable, Callable
+=======
+import asyncio
+from collections.abc import Callable
+>>>>>>> tracing
 
 from lash_hookspecs.errors import ModelError, PluginError
 from lash_hookspecs.protocols.models import ModelProvider
@@ -13,6 +18,8 @@ from lash_hookspecs.records.models import ModelReply, ModelRequest, ReasoningChu
 from lash_hookspecs.records.payloads import Part, ReasoningPart, TextPart, ToolCallPart
 
 from lash_core.runtime.environment import RetryPolicy, RuntimeEnvironment
+from lash_core.tracing.calls import ModelCallTrace
+from lash_core.tracing.session_tracer import SessionTracer
 
 __all__ = ["Heard", "call_model"]
 
@@ -25,7 +32,11 @@ async def call_model(
     request: ModelRequest,
     env: RuntimeEnvironment,
     emit: Callable[[Event], None],
+<<<<<<< HEAD
     heard: Heard | None = None,
+=======
+    tracer: SessionTracer,
+>>>>>>> tracing
 ) -> ModelReplied | CallFailed:
     """Ask the model, again if it is worth it; live text of a failed attempt is retracted.
 
@@ -41,8 +52,16 @@ async def call_model(
     """
     attempt = 1
     while True:
+        call = tracer.model_call(request, attempt)
         try:
+<<<<<<< HEAD
             return ModelReplied(reply=_clean(await _attempt(provider, request, attempt, emit, heard)))
+=======
+            reply = _clean(await _attempt(provider, request, attempt, emit, call))
+        except asyncio.CancelledError as error:
+            call.failed(error)
+            raise
+>>>>>>> tracing
         except ModelError as error:
             failure = error
         except PluginError:
@@ -50,7 +69,11 @@ async def call_model(
         except Exception as error:  # noqa: BLE001  a provider's own bug fails the turn, never the session
             failure = ModelError(f"the provider failed: {type(error).__name__}: {error}")
             failure.__cause__ = error
+        else:
+            call.finished(reply)
+            return ModelReplied(reply=reply)
         wait = _wait(env.retry, attempt, failure)
+        call.failed(failure, wait)
         emit(TextRetracted(attempt=attempt, wait=wait, reason=clean_text(failure.message)))
         if wait is None:
             return CallFailed(message=clean_text(failure.message), error_kind=failure.kind)
@@ -69,11 +92,16 @@ async def _attempt(
     request: ModelRequest,
     attempt: int,
     emit: Callable[[Event], None],
+<<<<<<< HEAD
     heard: Heard | None,
+=======
+    call: ModelCallTrace,
+>>>>>>> tracing
 ) -> ModelReply:
     stream = provider.stream(request)
     try:
         async for chunk in stream:
+            call.streamed(chunk)
             if isinstance(chunk, TextChunk):
                 text = clean_text(chunk.text)
                 emit(TextDelta(text=await heard(text) if heard else text, attempt=attempt))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import secrets
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -98,7 +97,7 @@ class OpenSession:
         self.resident = resident
         self.backend = backend
         self.durable = durable
-        self.scope_id = secrets.token_hex(8)
+        self.scope_id = resident.scope_id
         self.children: dict[str, Child] = {}
         self.reports_to: OpenSession | None = None
         self.run: TurnRun | None = None
@@ -112,6 +111,7 @@ class OpenSession:
         self._successor: str | None = None
         self._usage_filed = False
         self._stale = False
+        self._fingerprint: tuple[tuple[str, str], tuple[PluginFingerprint, ...]] | None = None
 
     @property
     def session_id(self) -> str:
@@ -137,9 +137,11 @@ class OpenSession:
     def fingerprint(self) -> tuple[PluginFingerprint, ...]:
         """The plugins that take part (P8)."""
         config = self.config
-        return self.env.plugins.taking_part(
-            mode=config.mode, provider=config.model.partition(":")[0], tool_sets=self.env.tool_sets
-        )
+        key = (config.mode, config.model.partition(":")[0])
+        if self._fingerprint is None or self._fingerprint[0] != key:
+            found = self.env.plugins.taking_part(mode=key[0], provider=key[1], tool_sets=self.parts.tool_sets)
+            self._fingerprint = (key, found)
+        return self._fingerprint[1]
 
     @property
     def capabilities(self) -> frozenset[str]:

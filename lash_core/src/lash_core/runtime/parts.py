@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -11,7 +11,7 @@ from lash_hookspecs.errors import PluginError, UnreadableData
 from lash_hookspecs.protocols.modes import ExecutionMode, ModeTools, RestorableMode
 from lash_hookspecs.protocols.tools import ToolProvider
 from lash_hookspecs.records.tools import ToolState
-from lash_hookspecs.specs.offers import SessionSetup, ToolSetup
+from lash_hookspecs.specs.offers import SessionSetup, ToolOffer, ToolSetup
 from lash_hookspecs.specs.restore import (
     ModeRestored,
     ModeStateRead,
@@ -52,6 +52,7 @@ class SessionParts:
         tools: What of them it may see and call.
         mode: Its execution mode.
         session_state: What the mode keeps from turn to turn, as of the last commit.
+        tool_sets: The names of the plugins' tool sets that it has.
         refs: The stored component refs that these parts stand for.
         report: What became of what was stored.
     """
@@ -60,6 +61,7 @@ class SessionParts:
     registry: ToolRegistry
     tools: ToolSurface
     mode: ExecutionMode
+    tool_sets: tuple[str, ...] = ()
     session_state: JsonValue = None
     refs: Mapping[str, str] = attrs.field(factory=dict)
     report: RestoreReport = attrs.field(factory=RestoreReport)
@@ -98,11 +100,19 @@ async def open_parts(session: OpenSession, stored: Mapping[str, str] | None = No
     mode = _build_mode(session)
     hooks = await session.env.plugins.open_session(_setup(session, mode))
     try:
-        registry = ToolRegistry(_tool_sources(session, mode))
+        tool_sets = session.env.plugins.tools(session.env.tool_sets)
+        registry = ToolRegistry(_tool_sources(session, mode, tool_sets))
         surface = ToolSurface(
             registry, mode=mode.name, access=session.config.tool_access, session=session.services, hooks=hooks
         )
-        parts = SessionParts(hooks=hooks, registry=registry, tools=surface, mode=mode, refs=refs)
+        parts = SessionParts(
+            hooks=hooks,
+            registry=registry,
+            tools=surface,
+            mode=mode,
+            tool_sets=tuple(offer.name for offer in tool_sets),
+            refs=refs,
+        )
         await _restore_tools(session, parts, bodies.get(TOOLS))
         snapshots = await hooks.restore({name: body for name, body in bodies.items() if name.startswith("plugin/")})
         parts.report = attrs.evolve(parts.report, snapshots=snapshots)
@@ -131,11 +141,13 @@ def _setup(session: OpenSession, mode: ExecutionMode) -> SessionSetup:
     )
 
 
-def _tool_sources(session: OpenSession, mode: ExecutionMode) -> Iterator[tuple[str, ToolProvider]]:
+def _tool_sources(
+    session: OpenSession, mode: ExecutionMode, tool_sets: Sequence[ToolOffer]
+) -> Iterator[tuple[str, ToolProvider]]:
     if isinstance(mode, ModeTools):
         yield f"mode {mode.name!r}", mode.tools()
     setup = ToolSetup(session_id=session.session_id, root=session.env.root)
-    for offer in session.env.plugins.tools(session.env.tool_sets):
+    for offer in tool_sets:
         yield f"tool set {offer.name!r}", offer.build(setup)
     if session.env.tools is not None:
         yield "the app", session.env.tools

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 
 from lash_core.graph.session_graph import Healed
-from lash_core.plugins.comparison import PluginChanges
+from lash_core.plugins.fingerprints import PluginChanges
 from lash_core.plugins.session_hooks import SnapshotReport
 from lash_core.tools.registry import ToolRestoreReport
 
@@ -26,15 +26,15 @@ class RestoreReport:
     """
 
     plugins: PluginChanges = attrs.field(factory=PluginChanges)
-    tools: ToolRestoreReport = attrs.field(factory=ToolRestoreReport)
-    snapshots: SnapshotReport = attrs.field(factory=SnapshotReport)
+    tools: ToolRestoreReport | None = None
+    snapshots: SnapshotReport | None = None
     healed: Healed | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give it as a JSON object."""
         return {
             "plugins": self.plugins.to_json(),
-            "tools": attrs.asdict(self.tools),
-            "snapshots": attrs.asdict(self.snapshots),
+            "tools": attrs.asdict(self.tools) if self.tools else None,
+            "snapshots": attrs.asdict(self.snapshots) if self.snapshots else None,
             "healed": attrs.asdict(self.healed) if self.healed else None,
         }

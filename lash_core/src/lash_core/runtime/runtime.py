@@ -239,6 +239,10 @@ class LashRuntime:
             )
 
     async def _announce(self) -> None:
+        session = self.session
+        session.resident.tracer.session_opened(
+            self.head, self.document.evolve(config=session.config), session.backend.name
+        )
         await self.session.parts.hooks.notify(
             lash_on_session_restored,
             SessionRestored(

@@ -54,9 +54,9 @@ class Services:
         self._session.note(event)
         self._session.tell(event)
 
-    def trace(self, name: str, **fields: JsonValue) -> None:
+    def trace(self, plugin: str, name: str, **fields: JsonValue) -> None:
         """Write a record into the trace, if there is one."""
-        self._session.tracer.custom(name, **fields)
+        self._session.resident.tracer.plugin_event(plugin, name, fields)
 
 
 def read_view(session: OpenSession) -> SessionReadView:

@@ -98,6 +98,7 @@ class TurnRun:
         self._started_at = started_at
         self._journaled = journaled
         self._unknown_calls = unknown_calls
+        self._tracer = session.resident.tracer.bind(turn_id=machine.turn_id, turn_index=machine.turn_index)
         self._running: dict[str, asyncio.Task[Response]] = {}
         self._writing = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
@@ -192,6 +193,7 @@ class TurnRun:
 
     def fail(self, error: LashError) -> None:
         """Give the turn up without writing: somebody else owns the session."""
+        self._tracer.turn_interrupted(error)
         self._failure = error
         self._over.set()
         self._cut()
@@ -218,7 +220,8 @@ class TurnRun:
             idempotency_key=f"{self.session_id}:{effect.key}",
             session=self._session.services,
         )
-        result = await self._dispatch.run(context)
+        with self._tracer.tool_call(effect) as call:
+            result = call.finished(await self._dispatch.run(context))
         await self._phase("tool_replied", effect.call.tool)
         return ToolReplied(result=result)
 
@@ -233,7 +236,9 @@ class TurnRun:
         if self._asked is None:
             raise TurnError("a turn that is only ended asks no model", session_id=self.session_id)
         await self._phase("model_call", effect.key)
-        answer = await ask_model(self._session, self._asked, effect.key, tools=effect.tools, emit=self.emit)
+        answer = await ask_model(
+            self._session, self._asked, effect.key, tools=effect.tools, emit=self.emit, tracer=self._tracer
+        )
         await self._phase("model_replied", effect.key)
         return answer
 
@@ -267,11 +272,13 @@ class TurnRun:
                 self._machine.proceed()
         except BaseException as error:
             if self.result is None:  # what the machine had produced is lost with the commit: nobody may go on with it
+                self._tracer.turn_interrupted(error)
                 self._failure = error
                 self._over.set()
             raise
 
     async def _pass_boundary(self) -> None:
+        self._tracer.boundary(self._machine.usage)
         await self._phase("boundary")
         try:
             denial, additions = await at_boundary(self._session, self._machine)
@@ -351,6 +358,7 @@ class TurnRun:
             handoff=end.handoff,
         )
         self._over.set()
+        self._tracer.turn_finished(self.result, self._started_at)
         self.emit(ended)
         await self._session.parts.hooks.notify(
             lash_on_turn_committed,

@@ -76,6 +76,7 @@ async def begin(
         machine=machine.snapshot(),
         overrides=turn_input.overrides,
     )
+    session.resident.tracer.bind(turn_id=turn_id, turn_index=turn_index).turn_started(asked.policy.config, turn_input)
     document = session.document.evolve(
         config=session.config, turn_index=turn_index, open_turn=open_turn, first_input=None
     )
@@ -125,6 +126,9 @@ async def continue_turn(session: OpenSession, lease: HeldLease | None, emit: Emi
     )
     asked = await asking(session, open_turn.machine.limits, open_turn.overrides)
     asked = attrs.evolve(asked, turn_id=open_turn.turn_id, turn_index=open_turn.turn_index)
+    session.resident.tracer.bind(turn_id=open_turn.turn_id, turn_index=open_turn.turn_index).turn_started(
+        asked.policy.config
+    )
     emit(TurnContinued(turn_id=open_turn.turn_id, turn_index=open_turn.turn_index))
     run = _turn_run(session, _known_here(session, rebuilt), asked, emit, open_turn.started_at)
     await run.note_lost()
