@@ -28,8 +28,9 @@ from lash_core.builtins import BUILTINS
 from lash_core.graph.conversation import Item
 from lash_core.plugins.manager import PluginManager
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
+from lash_core.runtime.parked import ParkedSession
+from lash_core.runtime.policy import SessionSpec
 from lash_core.runtime.runtime import LashRuntime
-from lash_core.runtime.spec import ParkedSession, SessionSpec
 from lash_core.runtime.summary import SessionSummary, summarise
 from lash_core.runtime.text import check_text
 

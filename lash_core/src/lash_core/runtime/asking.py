@@ -115,9 +115,7 @@ def _prompt(session: OpenSession, asked: Asked, tools: frozenset[str]) -> Prompt
     return session.prompts.build(sources, tools)
 
 
-async def _prepared(
-    session: OpenSession, asked: Asked, messages: tuple[ModelMessage, ...]
-) -> tuple[ModelMessage, ...]:
+async def _prepared(session: OpenSession, asked: Asked, messages: tuple[ModelMessage, ...]) -> tuple[ModelMessage, ...]:
     hooks = session.parts.hooks
     if not hooks.handles(lash_prepare_history):
         return messages

@@ -136,7 +136,9 @@ async def end_of_chain(session: OpenSession) -> str:
     return seen[-1]
 
 
-async def _begin(session: OpenSession, child: OpenSession, request: SessionCreateRequest, link: ParentLink | None) -> None:
+async def _begin(
+    session: OpenSession, child: OpenSession, request: SessionCreateRequest, link: ParentLink | None
+) -> None:
     """Make the child's first commit: where its conversation begins, and what links it to its parent."""
     origin = await _origin(session, request)
     state = request.state if request.start == "state" else None
@@ -145,17 +147,13 @@ async def _begin(session: OpenSession, child: OpenSession, request: SessionCreat
         turn_index = turn_index_of(origin.path)
     if request.relation == "handoff":
         turn_index = session.document.turn_index
-    document = HeadDocument(
-        config=child.config, turn_index=turn_index, parent=link, first_input=request.first_input
-    )
+    document = HeadDocument(config=child.config, turn_index=turn_index, parent=link, first_input=request.first_input)
     async with child.writing():
         if isinstance(state, PersistedSessionState):
             await begin_with(child, state, document, step="create")
         elif origin is not None:
             shares = session.env.session_store_factory is None and session.shares
-            await begin_at(
-                child, origin, document, step="create", shares=shares, inherits=request.inherit_plugins
-            )
+            await begin_at(child, origin, document, step="create", shares=shares, inherits=request.inherit_plugins)
         else:
             await child.commit(Change(step="create", document=document))
 

@@ -13,13 +13,10 @@ import attrs
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.protocols.tools import ToolProvider
-<<<<<<< HEAD
-from lash_hookspecs.records.prompts import PromptLayer
-from lash_hookspecs.records.turn import TurnLimits
-=======
 from lash_hookspecs.protocols.tracing import TraceSink
+from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.traces import TraceContext, TraceLevel
->>>>>>> tracing
+from lash_hookspecs.records.turn import TurnLimits
 
 from lash_core.hosts.embedded import EmbeddedHost
 from lash_core.runtime.providers import ModelProviders

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from collections.abc import Awaitable, Callable
-=======
 import asyncio
-from collections.abc import Callable
->>>>>>> tracing
+from collections.abc import Awaitable, Callable
 
 from lash_hookspecs.errors import ModelError, PluginError
 from lash_hookspecs.protocols.models import ModelProvider
@@ -32,11 +28,8 @@ async def call_model(
     request: ModelRequest,
     env: RuntimeEnvironment,
     emit: Callable[[Event], None],
-<<<<<<< HEAD
-    heard: Heard | None = None,
-=======
     tracer: SessionTracer,
->>>>>>> tracing
+    heard: Heard | None = None,
 ) -> ModelReplied | CallFailed:
     """Ask the model, again if it is worth it; live text of a failed attempt is retracted.
 
@@ -45,6 +38,7 @@ async def call_model(
         request: What is asked.
         env: How often and how patiently.
         emit: Takes live events.
+        tracer: Takes what happens.
         heard: What becomes of each piece of text before it is emitted.
 
     Raises:
@@ -54,18 +48,12 @@ async def call_model(
     while True:
         call = tracer.model_call(request, attempt)
         try:
-<<<<<<< HEAD
-            return ModelReplied(reply=_clean(await _attempt(provider, request, attempt, emit, heard)))
-=======
-            reply = _clean(await _attempt(provider, request, attempt, emit, call))
-        except asyncio.CancelledError as error:
+            reply = _clean(await _attempt(provider, request, attempt, emit, call, heard))
+        except (asyncio.CancelledError, PluginError) as error:
             call.failed(error)
             raise
->>>>>>> tracing
         except ModelError as error:
             failure = error
-        except PluginError:
-            raise
         except Exception as error:  # noqa: BLE001  a provider's own bug fails the turn, never the session
             failure = ModelError(f"the provider failed: {type(error).__name__}: {error}")
             failure.__cause__ = error
@@ -92,11 +80,8 @@ async def _attempt(
     request: ModelRequest,
     attempt: int,
     emit: Callable[[Event], None],
-<<<<<<< HEAD
-    heard: Heard | None,
-=======
     call: ModelCallTrace,
->>>>>>> tracing
+    heard: Heard | None,
 ) -> ModelReply:
     stream = provider.stream(request)
     try:

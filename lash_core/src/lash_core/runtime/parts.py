@@ -159,7 +159,9 @@ async def _restore_tools(session: OpenSession, parts: SessionParts, body: bytes 
     try:
         state = ToolState.from_bytes(body)
     except ValidationError as error:
-        raise _unreadable(session, TOOLS, str(error.errors(include_url=False, include_input=False)[0]["msg"])) from error
+        raise _unreadable(
+            session, TOOLS, str(error.errors(include_url=False, include_input=False)[0]["msg"])
+        ) from error
     read = ToolStateRead(session=session.services, session_id=session.session_id, state=state)
     restored = parts.registry.restore_state(await parts.hooks.transform(lash_transform_tool_state, read))
     parts.report = attrs.evolve(parts.report, tools=restored)

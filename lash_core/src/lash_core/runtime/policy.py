@@ -110,7 +110,9 @@ async def resolve_policy(
     window = config.context_window if config.context_window is not None else info.context_window
     if window is None:
         _log.warning(
-            "nobody says how many tokens %s can take: %s is assumed; set context_window", config.model, f"{DEFAULT_CONTEXT_WINDOW:,}"
+            "nobody says how many tokens %s can take: %s is assumed; set context_window",
+            config.model,
+            f"{DEFAULT_CONTEXT_WINDOW:,}",
         )
         window = DEFAULT_CONTEXT_WINDOW
     if window <= 0:

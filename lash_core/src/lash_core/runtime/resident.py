@@ -89,12 +89,9 @@ class ResidentSession:
         graph: Resident nodes (L4).
         epoch: The fencing number that this writer carries.
         labels: For the first commit.
-<<<<<<< HEAD
         unflushed: Usage of a commit that failed; it rides the next one (T7).
-=======
         scope_id: Tells this runtime from any other one of the session; in traces.
         tracer: What happens to the session is told to it.
->>>>>>> tracing
     """
 
     def __init__(self, session_id: str, store: SessionStore, env: RuntimeEnvironment) -> None:
@@ -105,13 +102,10 @@ class ResidentSession:
         self.graph = SessionGraph()
         self.epoch = 0
         self.labels: Mapping[str, str] | None = None
-<<<<<<< HEAD
         self.unflushed: tuple[UsageRow, ...] = ()
         self._lost: tuple[str, tuple[UsageRow, ...]] | None = None
-=======
         self.scope_id = secrets.token_hex(8)
         self.tracer = env.tracer.bind(session_id=session_id, scope_id=self.scope_id)
->>>>>>> tracing
         self._env = env
         self._incarnation = secrets.token_hex(8)
         self._conversation: Conversation | None = None
@@ -185,11 +179,8 @@ class ResidentSession:
         now = self._env.clock()
         nodes = self._nodes(change, now)
         document = change.document.evolve(usage=merge_ledger(change.document.usage, change.usage))
-<<<<<<< HEAD
         components, bodies = self._components(change)
-=======
-        record = self._record(change, plugins)
->>>>>>> tracing
+        record = self._record(change)
         commit = Commit(
             session_id=self.session_id,
             commit_id=secrets.token_hex(8),
@@ -197,11 +188,7 @@ class ResidentSession:
             expected_revision=self.revision,
             leaf=self._leaf(change, nodes),
             state=document.to_bytes(),
-<<<<<<< HEAD
-            record=self._record(change).to_bytes(),
-=======
             record=record.to_bytes(),
->>>>>>> tracing
             committed_at=now,
             nodes=tuple(nodes),
             components=components,
@@ -211,17 +198,13 @@ class ResidentSession:
             fork=change.fork,
             labels=self.labels if self.head is None else None,
         )
-<<<<<<< HEAD
         try:
-            receipt = await self.store.commit(commit)
+            with self.tracer.commit(record, commit):
+                receipt = await self.store.commit(commit)
         except BaseException:
             self.unflushed, self._lost = (), (commit.commit_id, tuple(change.usage))
             raise
         self.unflushed = ()
-=======
-        with self.tracer.commit(record, commit):
-            receipt = await self.store.commit(commit)
->>>>>>> tracing
         self._take_over(commit, document, receipt, change)
         return receipt
 

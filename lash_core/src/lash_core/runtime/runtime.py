@@ -384,9 +384,7 @@ class LashRuntime:
             await session.refresh()
         if session.document.successor is not None:
             successor = await self.successor()
-            return await successor.turn(
-                turn_input, limits, emit, resume=resume, follow_handoffs=follow_handoffs
-            )
+            return await successor.turn(turn_input, limits, emit, resume=resume, follow_handoffs=follow_handoffs)
         async with session.slot:
             await session.refuse_if_not_as_specified()
             asked = await asking(session, limits, turn_input.overrides)
@@ -644,7 +642,10 @@ class LashRuntime:
                 graph = session.resident.graph
                 graph.insert(node for node in path if node.node_id not in graph)
             document = state.document.evolve(
-                usage=self.document.usage, open_turn=None, parent=self.document.parent, successor=self.document.successor
+                usage=self.document.usage,
+                open_turn=None,
+                parent=self.document.parent,
+                successor=self.document.successor,
             )
             state = attrs.evolve(state, nodes=fresh)
             return await begin_with(session, state, document, step="state")
@@ -735,9 +736,7 @@ class LashRuntime:
             if self.head is None:
                 raise SessionMissing(f"there is no session {self.session_id!r}", session_id=self.session_id)
             async with session.leased():
-                await session.store.delete(
-                    incarnation=session.resident.writer.incarnation, deleted_at=self.env.clock()
-                )
+                await session.store.delete(incarnation=session.resident.writer.incarnation, deleted_at=self.env.clock())
                 await session.resident.refresh()
 
     async def park(self) -> ParkedSession:

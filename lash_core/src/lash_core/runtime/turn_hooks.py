@@ -38,9 +38,7 @@ async def may_begin(session: OpenSession, turn_input: TurnInput, turn_index: int
         return None
     return await hooks.guard(
         lash_guard_turn,
-        TurnProposed(
-            session=session.services, session_id=session.session_id, turn_index=turn_index, input=turn_input
-        ),
+        TurnProposed(session=session.services, session_id=session.session_id, turn_index=turn_index, input=turn_input),
     )
 
 

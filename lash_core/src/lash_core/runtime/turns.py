@@ -43,9 +43,7 @@ async def refused(session: OpenSession, turn_input: TurnInput) -> TurnResult | N
     )
 
 
-async def begin(
-    session: OpenSession, turn_input: TurnInput, limits: TurnLimits, asked: Asked, emit: Emit
-) -> TurnRun:
+async def begin(session: OpenSession, turn_input: TurnInput, limits: TurnLimits, asked: Asked, emit: Emit) -> TurnRun:
     """Commit the user's message; the turn is ready to be driven."""
     now = session.env.clock()
     turn_id, turn_index = new_turn_id(now), session.document.turn_index + 1
