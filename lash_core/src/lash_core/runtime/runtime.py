@@ -33,11 +33,11 @@ from lash_hookspecs.specs.offers import ToolSetup
 
 from lash_core.graph.conversation import Item, repair
 from lash_core.machine.turn_machine import TurnContext, TurnMachine
+from lash_core.process import this_process
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
 from lash_core.runtime.forking import begin_fork
 from lash_core.runtime.interrupted import ABANDONED, Rebuilt, rebuild, rebuild_to_abandon
 from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
-from lash_core.runtime.process import this_process
 from lash_core.runtime.resident import Change, ResidentSession
 from lash_core.runtime.slot import WriteSlot
 from lash_core.runtime.spec import ParkedSession, SessionSpec
