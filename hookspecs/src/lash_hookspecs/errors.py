@@ -34,6 +34,9 @@
     │   ├── LimitExceeded
     │   └── UnsupportedSchema
     ├── ModelError                  the model provider failed: says whether a retry may help
+    ├── TaskError                   what was asked of a background task cannot be done
+    │   ├── TaskExists              a live task has the id already
+    │   └── TaskMissing             the session has no such task
     ├── ToolError                   a tool failed in a way that it wants the model to read
     └── TurnError                   a turn that cannot be run or continued
 
@@ -78,6 +81,9 @@ __all__ = [
     "StoreRegressed",
     "StoreUnavailable",
     "SuccessorMissing",
+    "TaskError",
+    "TaskExists",
+    "TaskMissing",
     "ToolError",
     "TurnError",
     "UnknownName",
@@ -423,6 +429,32 @@ class ModelError(LashError):
         self.retryable = retryable
         self.retry_after = retry_after
         self.kind = kind
+
+
+class TaskError(LashError):
+    """What was asked of a background task cannot be done.
+
+    Attributes:
+        task_id: The task.
+    """
+
+    code = "task"
+
+    def __init__(self, message: str, *, task_id: str, session_id: str | None = None) -> None:
+        super().__init__(message, session_id=session_id)
+        self.task_id = task_id
+
+
+class TaskExists(TaskError):
+    """A task of that id is alive in the session."""
+
+    code = "task_exists"
+
+
+class TaskMissing(TaskError):
+    """The session has no task of that id, or none any more."""
+
+    code = "task_missing"
 
 
 class ToolError(LashError):

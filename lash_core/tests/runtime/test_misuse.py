@@ -14,8 +14,8 @@ from calls_mode import CallsMode
 from dying_host import DyingHost, Killed
 from lash_core.builtins import BUILTINS
 from lash_core.plugins.manager import PluginManager
+from lash_core.process import this_process
 from lash_core.runtime import lease, runtime
-from lash_core.runtime.process import this_process
 from lash_core.stores.memory import MemoryBackend
 from lash_core.tools.dispatch import ToolDispatch
 from lash_core.tools.registry import ToolRegistry

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from lash_hookspecs.protocols.tasks import SessionTasks
     from lash_hookspecs.records.models import ModelReply
     from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest, SessionReadView
     from lash_hookspecs.records.tools import Availability
@@ -42,6 +43,11 @@ class SessionServices(Protocol):
     @property
     def session_id(self) -> str:
         """The session."""
+        ...
+
+    @property
+    def tasks(self) -> SessionTasks | None:
+        """The session's background tasks; ``None`` without a task host (H2)."""
         ...
 
     def view(self) -> SessionReadView:

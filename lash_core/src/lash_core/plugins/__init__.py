@@ -5,7 +5,7 @@ from __future__ import annotations
 from lash_core.plugins.manager import PluginManager
 from lash_core.plugins.manifest import Manifest
 from lash_core.plugins.records import Builtin, PluginRecord, PluginSettings
-from lash_core.plugins.session_hooks import Denial, RestoreReport, SessionHooks
+from lash_core.plugins.session_hooks import Denial, SessionHooks, SnapshotReport
 
 __all__ = [
     "Builtin",
@@ -14,6 +14,6 @@ __all__ = [
     "PluginManager",
     "PluginRecord",
     "PluginSettings",
-    "RestoreReport",
+    "SnapshotReport",
     "SessionHooks",
 ]

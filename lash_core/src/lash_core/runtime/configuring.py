@@ -27,8 +27,8 @@ async def configure(session: OpenSession, changes: Mapping[str, Any]) -> Session
     proposed = check_config(_changed(previous, changes))
     if proposed.mode != previous.mode:
         raise ConfigurationError(
-            f"session {session.session_id!r} runs in mode {previous.mode!r}; a session keeps its mode, so start another "
-            f"session for mode {proposed.mode!r}",
+            f"session {session.session_id!r} runs in mode {previous.mode!r}; a session keeps its mode, so start "
+            f"another session for mode {proposed.mode!r}",
             session_id=session.session_id,
         )
     context = ConfigProposed(
@@ -46,7 +46,7 @@ async def configure(session: OpenSession, changes: Mapping[str, Any]) -> Session
             events=(ConfigChanged(fields=fields),) if fields else (),
         )
     )
-    session.set_by_caller(current)
+    session.spec = session.spec.agreeing_with(current)
     if fields:
         told = SessionConfigChanged(
             session_id=session.session_id, previous=previous, current=current, session=session.services

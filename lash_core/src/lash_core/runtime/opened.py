@@ -36,12 +36,12 @@ from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.specs.persistence import CommitProposed, Committed, lash_guard_commit, lash_on_committed
 from pydantic import TypeAdapter
 
+from lash_core.process import this_process
 from lash_core.prompts.sources import PromptBuilder
 from lash_core.runtime.environment import RuntimeEnvironment
 from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
 from lash_core.runtime.parts import SessionParts, open_parts
 from lash_core.runtime.policy import SessionPolicy, SessionSpec, resolve_policy
-from lash_core.runtime.process import this_process
 from lash_core.runtime.resident import Change, ResidentSession
 from lash_core.runtime.services import Services
 from lash_core.runtime.slot import WriteSlot
@@ -74,6 +74,7 @@ class OpenSession:
         backend: The database that other sessions of it are in.
         durable: Whether what is committed outlives the process.
         scope_id: Tells this runtime from any other one of the session; in traces.
+        tasks: Its background tasks; ``None`` where there is no task host.
         children: Sessions that it has started and holds, by id.
         reports_to: The open session that started it, which its usage is told to as it happens.
         run: The turn that runs.
@@ -99,6 +100,9 @@ class OpenSession:
         self.durable = durable
         self.scope_id = resident.scope_id
         self.children: dict[str, Child] = {}
+        self.tasks = (
+            env.tasks.attach(resident.session_id, resident.store, database=backend) if env.tasks is not None else None
+        )
         self.reports_to: OpenSession | None = None
         self.run: TurnRun | None = None
         self.prompts = PromptBuilder()
@@ -290,6 +294,7 @@ class OpenSession:
         if hooks.handles(lash_guard_commit):
             await self._ask_guards(change)
         events, usage = len(self._events), len(self._usage)
+        first = self.resident.head is None
         used = (*self.resident.unflushed, *change.usage)
         try:
             receipt = await self.resident.commit(change)
@@ -299,6 +304,8 @@ class OpenSession:
             raise
         del self._events[:events]
         del self._usage[:usage]
+        if first and self.tasks is not None:
+            await self.tasks.flush()
         self._successor = None
         self._usage_filed = self._usage_filed and not any(each.stream == USAGE for each in change.consumed)
         self.parts.refs = self.resident.component_refs

@@ -183,8 +183,8 @@ async def _restore_mode(session: OpenSession, parts: SessionParts, body: bytes |
     version: int = kept["version"]
     if version > mode.version:
         raise PluginError(
-            f"mode {mode.name!r} has version {mode.version}, and session {session.session_id!r} keeps a state of version "
-            f"{version}: install a newer one",
+            f"mode {mode.name!r} has version {mode.version}, and session {session.session_id!r} keeps a state of "
+            f"version {version}: install a newer one",
             session_id=session.session_id,
             step="restore",
         )

@@ -62,6 +62,13 @@ class SessionSpec:
         changes = {name: getattr(self, name) for name in SessionConfig.model_fields if getattr(self, name) is not None}
         return check_config(config.evolve(**changes))
 
+    def agreeing_with(self, config: SessionConfig) -> SessionSpec:
+        """Give what was set, changed so that it no longer overrides a configuration that came later."""
+        changes = {
+            name: getattr(config, name) for name in SessionConfig.model_fields if getattr(self, name) is not None
+        }
+        return attrs.evolve(self, **changes)
+
 
 @attrs.frozen(kw_only=True)
 class SessionPolicy:
@@ -110,9 +117,9 @@ async def resolve_policy(
     window = config.context_window if config.context_window is not None else info.context_window
     if window is None:
         _log.warning(
-            "nobody says how many tokens %s can take: %s is assumed; set context_window",
+            "nobody says how many tokens %s can take: %d are assumed; set context_window",
             config.model,
-            f"{DEFAULT_CONTEXT_WINDOW:,}",
+            DEFAULT_CONTEXT_WINDOW,
         )
         window = DEFAULT_CONTEXT_WINDOW
     if window <= 0:

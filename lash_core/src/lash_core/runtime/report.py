@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
+from lash_hookspecs.records.tools import ToolRestoreReport
 
 from lash_core.graph.session_graph import Healed
 from lash_core.plugins.fingerprints import PluginChanges
 from lash_core.plugins.session_hooks import SnapshotReport
-from lash_core.tools.registry import ToolRestoreReport
 
 __all__ = ["RestoreReport"]
 

@@ -19,6 +19,7 @@ from lash_hookspecs.errors import (
     TurnError,
 )
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
+from lash_hookspecs.protocols.tasks import SessionTasks
 from lash_hookspecs.records.events import Branched, NodesAppended
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.models import ModelReply
@@ -26,6 +27,7 @@ from lash_hookspecs.records.payloads import Message, ModeEvent, Payload, PluginN
 from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest, SessionReadView
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
 from lash_hookspecs.records.store import Deleted, Head, Holder, Receipt
+from lash_hookspecs.records.tools import Availability
 from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
 from lash_hookspecs.specs.events import (
     SessionClosed,
@@ -50,7 +52,7 @@ from lash_core.runtime.resident import Change, ResidentSession
 from lash_core.runtime.rewriting import new_node_id, rewrite_history
 from lash_core.runtime.services import read_view
 from lash_core.runtime.state import PersistedSessionState
-from lash_core.runtime.text import check_session_id, check_text
+from lash_core.runtime.text import check_session_id, check_text, clean_payload
 from lash_core.runtime.turns import Emit, abandon, asking, begin, continue_turn, drive, refused
 from lash_core.stores.memory import MemoryBackend
 
@@ -398,12 +400,15 @@ class LashRuntime:
                     await abandon(session, emit)
                 run = await begin(session, turn_input, limits, asked, emit)
                 result = await drive(session, run, lease, limits)
-        if follow_handoffs and session.document.successor is not None:
-            successor = await self.successor()
-            first = successor.document.first_input
-            if first is not None:
-                return await successor.turn(first, limits, emit, follow_handoffs=True)
-        return result
+        return await self._followed(limits, emit) or result if follow_handoffs else result
+
+    async def _followed(self, limits: TurnLimits, emit: Emit) -> TurnResult | None:
+        """Run the first turn of the session that this one was handed off to, if it waits for one."""
+        if self.document.successor is None:
+            return None
+        successor = await self.successor()
+        first = successor.document.first_input
+        return None if first is None else await successor.turn(first, limits, emit, follow_handoffs=True)
 
     async def continue_turn(self, emit: Emit) -> TurnResult:
         """Continue the interrupted turn: what is finished is not repeated (T6).
@@ -507,7 +512,7 @@ class LashRuntime:
             graph = session.resident.graph
             if requires_ancestor is not None and not graph.is_on_path(requires_ancestor):
                 return StaleBranch(graph.leaf)
-            named: list[tuple[str, Payload]] = [(new_node_id(session), _clean(payload)) for payload in payloads]
+            named: list[tuple[str, Payload]] = [(new_node_id(session), clean_payload(payload)) for payload in payloads]
             node_ids = tuple(node_id for node_id, _ in named)
             receipt = await session.commit(
                 Change(
@@ -620,7 +625,7 @@ class LashRuntime:
             revision=session.resident.revision,
         )
 
-    async def set_persisted_state(self, state: PersistedSessionState) -> Receipt:
+    async def set_persisted_state(self, state: PersistedSessionState) -> None:
         """Make the session what a state says; committed at once, so nothing undoes it.
 
         Nodes that the session has already are left alone; new ones are added, and the leaf, the configuration and
@@ -648,7 +653,7 @@ class LashRuntime:
                 successor=self.document.successor,
             )
             state = attrs.evolve(state, nodes=fresh)
-            return await begin_with(session, state, document, step="state")
+            await begin_with(session, state, document, step="state")
 
     async def update_session_config(self, **changes: Any) -> SessionConfig:
         """Change the stored configuration; committed at once.
@@ -667,7 +672,7 @@ class LashRuntime:
         async with self.session.writing("change its configuration"):
             return await configure(self.session, changes)
 
-    def set_tool_availability(self, names: Sequence[str], level: str | None) -> None:
+    def set_tool_availability(self, names: Sequence[str], level: Availability | None) -> None:
         """Override how far tools are available, ``None`` for their own level; durable with the next commit.
 
         Raises:
@@ -685,6 +690,11 @@ class LashRuntime:
             PolicyError: It would be deeper than the subagents' authority allows.
         """
         return await create_child(self.session, request)
+
+    @property
+    def tasks(self) -> SessionTasks | None:
+        """The session's background tasks; ``None`` without a task host (H2)."""
+        return self.session.tasks
 
     @property
     def children(self) -> Mapping[str, Child]:
@@ -714,8 +724,8 @@ class LashRuntime:
         Raises:
             ExceptionGroup: What tasks raised, all of it.
         """
-        if self.env.tasks is not None:
-            await self.env.tasks.wait_hidden(self.session_id)
+        if self.session.tasks is not None:
+            await self.session.tasks.wait_hidden()
         await self.refresh()
         if self.session.unsaved and self.head is not None and not self.session.slot.taken:
             async with self.session.writing():
@@ -799,8 +809,8 @@ class LashRuntime:
             closing.push_async_callback(self.session.parts.close)
             for child in list(self.session.children.values()):
                 closing.push_async_callback(child.close)
-            if self.env.tasks is not None:
-                closing.push_async_callback(self.env.tasks.close_session, self.session_id)
+            if self.session.tasks is not None:
+                closing.push_async_callback(self.session.tasks.close)
         await self.session.parts.hooks.notify(
             lash_on_session_closed, SessionClosed(session_id=self.session_id, parked=parked)
         )

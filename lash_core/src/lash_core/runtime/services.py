@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lash_hookspecs.protocols.services import ChildSession
+from lash_hookspecs.protocols.tasks import SessionTasks
 from lash_hookspecs.records.events import PluginEvent
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest, SessionReadView
+from lash_hookspecs.records.tools import Availability
 from pydantic import JsonValue
 
 if TYPE_CHECKING:
@@ -28,6 +30,11 @@ class Services:
         """The session."""
         return self._session.session_id
 
+    @property
+    def tasks(self) -> SessionTasks | None:
+        """The session's background tasks; ``None`` without a task host (H2)."""
+        return self._session.tasks
+
     def view(self) -> SessionReadView:
         """Give the session as it is in memory at this moment."""
         return read_view(self._session)
@@ -44,7 +51,7 @@ class Services:
 
         return await complete(self._session, request)
 
-    def set_tool_availability(self, names: tuple[str, ...], level: str | None) -> None:
+    def set_tool_availability(self, names: tuple[str, ...], level: Availability | None) -> None:
         """Override how far tools are available; durable with the next commit."""
         self._session.parts.registry.set_availability(names, level)
 

@@ -6,8 +6,9 @@ import unicodedata
 import uuid
 
 from lash_hookspecs.errors import InvalidInput, InvalidSessionId
+from lash_hookspecs.records.payloads import Payload
 
-__all__ = ["MAX_SESSION_ID", "check_session_id", "check_text"]
+__all__ = ["MAX_SESSION_ID", "check_session_id", "check_text", "clean_payload"]
 
 #: The longest session id, in bytes of UTF-8.
 MAX_SESSION_ID = 512
@@ -33,6 +34,19 @@ def check_session_id(session_id: str) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in session_id):
         raise InvalidSessionId(f"session id {shown} holds a control character; use printable text")
     return session_id
+
+
+def clean_payload(payload: Payload) -> Payload:
+    """Give what an app or a plugin puts on the path, with every text such as JSON can carry (G2).
+
+    Raises:
+        InvalidInput: It holds what JSON cannot carry.
+    """
+    try:
+        payload.to_bytes()
+    except ValueError as error:
+        raise InvalidInput(f"a {type(payload).__name__} cannot be stored: {error}") from error
+    return payload
 
 
 def check_text(text: str) -> str:

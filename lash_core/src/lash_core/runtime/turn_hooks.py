@@ -72,15 +72,26 @@ async def at_boundary(session: OpenSession, machine: TurnMachine) -> tuple[Denia
         PluginError: One failed; names it.
     """
     hooks = session.parts.hooks
-    where = {"session": session.services, "session_id": session.session_id, "turn_id": machine.turn_id}
     if hooks.handles(lash_guard_boundary):
-        proposed = BoundaryProposed(**where, turn_index=machine.turn_index, model_calls=machine.model_calls)
+        proposed = BoundaryProposed(
+            session=session.services,
+            session_id=session.session_id,
+            turn_id=machine.turn_id,
+            turn_index=machine.turn_index,
+            model_calls=machine.model_calls,
+        )
         denial = await hooks.guard(lash_guard_boundary, proposed)
         if denial is not None:
             return denial, _NOTHING
     if not hooks.handles(lash_at_boundary):
         return None, _NOTHING
-    reached = BoundaryReached(**where, turn_index=machine.turn_index, additions=_NOTHING)
+    reached = BoundaryReached(
+        session=session.services,
+        session_id=session.session_id,
+        turn_id=machine.turn_id,
+        turn_index=machine.turn_index,
+        additions=_NOTHING,
+    )
     added: TurnAdditions = await hooks.transform(lash_at_boundary, reached)
     return None, _checked(added)
 

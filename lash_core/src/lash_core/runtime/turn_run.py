@@ -134,6 +134,10 @@ class TurnRun:
         async with self._writing:
             await self._settle()
 
+    async def began(self) -> None:
+        """Tell probes that the user's message is committed."""
+        await self._phase("began")
+
     async def note_lost(self) -> None:
         """Make it durable that model calls are made again: whoever continues after this process counts them too."""
         for effect in self._machine.outstanding():

@@ -1,0 +1,32 @@
+"""Cancelling asyncio tasks for good."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["stop_tasks"]
+
+logger = logging.getLogger("lash.tasks")
+
+_ROUNDS = 3
+
+
+async def stop_tasks(tasks: Iterable[asyncio.Task[Any]], grace: float = 10.0) -> None:
+    """Cancel tasks and wait until they have ended.
+
+    One that swallows the cancellation is cancelled again after ``grace`` seconds, a few times; then it is logged and
+    left alone, since nobody can end it.
+    """
+    this = asyncio.current_task()
+    running = {task for task in tasks if task is not this and not task.done()}
+    for _ in range(_ROUNDS):
+        if not running:
+            return
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=grace)
+    for task in running:
+        logger.error("the task %s does not end: it swallows its cancellation", task.get_name())
