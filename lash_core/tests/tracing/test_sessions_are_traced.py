@@ -323,8 +323,8 @@ async def test_an_app_hands_its_sink_to_open_and_finds_it_closed_with_the_store(
     agent = Agent(model="probe:m")
     async with Lash.open("memory:", agent=agent, plugins=plugins(ProbeModel(says("hello"))), trace=sink) as lash:
         await run_turn(lash)
-        assert not sink.closed
-    assert sink.closed
+        before = sink.closed
+    assert (before, sink.closed) == (False, True)
     assert sink.events[-1] == "turn_finished"
 
 
