@@ -203,6 +203,7 @@ async def test_a_commit_that_fails_and_the_turn_that_it_ends_are_traced() -> Non
         "store_unavailable",
     )
     assert (interrupted.event, interrupted.fields) == ("turn_interrupted", {"error": "store_unavailable"})
+    assert sink.events.count("turn_interrupted") == 1
     assert "usage" not in sink.events
 
 
