@@ -55,7 +55,8 @@ def test_a_chat_is_traced(lash: Lash) -> None:
 def test_a_continued_turn_is_traced(lash: Lash, dummies: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     lash("run", "Hello", "--session", "s1", *STORE)
     kept = dummies.STORES["kept:one"].session("s1")
-    commit, failed = type(kept).commit, []
+    commit = type(kept).commit
+    failed: list[Any] = []
 
     async def refuse_the_final_one(self: Any, change: Any) -> Any:
         if change.open_turn is None and not failed:

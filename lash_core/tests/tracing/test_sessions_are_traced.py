@@ -203,6 +203,7 @@ async def test_a_commit_that_fails_and_the_turn_that_it_ends_are_traced() -> Non
         "store_unavailable",
     )
     assert (interrupted.event, interrupted.fields) == ("turn_interrupted", {"error": "store_unavailable"})
+    assert sink.events.count("turn_interrupted") == 1
     assert "usage" not in sink.events
 
 
@@ -323,8 +324,8 @@ async def test_an_app_hands_its_sink_to_open_and_finds_it_closed_with_the_store(
     agent = Agent(model="probe:m")
     async with Lash.open("memory:", agent=agent, plugins=plugins(ProbeModel(says("hello"))), trace=sink) as lash:
         await run_turn(lash)
-        assert not sink.closed
-    assert sink.closed
+        before = sink.closed
+    assert (before, sink.closed) == (False, True)
     assert sink.events[-1] == "turn_finished"
 
 

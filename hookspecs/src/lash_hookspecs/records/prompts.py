@@ -66,11 +66,7 @@ class PromptTemplate(Record):
 
     @classmethod
     def of(cls, *slots: str, **titled: str) -> PromptTemplate:
-        """Make a template of slots without a title, then slots with one.
-
-        >>> [(each.slot, each.title) for each in PromptTemplate.of("intro", memory="What you remember").sections]
-        [('intro', ''), ('memory', 'What you remember')]
-        """
+        """Make a template of slots without a title, then titled ones: ``of("intro", memory="What you remember")``."""
         plain = [PromptSection(slot=slot) for slot in slots]
         return cls(sections=(*plain, *(PromptSection(slot=slot, title=title) for slot, title in titled.items())))
 

@@ -197,10 +197,14 @@ class TurnRun:
 
     def fail(self, error: LashError) -> None:
         """Give the turn up without writing: somebody else owns the session."""
-        self._tracer.turn_interrupted(error)
+        self._give_up(error)
+        self._cut()
+
+    def _give_up(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._tracer.turn_interrupted(error)
         self._failure = error
         self._over.set()
-        self._cut()
 
     def _cut(self) -> frozenset[str]:
         self._stopping = True
@@ -276,9 +280,7 @@ class TurnRun:
                 self._machine.proceed()
         except BaseException as error:
             if self.result is None:  # what the machine had produced is lost with the commit: nobody may go on with it
-                self._tracer.turn_interrupted(error)
-                self._failure = error
-                self._over.set()
+                self._give_up(error)
             raise
 
     async def _pass_boundary(self) -> None:
