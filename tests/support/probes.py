@@ -77,7 +77,7 @@ class ProbeModel:
     def __init__(self, *answers: Answer, notice: str = "", reports_cost: bool = False) -> None:
         self.answers = list(answers)
         self.requests: list[ModelRequest] = []
-        self._info = ModelInfo(notice=notice, reports_cost=reports_cost)
+        self._info = ModelInfo(context_window=100_000, notice=notice, reports_cost=reports_cost)
 
     async def model_info(self, model: str) -> ModelInfo:
         return self._info

@@ -28,7 +28,8 @@ from lash_hookspecs.specs.offers import (
 if TYPE_CHECKING:
     from lash_core.tests.plugins.conftest import Site
 
-RESTORED = SessionRestored(session_id="s1", revision=None, turn_index=0, interrupted=False)
+NOBODY: Any = object()
+RESTORED = SessionRestored(session_id="s1", revision=None, turn_index=0, interrupted=False, session=NOBODY)
 
 
 def plugin(**functions: Any) -> types.ModuleType:

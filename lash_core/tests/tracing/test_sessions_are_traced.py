@@ -115,7 +115,7 @@ async def test_records_hold_counts_sizes_and_usage() -> None:
     usage = {"input_tokens": 5, "output_tokens": 2, "cached_input_tokens": 0, "reasoning_tokens": 0}
     assert fields("session_started") == {"store": "memory:", "mode": "standard", "model": "probe:m", "turn_index": 0}
     assert fields("turn_started") == {"mode": "standard", "model": "probe:m", "continued": False, "input_chars": 5}
-    assert fields("prompt_built") == {"instructions_chars": 8, "sections": {}, "messages": 1, "tools": 1}
+    assert fields("prompt_built") == {"instructions_chars": 8, "sections": {"intro": 8}, "messages": 1, "tools": 1}
     assert fields("model_call_finished") == {
         "attempt": 1,
         "finish_reason": "tool_calls",

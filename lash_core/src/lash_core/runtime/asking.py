@@ -70,7 +70,7 @@ async def ask_model(
     """Ask the model for the next step of a turn; whatever goes wrong is an answer that ends the turn, typed."""
     try:
         request, prompt = await _request(session, asked, key, tools)
-        tracer.prompt_built(request, {section.slot: section.contributions for section in prompt.sections})
+        tracer.prompt_built(request, {section.slot: len(section.text) for section in prompt.sections})
         answer = await call_model(asked.provider, request, session.env, emit, tracer, _hearing(session))
         if isinstance(answer, CallFailed):
             return answer

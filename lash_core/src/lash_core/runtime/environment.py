@@ -133,20 +133,25 @@ class RuntimeEnvironment:
     trace_level: TraceLevel = attrs.field(default="standard", validator=attrs.validators.in_(("standard", "extended")))
     trace_context: TraceContext | None = attrs.field(default=None, repr=False)
     trace_bodies: bool = False
-    tracer: SessionTracer = attrs.field(init=False, repr=False, eq=False)
-
-    @tracer.default
-    def _make_tracer(self) -> SessionTracer:
-        return SessionTracer(
-            self.trace,
-            level=self.trace_level,
-            bodies=self.trace_bodies,
-            context=self.trace_context,
-            clock=self.clock,
-        )
+    tracer: SessionTracer = attrs.field(
+        default=attrs.Factory(lambda self: _tracer_of(self), takes_self=True), repr=False, eq=False
+    )
 
     def evolve(self, **changes: Any) -> RuntimeEnvironment:
         """Give a copy with some services changed; other plugins bring other providers."""
         if "plugins" in changes:
             changes.setdefault("providers", ModelProviders(changes["plugins"]))
-        return attrs.evolve(self, **changes)
+        made = attrs.evolve(self, **changes)
+        if "tracer" in changes or not _TRACED.intersection(changes):
+            return made
+        return attrs.evolve(made, tracer=_tracer_of(made))
+
+
+#: What a tracer is made of.
+_TRACED = frozenset({"trace", "trace_level", "trace_context", "trace_bodies", "clock"})
+
+
+def _tracer_of(env: RuntimeEnvironment) -> SessionTracer:
+    return SessionTracer(
+        env.trace, level=env.trace_level, bodies=env.trace_bodies, context=env.trace_context, clock=env.clock
+    )

@@ -105,9 +105,16 @@ def check_config(config: SessionConfig) -> SessionConfig:
 
 
 async def resolve_policy(
-    config: SessionConfig, provider: ModelProvider, limits: TurnLimits, prompt: PromptLayer
+    config: SessionConfig, provider: ModelProvider, limits: TurnLimits, prompt: PromptLayer, *, warn: bool = True
 ) -> SessionPolicy:
     """Ask the provider for what nobody has set.
+
+    Args:
+        config: What is set.
+        provider: Who is asked.
+        limits: What one turn may use.
+        prompt: The session's prompt layer.
+        warn: Whether to log that nobody knows the context size.
 
     Raises:
         UnknownName, ConfigurationError: The model cannot be used; see `ModelProvider.model_info`.
@@ -116,12 +123,11 @@ async def resolve_policy(
     info = await provider.model_info(config.model.partition(":")[2])
     window = config.context_window if config.context_window is not None else info.context_window
     if window is None:
-        _log.warning(
-            "nobody says how many tokens %s can take: %d are assumed; set context_window",
-            config.model,
-            DEFAULT_CONTEXT_WINDOW,
-        )
         window = DEFAULT_CONTEXT_WINDOW
+        if warn:
+            _log.warning(
+                "nobody says how many tokens %s can take: %d are assumed; set context_window", config.model, window
+            )
     if window <= 0:
         raise PolicyError(f"the provider of {config.model!r} says context_window {window}; set one that is at least 1")
     return SessionPolicy(config=config, context_window=window, limits=limits, prompt=prompt, model_info=info)

@@ -381,14 +381,19 @@ class LashRuntime:
             StoreError: A commit failed; the turn is interrupted and can be continued (T7).
         """
         check_text(turn_input.text)
-        session = self.session
-        if not session.slot.taken:
-            await session.refresh()
-        if session.document.successor is not None:
+        result = await self._own_turn(turn_input, limits, emit, resume)
+        if result is None:
             successor = await self.successor()
             return await successor.turn(turn_input, limits, emit, resume=resume, follow_handoffs=follow_handoffs)
+        return (await self._followed(limits, emit) or result) if follow_handoffs else result
+
+    async def _own_turn(self, turn_input: TurnInput, limits: TurnLimits, emit: Emit, resume: bool) -> TurnResult | None:
+        """Run a turn in this session; ``None`` when it was handed off."""
+        session = self.session
         async with session.slot:
             await session.refuse_if_not_as_specified()
+            if session.document.successor is not None:
+                return None
             asked = await asking(session, limits, turn_input.overrides)
             denied = await refused(session, turn_input)
             if denied is not None:
@@ -399,8 +404,7 @@ class LashRuntime:
                 elif session.document.open_turn is not None:
                     await abandon(session, emit)
                 run = await begin(session, turn_input, limits, asked, emit)
-                result = await drive(session, run, lease, limits)
-        return await self._followed(limits, emit) or result if follow_handoffs else result
+                return await drive(session, run, lease, limits)
 
     async def _followed(self, limits: TurnLimits, emit: Emit) -> TurnResult | None:
         """Run the first turn of the session that this one was handed off to, if it waits for one."""
