@@ -539,7 +539,7 @@ class LashRuntime:
         assert self._mode is not None
         store, context = self._resident.store, self._context()
         try:
-            rebuilt = await rebuild(store, open_turn, self._mode, context, self._surface().ensure)
+            rebuilt = await rebuild(store, open_turn, self._mode, context)
         except (TurnError, UnreadableData):
             rebuilt = await rebuild_to_abandon(store, open_turn, context)
         run = self._turn_run(rebuilt, _NoProvider(), emit, open_turn.started_at)

@@ -235,7 +235,9 @@ class TurnRun:
             session_id=self.session_id,
             call_key=effect.key,
         )
-        return await call_model(self._provider, request, self._env, self._emit)
+        response = await call_model(self._provider, request, self._env, self._emit)
+        await self._tools.ensure(called_tools([response]))  # the machine must know their kinds
+        return response
 
     async def _spill(self, whole: bytes) -> str:
         [ref] = await self._resident.store.put_blobs([whole])
@@ -247,7 +249,6 @@ class TurnRun:
         self._journaled = max(self._journaled, sequence)
 
     async def _deliver(self, key: str, response: Response) -> None:
-        await self._tools.ensure(called_tools([response]))
         if self._failure is not None or not self._machine.feed(key, response):
             return
         if isinstance(response, ToolReplied):
