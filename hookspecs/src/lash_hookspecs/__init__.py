@@ -9,14 +9,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lash_hookspecs.errors import LashError
-from lash_hookspecs.markers import hookimpl, hookspec, implements
+from lash_hookspecs.markers import handles, hookimpl, hookspec, implements
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.version import HOOKSPEC_API
 
 if TYPE_CHECKING:
     from lash_hookspecs.toolkit import FunctionTools, tool
 
-__all__ = ["HOOKSPEC_API", "FunctionTools", "LashError", "Node", "hookimpl", "hookspec", "implements", "tool"]
+__all__ = [
+    "HOOKSPEC_API",
+    "FunctionTools",
+    "LashError",
+    "Node",
+    "handles",
+    "hookimpl",
+    "hookspec",
+    "implements",
+    "tool",
+]
 
 
 def __getattr__(name: str) -> Any:
