@@ -11,7 +11,7 @@ from lash_core.tools.surface import ToolSurface
 from lash_hookspecs.protocols.tools import ToolCallContext, ToolProvider
 from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolSpec
 
-__all__ = ["Lazy", "Listed", "Server", "Spilled", "call_context", "made", "run_call"]
+__all__ = ["Lazy", "Listed", "QuietServices", "Server", "Spilled", "call_context", "made", "run_call"]
 
 
 class Listed:
@@ -108,3 +108,28 @@ async def run_call(tools: ToolSurface | ToolProvider, tool: str, /, **arguments:
     result = await ToolDispatch(surface=surface, spill=spill, clock=lambda: 0.0).run(call_context(tool, **arguments))
     assert (result.call_id, result.tool) == ("call-1", tool)
     return result
+
+
+class QuietServices:
+    """A session of which nothing is asked but its name; a test that asks for more fails."""
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+
+    def view(self) -> Any:
+        raise NotImplementedError
+
+    async def create_session(self, request: Any) -> Any:
+        raise NotImplementedError
+
+    async def complete(self, request: Any) -> Any:
+        raise NotImplementedError
+
+    def set_tool_availability(self, names: tuple[str, ...], level: str | None) -> None:
+        raise NotImplementedError
+
+    def emit(self, plugin: str, name: str, body: Any = None) -> None:
+        raise NotImplementedError
+
+    def trace(self, name: str, **fields: Any) -> None:
+        raise NotImplementedError

@@ -16,6 +16,7 @@ MODULES = (
     "models",
     "offers",
     "persistence",
+    "tools",
 )
 
 

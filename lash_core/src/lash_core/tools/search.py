@@ -35,35 +35,7 @@ SEARCH = ToolSpec(
 _WORD = re.compile(r"[^\W_]+")
 
 #: Words that say nothing about a tool.
-_EMPTY = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "any",
-        "are",
-        "can",
-        "do",
-        "for",
-        "from",
-        "how",
-        "i",
-        "in",
-        "is",
-        "it",
-        "me",
-        "my",
-        "of",
-        "on",
-        "or",
-        "that",
-        "the",
-        "this",
-        "to",
-        "what",
-        "with",
-    ]
-)
+_EMPTY = frozenset(_WORD.findall("a an and any are can do for from how i in is me my of on or the this to with"))
 
 
 class ToolSearch:
