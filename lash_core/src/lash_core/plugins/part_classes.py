@@ -79,6 +79,7 @@ class PartClasses:
 def _handled_by(part: type, name: str, registry: Registry) -> Any:
     """Give the specification that a class's attribute handles; ``None`` for an attribute that is no handler."""
     definitions = [vars(each)[name] for each in part.__mro__ if name in vars(each)]
+    definitions = [getattr(each, "__func__", each) for each in definitions]  # of a static or class method
     spec = handled_hook(definitions[0]) if definitions else None
     shown = f"{part.__name__}.{name}()"
     if spec is not None:

@@ -29,6 +29,8 @@ PREFIX = "plugin/"
 _RESTORE_DEADLINE = 30.0
 _CLOSE_DEADLINE = 5.0
 
+_JSON = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
 
 @attrs.frozen(eq=False)
 class Part:
@@ -39,17 +41,23 @@ class Part:
         name: What the plugin calls the part.
         session_id: The session.
         plugin: The object that the plugin made.
+        component: What its snapshot is called among the components of a commit.
     """
 
     record: PluginRecord
     name: str
     session_id: str
     plugin: SessionPlugin
+    component: str = attrs.field(init=False)
+    _saving: Handler = attrs.field(init=False)
 
-    @property
-    def component(self) -> str:
-        """What its snapshot is called among the components of a commit."""
+    @component.default
+    def _component(self) -> str:
         return f"{PREFIX}{self.record.identity}/{self.name}"
+
+    @_saving.default
+    def _snapshot(self) -> Handler:
+        return self.calling("snapshot", lambda _: self.plugin.snapshot())
 
     def snapshot(self, watchdog: Watchdog) -> bytes | None:
         """Give its snapshot in an envelope; ``None`` when it has nothing to keep.
@@ -57,14 +65,14 @@ class Part:
         Raises:
             PluginError: It fails, or gives what is no JSON.
         """
-        data = call(self.calling("snapshot", lambda _: self.plugin.snapshot()), None, watchdog)
+        data = call(self._saving, None, watchdog)
         if isinstance(data, Failed):
             raise self.error(f"snapshot() {data.reason}", "snapshot") from data.error
         if data is None:
             return None
         envelope = {"schema_version": self.plugin.schema_version, "data": data}
         try:
-            return json.dumps(envelope, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+            return _JSON.encode(envelope).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise self.error(f"snapshot() must return JSON: {error}", "snapshot") from error
 
@@ -94,7 +102,7 @@ class Part:
 
     def calling(self, method: str, function: Callable[[Any], Any]) -> Handler:
         """Make the call of a method of the protocol one like that of a hook."""
-        suspends = may_suspend(getattr(self.plugin, method))
+        suspends = may_suspend(getattr(self.plugin, method, function))
         shown = f"{method}() of session plugin {self.name!r}"
         return Handler(self.record.name, self.record.label, shown, function, suspends)
 
