@@ -60,7 +60,7 @@ async def rebuild(
     open_turn: OpenTurn,
     mode: ExecutionMode,
     context: TurnContext,
-    ensure: Callable[[set[str]], Awaitable[None]],
+    ensure: Callable[[set[str]], Awaitable[None]] | None = None,
 ) -> Rebuilt:
     """Rebuild a turn in order to continue it.
 
@@ -69,7 +69,7 @@ async def rebuild(
         open_turn: The turn.
         mode: The session's mode.
         context: What the machine looks up.
-        ensure: Looks up tools that nobody lists: the machine must know the kinds of those that it calls.
+        ensure: Looks up tools that nobody lists: to go on, the machine must know the kinds of those that it calls.
 
     Raises:
         TurnError: Another version began it.
@@ -78,7 +78,8 @@ async def rebuild(
     machine = TurnMachine(mode, open_turn.machine, open_turn.turn_id, open_turn.turn_index, context)
     rows = await store.read(JOURNAL)
     journal = [_entry(row) for row in rows]
-    await ensure(called_tools(response for _, response in journal))
+    if ensure is not None:
+        await ensure(called_tools(response for _, response in journal))
     machine.replay(journal)
     return Rebuilt.of(machine, rows)
 

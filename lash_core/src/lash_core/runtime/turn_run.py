@@ -247,6 +247,7 @@ class TurnRun:
         answer = await ask_model(
             self._session, self._asked, effect.key, tools=effect.tools, emit=self.emit, tracer=self._tracer
         )
+        await self._session.parts.tools.ensure(called_tools([answer]))  # the machine must know their kinds
         await self._phase("model_replied", effect.key)
         return answer
 
@@ -260,7 +261,6 @@ class TurnRun:
         self._journaled = max(self._journaled, sequence)
 
     async def _deliver(self, key: str, response: Response) -> None:
-        await self._session.parts.tools.ensure(called_tools([response]))
         if self._failure is not None or not self._machine.feed(key, response):
             return
         if isinstance(response, ToolReplied):

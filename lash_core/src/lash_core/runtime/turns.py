@@ -138,7 +138,7 @@ async def abandon(session: OpenSession, emit: Emit) -> TurnResult:
     open_turn = _open_turn(session)
     context = context_of(session)
     try:
-        rebuilt = await rebuild(session.store, open_turn, session.parts.mode, context, session.parts.tools.ensure)
+        rebuilt = await rebuild(session.store, open_turn, session.parts.mode, context)
     except (TurnError, UnreadableData):
         rebuilt = await rebuild_to_abandon(session.store, open_turn, context)
     run = _turn_run(session, _known_here(session, rebuilt), None, emit, open_turn.started_at)

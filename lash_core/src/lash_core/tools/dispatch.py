@@ -80,9 +80,6 @@ class ToolDispatch:
         spec, answer = tool.spec, None
         if hooks is not None:
             plan = await hooks.before(context, spec)
-            if (plan.call.call_id, plan.call.tool) != (call.call_id, call.tool):
-                message = f"A plugin made another call of it ({plan.call.tool!r}); only arguments may be changed."
-                return self._refused(call, "plugin_failed", message)
             denial = await hooks.deny(context, spec, plan)
             call, answer = plan.call, plan.result
             if denial is not None:

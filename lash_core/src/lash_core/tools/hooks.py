@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 from lash_hookspecs.errors import PluginError
 from lash_hookspecs.protocols.services import SessionServices
 from lash_hookspecs.protocols.tools import ToolCallContext
-from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolSpec
+from lash_hookspecs.records.model_base import Record
+from lash_hookspecs.records.tools import LEVELS, ToolCall, ToolResult, ToolSpec
 from lash_hookspecs.specs.tools import (
     AfterToolCall,
     BeforeToolCall,
@@ -24,43 +25,14 @@ from lash_hookspecs.specs.tools import (
     lash_guard_tool_call,
     lash_project_tool_result,
 )
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import JsonValue
 
-__all__ = ["HookCalls", "ToolHooks"]
+if TYPE_CHECKING:
+    from lash_core.plugins.session_hooks import Denial, SessionHooks
 
+__all__ = ["ToolHooks"]
 
-class Refusal(Protocol):
-    """Which plugin refused, and why."""
-
-    @property
-    def plugin(self) -> str:
-        """The plugin, for people."""
-        ...
-
-    @property
-    def reason(self) -> str:
-        """Why."""
-        ...
-
-
-class HookCalls(Protocol):
-    """How hooks of an open session are called."""
-
-    def handles(self, spec: Callable[..., Any]) -> bool:
-        """Tell whether anybody listens."""
-        ...
-
-    async def transform(self, spec: Callable[..., Any], context: Any) -> Any:
-        """Fold a value."""
-        ...
-
-    async def guard(self, spec: Callable[..., Any], context: Any) -> Refusal | None:
-        """Ask for a denial."""
-        ...
-
-    def collect(self, spec: Callable[..., Any], context: Any) -> Sequence[tuple[str, Any]]:
-        """Gather offers."""
-        ...
+R = TypeVar("R", bound=Record)
 
 
 @attrs.frozen
@@ -72,7 +44,7 @@ class ToolHooks:
         session: What plugins may ask of the session.
     """
 
-    calls: HookCalls
+    calls: SessionHooks
     session: SessionServices
 
     def patches(self, mode: str, tools: Callable[[], Sequence[ToolSpec]]) -> list[ToolPatch]:
@@ -82,7 +54,11 @@ class ToolHooks:
         context = ContributeTools(
             session=self.session, session_id=self.session.session_id, mode=mode, tools=tuple(tools())
         )
-        return [patch for _, patch in self.calls.collect(lash_contribute_tools, context)]
+        found = self.calls.collect(lash_contribute_tools, context)
+        for plugin, patch in found:
+            if patch.availability not in (None, *LEVELS):
+                raise PluginError(f"{plugin}: lash_contribute_tools gave {patch!r}, whose availability is none")
+        return [patch for _, patch in found]
 
     async def before(self, context: ToolCallContext, spec: ToolSpec) -> ToolCallPlan:
         """Let plugins change the arguments, or answer instead of the tool; raises `PluginError`."""
@@ -92,9 +68,13 @@ class ToolHooks:
                 session=self.session, session_id=context.session_id, turn_id=context.turn_id, spec=spec, plan=plan
             )
             plan = await self.calls.transform(lash_before_tool_call, asked)
+            answer = None if plan.result is None else _valid(ToolResult, plan.result, lash_before_tool_call)
+            plan = ToolCallPlan(call=_valid(ToolCall, plan.call, lash_before_tool_call), result=answer)
+            if (plan.call.call_id, plan.call.tool) != (context.call.call_id, context.call.tool):
+                raise PluginError(f"lash_before_tool_call made another call of it ({plan.call.tool!r})")
         return plan
 
-    async def deny(self, context: ToolCallContext, spec: ToolSpec, plan: ToolCallPlan) -> Refusal | None:
+    async def deny(self, context: ToolCallContext, spec: ToolSpec, plan: ToolCallPlan) -> Denial | None:
         """Ask plugins whether what is planned may be done."""
         if not self.calls.handles(lash_guard_tool_call):
             return None
@@ -117,8 +97,8 @@ class ToolHooks:
                 result=result,
                 executed=executed,
             )
-            result = await self.calls.transform(lash_after_tool_call, asked)
-            _check_json(lash_after_tool_call, result.output)
+            changed = await self.calls.transform(lash_after_tool_call, asked)
+            result = _valid(ToolResult, changed, lash_after_tool_call)
         return result
 
     async def project(
@@ -137,16 +117,13 @@ class ToolHooks:
                 output=output,
             )
             output = await self.calls.transform(lash_project_tool_result, asked)
-            _check_json(lash_project_tool_result, output)
+            _valid(ToolResult, result.evolve(output=output), lash_project_tool_result)
         return output
 
 
-_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
-
-
-def _check_json(spec: Callable[..., Any], output: object) -> None:
+def _valid(record: type[R], value: R, spec: Callable[..., Any]) -> R:
+    """Check what a plugin made of a record: a changed copy of one is not checked when it is made."""
     try:
-        _JSON.validate_python(output)
-    except ValidationError as error:
-        what = error.errors(include_url=False, include_input=False)[0]["msg"]
-        raise PluginError(f"{spec.__name__} made an output that is no JSON: {what}", step="tool call") from error
+        return record.model_validate(dict(value))
+    except (TypeError, ValueError) as error:
+        raise PluginError(f"{spec.__name__} made what is no {record.__name__}: {value!r}") from error

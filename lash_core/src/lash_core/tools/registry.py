@@ -93,7 +93,8 @@ class ToolRegistry(Mapping[str, RegisteredTool]):
             UnknownName: There is no such source.
             ConfigurationError: Another source has a tool of the same name; nothing changed.
         """
-        return self._replace(source, provider or self._source(source))
+        known = self._source(source)
+        return self._replace(source, known if provider is None else provider)
 
     def remove_source(self, source: str) -> int:
         """Take a source's tools away, and what the session said about them; gives the generation.

@@ -34,6 +34,9 @@ SEARCH = ToolSpec(
 
 _WORD = re.compile(r"[^\W_]+")
 
+#: Words that say nothing about a tool.
+_EMPTY = frozenset(_WORD.findall("a an and any are can do for from how i in is me my of on or the this to with"))
+
 
 class ToolSearch:
     """A `ToolProvider` of the one tool ``search_tools``."""
@@ -65,7 +68,7 @@ class ToolSearch:
 
 def ranked(query: str, specs: Iterable[ToolSpec]) -> list[ToolSpec]:
     """Give the tools that share a word with a query, best first; a tool asked for by its name comes before all."""
-    wanted = set(_words(query))
+    wanted = set(_words(query)) - _EMPTY
     scored = [(_score(query, wanted, spec), spec) for spec in specs]
     scored.sort(key=lambda pair: (-pair[0], pair[1].name))
     return [spec for score, spec in scored if score > 0]

@@ -11,13 +11,15 @@ import attrs
 from lash_hookspecs.errors import PluginError, ToolError
 from lash_hookspecs.records.tools import Availability, ToolAccess, ToolSpec, reaches
 
-from lash_core.tools.hooks import HookCalls, ToolHooks
+from lash_core.tools.hooks import ToolHooks
 from lash_core.tools.registry import RegisteredTool, ToolRegistry
 from lash_core.tools.search import SEARCH, ToolSearch
 
 if TYPE_CHECKING:
     from lash_hookspecs.protocols.services import SessionServices
     from lash_hookspecs.specs.tools import ToolPatch
+
+    from lash_core.plugins.session_hooks import SessionHooks
 
 __all__ = ["ToolSurface", "Unavailable"]
 
@@ -59,7 +61,7 @@ class ToolSurface:
         mode: str = "standard",
         access: ToolAccess | None = None,
         session: SessionServices | None = None,
-        hooks: HookCalls | None = None,
+        hooks: SessionHooks | None = None,
     ) -> None:
         self.registry = registry
         self.mode = mode
