@@ -131,5 +131,9 @@ class QuietServices:
     def emit(self, plugin: str, name: str, body: Any = None) -> None:
         raise NotImplementedError
 
-    def trace(self, name: str, **fields: Any) -> None:
+    def trace(self, plugin: str, name: str, **fields: Any) -> None:
         raise NotImplementedError
+
+    @property
+    def tasks(self) -> None:
+        return None
