@@ -9,9 +9,8 @@ Two kinds: *managed* tasks are listed, retried and cancelled by id; *hidden* one
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias, runtime_checkable
 
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.records.tasks import (
@@ -87,7 +86,7 @@ HiddenWork: TypeAlias = Callable[[], Awaitable[object]]
 CancelCallback: TypeAlias = Callable[[str | None], Awaitable[None]]
 
 
-class TaskSubscription(AbstractAsyncContextManager["TaskSubscription"], AsyncIterator[TaskEvent | Gap], Protocol):
+class TaskSubscription(Protocol):
     """Events as they happen, for ``async for``. Ends when it, its session's tasks or its host are closed.
 
     A reader that is too slow loses the oldest events and finds a `Gap` in their place; it never slows a task. Events of
@@ -97,6 +96,14 @@ class TaskSubscription(AbstractAsyncContextManager["TaskSubscription"], AsyncIte
     def close(self) -> None:
         """End it; may be called twice."""
         ...
+
+    def __aiter__(self) -> Self: ...
+
+    async def __anext__(self) -> TaskEvent | Gap: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *exc: object) -> None: ...
 
 
 class SessionTasks(Protocol):
