@@ -23,7 +23,7 @@ async def test_what_is_kept_runs_on_and_the_resumed_session_sees_it_end(scene: S
     events = resumed.subscribe()
     work.go.set()
     assert (await resumed.wait("t")).result == "done"
-    assert (await anext(events)).type == "ended"  # type: ignore[union-attr]
+    assert (await anext(events)).type == "ended"
 
 
 async def test_a_resumed_session_can_cancel_what_its_former_runtime_started(scene: Scene, work: Work) -> None:
@@ -126,8 +126,8 @@ async def test_transfer_moves_what_is_live_and_events_say_so(scene: Scene, work:
     assert [(record.task_id, record.session_id) for record in moved] == [("a", "next"), ("b", "next"), ("ended", "s")]
     assert states(await following.list()) == {"a": "running", "b": "pending"}
     assert states(await tasks.list(EVERYTHING)) == {"ended": "completed"}
-    assert [(await anext(gone)).type for _ in range(2)] == ["transferred", "transferred"]  # type: ignore[union-attr]
-    assert [(await anext(come)).type for _ in range(2)] == ["registered", "registered"]  # type: ignore[union-attr]
+    assert [(await anext(gone)).type for _ in range(2)] == ["transferred", "transferred"]
+    assert [(await anext(come)).type for _ in range(2)] == ["registered", "registered"]
     await following.request_cancel("a")
     assert work.contexts[0].cancelled.is_set()
 

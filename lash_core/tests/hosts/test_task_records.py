@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from lash_hookspecs.errors import InvalidInput, TaskExists, TaskMissing
-from lash_hookspecs.records.tasks import MAX_TEXT, TERMINAL_STATES, TaskFilter
+from lash_hookspecs.records.tasks import MAX_TEXT, TERMINAL_STATES, TaskFilter, TaskRecord
 from task_scene import EVERYTHING, Scene, named, states
 
 
@@ -92,7 +92,8 @@ async def test_a_live_id_is_taken_and_free_again_when_its_task_has_ended(scene: 
 
 async def test_of_two_processes_that_register_one_id_at_once_one_is_refused(scene: Scene) -> None:
     one, other = await scene.tasks(), await scene.tasks()
-    refresh, stored = other._log.refresh, []
+    refresh = other._log.refresh
+    stored: list[TaskRecord] = []
 
     async def and_the_other_was_quicker() -> None:
         await refresh()

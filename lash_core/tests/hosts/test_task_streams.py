@@ -55,7 +55,7 @@ async def test_before_the_first_commit_tasks_live_in_memory_and_are_stored_after
     await tasks.register(named("u"))
     work.contexts[0].progress("half")
     assert states(await tasks.list()) == {"t": "running", "u": "pending"}
-    assert [(await anext(events)).type for _ in range(4)] == [  # type: ignore[union-attr]
+    assert [(await anext(events)).type for _ in range(4)] == [
         "registered",
         "state_changed",
         "registered",
@@ -68,7 +68,7 @@ async def test_before_the_first_commit_tasks_live_in_memory_and_are_stored_after
     other = scene.open(scene.host())
     assert states(await other.list()) == {"t": "running", "u": "pending"}
     await tasks.complete("u")
-    assert (await anext(events)).type == "ended", "nothing was told twice"  # type: ignore[union-attr]
+    assert (await anext(events)).type == "ended", "nothing was told twice"
 
 
 async def test_a_watched_task_is_stored_soon_after_the_first_commit(scene: Scene, work: Work) -> None:
