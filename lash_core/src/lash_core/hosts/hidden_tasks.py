@@ -7,7 +7,7 @@ import logging
 
 from lash_hookspecs.protocols.tasks import HiddenWork
 
-from lash_core.hosts.stopping import stop_tasks
+from lash_core.hosts.waiting import stop_tasks
 
 __all__ = ["HiddenTasks"]
 

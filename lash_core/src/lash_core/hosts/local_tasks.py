@@ -13,7 +13,7 @@ from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.records.tasks import TaskFilter, TaskRecord
 
 from lash_core.hosts.task_fold import Retention
-from lash_core.hosts.task_jobs import Pace, default_retry_wait
+from lash_core.hosts.task_job import Pace, default_retry_wait
 from lash_core.hosts.task_pool import TaskPool
 from lash_core.hosts.task_readers import Reader
 from lash_core.hosts.task_session import LocalSessionTasks

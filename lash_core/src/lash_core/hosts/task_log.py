@@ -38,7 +38,7 @@ from lash_core.hosts.task_fold import Retention, apply_event, listed, retained
 
 __all__ = ["TaskLog"]
 
-#: Entries above which a stream is compacted, besides those that compaction itself leaves.
+#: Entries above which a stream is compacted, besides those that a compaction leaves.
 LONGEST_STREAM = 256
 
 
@@ -89,14 +89,19 @@ class TaskLog:
         self._incarnation: str | None = None
         self._cursor = 0
         self._rows = 0
+        self._longest = LONGEST_STREAM
         self._primed = False
         self._lock = asyncio.Lock()
 
     # Reading
 
     def records(self) -> Mapping[str, TaskRecord]:
-        """Give the records as known here, by task id, neither judged nor bounded."""
-        waiting = [*self._pending.values(), *(event for _, event in self._progress.values())]
+        """Give the records as known here, by task id, neither judged nor bounded.
+
+        What is being stored at this moment does not count yet; what cannot be stored now does.
+        """
+        told = [event for key, event in self._pending.items() if key in self._told]
+        waiting = [*told, *(event for _, event in self._progress.values())]
         if not waiting:
             return self._stored
         ahead = dict(self._stored)
@@ -234,7 +239,7 @@ class TaskLog:
             if self._pending:
                 await self._append()
             await self._read()
-            if self._rows > LONGEST_STREAM + len(self._stored):
+            if self._rows > self._longest:
                 await self._compact()
 
     def _queue(self, events: Sequence[TaskEvent]) -> list[str]:
@@ -306,4 +311,4 @@ class TaskLog:
         ]
         await self.store.append(TASK_STREAM, entries, writer=writer)
         await self.store.trim(TASK_STREAM, upto, writer=writer)
-        self._stored, self._rows = kept, 0
+        self._stored, self._rows, self._longest = kept, 0, LONGEST_STREAM + len(kept)

@@ -9,11 +9,11 @@ from lash_hookspecs.errors import LashError
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.records.tasks import CancelRequested, StillAlive, TaskEnded, TaskEvent, TaskRecord
 
-from lash_core.hosts.stopping import stop_tasks
 from lash_core.hosts.task_fold import Retention, forget_host, host_here
-from lash_core.hosts.task_jobs import Job, Pace, event_of
+from lash_core.hosts.task_job import Job, Pace, event_of
 from lash_core.hosts.task_log import TaskLog
 from lash_core.hosts.task_readers import Readers
+from lash_core.hosts.waiting import stop_tasks
 
 __all__ = ["TaskPool"]
 

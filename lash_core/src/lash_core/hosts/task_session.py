@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import builtins
 import logging
-import secrets
 import weakref
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from typing import Any, get_args
 
 from lash_hookspecs.errors import (
@@ -16,14 +14,10 @@ from lash_hookspecs.errors import (
     LashError,
     SessionDeleted,
     SessionError,
-    SessionMissing,
-    TaskError,
-    TaskExists,
     TaskMissing,
 )
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.protocols.tasks import CancelCallback, HiddenWork, TaskWork
-from lash_hookspecs.records.store import Head
 from lash_hookspecs.records.tasks import (
     TERMINAL_STATES,
     CancelRequested,
@@ -37,23 +31,24 @@ from lash_hookspecs.records.tasks import (
     TaskRegistered,
     TaskRegistration,
     TaskStateChanged,
-    TaskTransferred,
     TerminalState,
     bounded,
 )
 
+from lash_core.hosts.external_job import ExternalJob
 from lash_core.hosts.hidden_tasks import HiddenTasks
+from lash_core.hosts.running_job import RunningJob
+from lash_core.hosts.task_entering import check_registration, fresh_id, new_record, task_exists
 from lash_core.hosts.task_fold import judged
-from lash_core.hosts.task_jobs import ExternalJob, Job, RunningJob, event_of
-from lash_core.hosts.task_log import TaskLog
+from lash_core.hosts.task_job import Job, event_of
 from lash_core.hosts.task_pool import TaskPool
 from lash_core.hosts.task_readers import Reader
+from lash_core.hosts.task_transfer import transfer_tasks
+from lash_core.hosts.waiting import first_of
 
 __all__ = ["LocalSessionTasks"]
 
 logger = logging.getLogger("lash.tasks")
-
-_LONGEST_ID = 200
 
 
 class LocalSessionTasks:
@@ -110,61 +105,22 @@ class LocalSessionTasks:
 
     async def _enter(self, registration: TaskRegistration, holder: TaskHolder | None) -> TaskRecord:
         self._refuse_closed()
-        self._check(registration)
+        check_registration(self.session_id, registration)
         await self._log.refresh()
-        task_id = registration.task_id or f"{registration.kind}-{secrets.token_hex(4)}"
+        task_id = registration.task_id or fresh_id(registration)
         known = self._log.records().get(task_id)
         before = judged(known, self._pool.pace.clock()) if known is not None else None
         events: list[TaskEvent] = []
         if known is not None and before is not None and known.live:
             if before.live:
-                raise self._exists(before)
+                raise task_exists(before)
             events.append(self._event(TaskEnded, known, state="interrupted", reason=before.reason))
-        record = self._record(task_id, registration, holder, before)
+        record = new_record(self.session_id, task_id, registration, holder, before, self._pool.pace.clock())
         await self._log.write(*events, self._event(TaskRegistered, record, record=record))
         winner = self._log.records().get(task_id)
         if winner is not None and winner.instance != record.instance:
-            raise self._exists(winner)
+            raise task_exists(winner)
         return record
-
-    def _record(
-        self, task_id: str, registration: TaskRegistration, holder: TaskHolder | None, before: TaskRecord | None
-    ) -> TaskRecord:
-        again = before if before is not None and before.state == "interrupted" else None
-        instance = secrets.token_hex(8)
-        now = self._pool.pace.clock()
-        return TaskRecord(
-            task_id=task_id,
-            instance=instance,
-            session_id=self.session_id,
-            kind=registration.kind,
-            producer=registration.producer,
-            parent_task_id=registration.parent_task_id,
-            child_session_id=registration.child_session_id,
-            cancel_policy=registration.cancel_policy,
-            close_policy=registration.close_policy,
-            transfer_to=registration.transfer_to,
-            attempt=again.attempt if again else 0,
-            max_attempts=registration.max_attempts,
-            idempotency_key=registration.idempotency_key or (again.idempotency_key if again else instance),
-            created_at=now,
-            updated_at=now,
-            holder=holder,
-        )
-
-    def _check(self, registration: TaskRegistration) -> None:
-        task_id = registration.task_id
-        if task_id and (len(task_id) > _LONGEST_ID or not task_id.isprintable()):
-            raise InvalidInput(
-                f"{task_id[:40]!r} cannot be a task id: printable text of at most {_LONGEST_ID} characters",
-                session_id=self.session_id,
-            )
-        if (registration.close_policy == "transfer") != (registration.transfer_to is not None):
-            raise InvalidInput(
-                f"transfer_to is given with close policy 'transfer' and with no other, not with "
-                f"{registration.close_policy!r}",
-                session_id=self.session_id,
-            )
 
     # What becomes of them
 
@@ -265,16 +221,7 @@ class LocalSessionTasks:
             record = await self.get(task_id)
             if not record.live:
                 return record
-            waits = [
-                asyncio.create_task(changed.wait()),
-                asyncio.ensure_future(self._pool.pace.sleep(self._pool.pace.poll)),
-            ]
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for each in waits:
-                    each.cancel()
-                await asyncio.gather(*waits, return_exceptions=True)
+            await first_of(changed.wait(), self._pool.pace.sleep(self._pool.pace.poll))
 
     def subscribe(self, task_filter: TaskFilter | None = None) -> Reader:
         """Hear what happens to this session's tasks from now on."""
@@ -289,60 +236,8 @@ class LocalSessionTasks:
         records = [await self.get(task_id) for task_id in task_ids]
         if to_session == self.session_id:
             return records
-        target = await self._target(to_session)
-        live = [record for record in records if record.live]
-        jobs = [job for record in live if (job := self._job_here(record))]
-        async with AsyncExitStack() as still:
-            for job in jobs:
-                await still.enter_async_context(job.moving)
-            moved = await self._move(live, target)
-            for job in jobs:
-                if job.record.task_id in moved:
-                    job.record, job.log = job.record.evolve(session_id=to_session), target
-        self._pool.watch(target)
+        moved = await transfer_tasks(self._pool, self._log, self._database, records, to_session)
         return [moved.get(record.task_id, record) for record in records]
-
-    async def _move(self, live: Sequence[TaskRecord], target: TaskLog) -> dict[str, TaskRecord]:
-        known = {record.task_id: record for record in target.listed()}
-        for record in live:
-            if record.task_id in known and known[record.task_id].live:
-                raise self._exists(known[record.task_id])
-        current = self._log.records()
-        moved = {
-            record.task_id: current[record.task_id].evolve(session_id=target.session_id)
-            for record in live
-            if record.task_id in current and current[record.task_id].live  # it may have ended meanwhile
-        }
-        if moved:
-            await target.write(*(self._event(TaskRegistered, each, record=each) for each in moved.values()))
-            gone = [self._event(TaskTransferred, record, to_session=target.session_id) for record in live]
-            await self._log.write_anyway(*(each for each in gone if each.task_id in moved))
-        return moved
-
-    def _job_here(self, record: TaskRecord) -> Job | None:
-        job = self._pool.jobs.get(record.instance)
-        if job is None and record.holder is not None:
-            raise TaskError(
-                f"task {record.task_id!r} of session {self.session_id!r} runs in {record.holder.describe()}; only that "
-                "process can transfer it",
-                task_id=record.task_id,
-                session_id=self.session_id,
-            )
-        return job
-
-    async def _target(self, to_session: str) -> TaskLog:
-        if self._database is None:
-            raise SessionMissing(
-                f"session {to_session!r} cannot be reached from here: the tasks of session {self.session_id!r} were "
-                "attached without a database",
-                session_id=to_session,
-            )
-        store = self._database.session(to_session)
-        log = self._pool.shared_log(to_session, store, self._database)
-        if not self._pool.is_attached(log) and not isinstance(await store.head(), Head):
-            raise SessionMissing(f"session {to_session!r} does not exist; no task was moved", session_id=to_session)
-        await log.refresh()
-        return log
 
     # For the runtime
 
@@ -412,10 +307,3 @@ class LocalSessionTasks:
                 f"a task's state cannot be set to {state!r} here, only to one of {', '.join(allowed)}; use {use}",
                 session_id=self.session_id,
             )
-
-    def _exists(self, record: TaskRecord) -> TaskExists:
-        return TaskExists(
-            f"session {record.session_id!r} has a task {record.task_id!r} already, and it is {record.state}",
-            task_id=record.task_id,
-            session_id=record.session_id,
-        )

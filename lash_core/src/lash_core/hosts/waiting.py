@@ -1,13 +1,13 @@
-"""Cancelling asyncio tasks for good."""
+"""Waiting for asyncio tasks, and ending them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any
 
-__all__ = ["stop_tasks"]
+__all__ = ["first_of", "stop_tasks"]
 
 logger = logging.getLogger("lash.tasks")
 
@@ -30,3 +30,14 @@ async def stop_tasks(tasks: Iterable[asyncio.Task[Any]], grace: float = 10.0) ->
         _, running = await asyncio.wait(running, timeout=grace)
     for task in running:
         logger.error("the task %s does not end: it swallows its cancellation", task.get_name())
+
+
+async def first_of(*awaited: Awaitable[Any]) -> None:
+    """Wait until one of them is done, and cancel the others."""
+    waits = [asyncio.ensure_future(each) for each in awaited]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waits:
+            each.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)

@@ -1,12 +1,11 @@
-"""What a host does for one task: run its work, attempt by attempt, and stop it as its cancel policy says."""
+"""A task whose work runs in this process: attempt by attempt, stopped as its cancel policy says."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import attrs
 from lash_hookspecs.protocols.tasks import CancelCallback, TaskWork
@@ -20,73 +19,13 @@ from lash_hookspecs.records.tasks import (
     bounded,
 )
 
-from lash_core.hosts.stopping import stop_tasks
+from lash_core.hosts.task_job import Pace, callback_failed, describe_error, event_of
 from lash_core.hosts.task_log import TaskLog
+from lash_core.hosts.waiting import first_of, stop_tasks
 
-__all__ = ["ExternalJob", "Job", "Pace", "RunningJob", "event_of"]
+__all__ = ["RunningJob"]
 
 logger = logging.getLogger("lash.tasks")
-
-
-def default_retry_wait(attempt: int) -> float:
-    """Seconds before the attempt after the given one: 1, 2, 4 …, at most 60."""
-    return float(min(2 ** (attempt - 1), 60))
-
-
-@attrs.frozen(kw_only=True)
-class Pace:
-    """The times of a host.
-
-    Attributes:
-        clock: Microseconds since 1970-01-01 UTC.
-        sleep: Waits some seconds.
-        poll: Seconds between two looks at a stream while a task of it runs here.
-        grace: Seconds that a task which was asked to stop has before it is aborted.
-        heartbeat: Seconds after which a silent task's process says that it lives.
-        retry_wait: Seconds to wait after a failed attempt.
-    """
-
-    clock: Callable[[], int]
-    sleep: Callable[[float], Awaitable[Any]]
-    poll: float = 1.0
-    grace: float = 10.0
-    heartbeat: float = 60.0
-    retry_wait: Callable[[int], float] = default_retry_wait
-
-
-class Job(Protocol):
-    """A task that this process answers for."""
-
-    record: TaskRecord
-    log: TaskLog
-    moving: asyncio.Lock
-
-    @property
-    def runs_here(self) -> bool:
-        """Whether its work is in this process."""
-        ...
-
-    def ask(self, reason: str | None) -> None:
-        """Somebody wants it to stop."""
-        ...
-
-    def abandon(self) -> None:
-        """It has ended by somebody else's word."""
-        ...
-
-    async def close(self, reason: str) -> None:
-        """Stop it now; recorded as interrupted."""
-        ...
-
-    async def join(self) -> None:
-        """Wait until it has ended, or until the callback that stops it has returned."""
-        ...
-
-
-def event_of(kind: type[Any], task: TaskRecord, clock: Callable[[], int], /, **fields: Any) -> Any:
-    """Make an event about a task."""
-    about = {"session_id": task.session_id, "task_id": task.task_id, "instance": task.instance}
-    return kind(at=clock(), **about, **fields)
 
 
 @attrs.frozen
@@ -219,7 +158,7 @@ class RunningJob:
                 return {"state": "failed", "failure": outcome.failure, "reason": many}
             which = f"attempt {self.attempt} of {self.record.max_attempts} failed: {outcome.failure}"
             await self.tell(TaskStateChanged, state="waiting", reason=bounded(which))
-            await self._pause(self._pace.retry_wait(self.attempt))
+            await first_of(self.cancelled.wait(), self._pace.sleep(self._pace.retry_wait(self.attempt)))
             self.attempt += 1
         return self._cancelled(_Outcome())
 
@@ -234,21 +173,12 @@ class RunningJob:
             return _Outcome(cancelled=True)
         error = self._working.exception()
         if error is not None:
-            return _Outcome(failure=_describe(error))
+            return _Outcome(failure=describe_error(error))
         given = self._working.result()
         return _Outcome(result=None if given is None else bounded(str(given)))
 
     async def _call(self) -> str | None:
         return await self._work(_Context(self, self.attempt))
-
-    async def _pause(self, seconds: float) -> None:
-        waits = [asyncio.create_task(self.cancelled.wait()), asyncio.ensure_future(self._pace.sleep(seconds))]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
 
     async def _stop(self) -> None:
         policy = self.record.cancel_policy
@@ -266,64 +196,7 @@ class RunningJob:
         try:
             await self._on_cancel(self._reason)
         except Exception as error:  # noqa: BLE001  a callback may raise anything; the task goes on and says why
-            await self.tell(TaskStateChanged, state="running", reason=bounded(_callback_failed(error)))
-
-
-class ExternalJob:
-    """A task whose work is elsewhere, with a callback here that stops it."""
-
-    def __init__(
-        self,
-        record: TaskRecord,
-        log: TaskLog,
-        on_cancel: CancelCallback,
-        pace: Pace,
-        ended: Callable[[ExternalJob], None],
-    ) -> None:
-        self.record = record
-        self.log = log
-        self.moving = asyncio.Lock()
-        self._on_cancel = on_cancel
-        self._pace = pace
-        self._ended = ended
-        self._calling: asyncio.Task[None] | None = None
-
-    @property
-    def runs_here(self) -> bool:
-        """Whether its work is in this process."""
-        return False
-
-    def ask(self, reason: str | None) -> None:
-        """Call back, once."""
-        if self._calling is None:
-            self._calling = asyncio.create_task(self._call_back(reason), name=f"cancel task {self.record.task_id}")
-
-    def abandon(self) -> None:
-        """Forget it; whoever does the work has said that it ended."""
-        self._ended(self)
-
-    async def close(self, reason: str) -> None:
-        """Forget it; the work is not this process's."""
-        if self._calling is not None:
-            await stop_tasks([self._calling], self._pace.grace)
-        self._ended(self)
-
-    async def join(self) -> None:
-        """Wait until the callback has returned, if it was called."""
-        if self._calling is not None and self._calling is not asyncio.current_task():
-            await asyncio.wait([self._calling])
-
-    async def _call_back(self, reason: str | None) -> None:
-        try:
-            await self._on_cancel(reason)
-        except Exception as error:  # noqa: BLE001  a callback may raise anything; the task stays as asked
-            fields: dict[str, Any] = {"state": "running", "reason": bounded(_callback_failed(error))}
-            event = event_of(TaskStateChanged, self.record, self._pace.clock, **fields)
-        else:
-            why = f"cancelled: {reason}" if reason else "cancelled"
-            event = event_of(TaskEnded, self.record, self._pace.clock, state="cancelled", reason=why)
-        async with self.moving:
-            await self.log.write_anyway(event)
+            await self.tell(TaskStateChanged, state="running", reason=callback_failed(error))
 
 
 class _Context:
@@ -354,11 +227,3 @@ class _Context:
 
     async def mark(self, state: LiveState, reason: str | None = None) -> None:
         await self._job.tell(TaskStateChanged, state=state, reason=reason and bounded(reason))
-
-
-def _describe(error: BaseException) -> str:
-    return bounded("".join(traceback.format_exception_only(error)).strip())
-
-
-def _callback_failed(error: Exception) -> str:
-    return f"its cancel callback failed: {_describe(error)}"
