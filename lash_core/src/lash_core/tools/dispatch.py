@@ -90,7 +90,7 @@ class ToolDispatch:
         problem = await self._problem(tool, call)
         if problem is not None:
             return _Outcome(call=call, spec=spec, result=problem)
-        result = await self._execute(tool, attrs.evolve(context, call=call, session=self.surface.session))
+        result = await self._execute(tool, attrs.evolve(context, call=call, session=hooks.session if hooks else None))
         return _Outcome(call=call, spec=spec, result=result, executed=True)
 
     def _refused(self, call: ToolCall, code: str, message: str) -> _Outcome:
