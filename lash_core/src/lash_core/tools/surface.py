@@ -172,7 +172,7 @@ class ToolSurface:
         if live.spec.input_schema is not None and not notes:
             return live.spec
         return live.spec.evolve(
-            input_schema=await self.registry.contract(name),
+            input_schema=await self.registry.contract(live),
             description="\n\n".join(text for text in (live.spec.description, *notes) if text),
         )
 
