@@ -12,13 +12,13 @@ from dying_host import DyingHost, Killed
 from lash_basics.standard_mode import StandardMode
 from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs import FunctionTools
-from lash_hookspecs.errors import ConfigurationError
+from lash_hookspecs.errors import ConfigurationError, ToolError
 from lash_hookspecs.markers import hookimpl
 from lash_hookspecs.protocols.modes import ExecutionMode
 from lash_hookspecs.protocols.tools import ToolCallContext, ToolOutput, ToolProvider
 from lash_hookspecs.records.events import TurnEnded
 from lash_hookspecs.records.payloads import ToolInvocation
-from lash_hookspecs.records.tools import ToolResult, ToolSpec
+from lash_hookspecs.records.tools import ToolResult, ToolRetry, ToolSpec
 from lash_hookspecs.specs.offers import ModeOffer, OfferContext, lash_offer_modes
 from probes import ProbeModel, calls, says
 from script_files import plugins
@@ -77,24 +77,49 @@ async def test_a_tool_that_nobody_lists_is_called_and_shown_from_then_on() -> No
     assert [each.output for each in await results(lash)] == ["far ran"]
 
 
-async def test_a_looked_up_serial_tool_runs_alone() -> None:
-    running: set[str] = set()
-    together: list[set[str]] = []
+class Slow(Server):
+    """Keeps which calls run at the same time; each fails once, in a way that is worth a retry.
 
-    async def does(context: ToolCallContext) -> str:
-        running.add(context.call.call_id)
-        together.append(set(running))
+    Attributes:
+        together: For each attempt, the calls that ran then.
+    """
+
+    def __init__(self, *known: str | ToolSpec) -> None:
+        super().__init__(*known)
+        self.together: list[list[str]] = []
+        self._running: list[str] = []
+
+    async def run(self, context: ToolCallContext) -> str:
+        self._running.append(context.call.call_id)
+        self.together.append(list(self._running))
         await asyncio.sleep(0)
-        running.discard(context.call.call_id)
+        self._running.remove(context.call.call_id)
+        if context.attempt == 1:
+            raise ToolError("busy", retryable=True)
         return ""
 
-    class Slow(Server):
-        async def run(self, context: ToolCallContext) -> Any:
-            return await does(context)
 
-    model = ProbeModel(calls(("far", {}), ("far", {}), ("far", {})), says("done"))
-    await (await lash_on(model, Slow(made("far").evolve(serial=True))).session("s")).turn("hi")
-    assert [len(each) for each in together] == [1, 1, 1]
+async def no_wait(seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+FAR = ToolSpec(name="far", kind="read_only", serial=True, retry=ToolRetry(attempts=2))
+
+
+async def test_looked_up_serial_calls_and_their_retries_run_alone_also_after_a_death() -> None:
+    wanted = calls(("far", {}), ("far", {}))
+    alone = [["call_0"], ["call_0"], ["call_1"], ["call_1"]]
+    lash = lash_on(ProbeModel(wanted, says("done")), tools := Slow(FAR), sleep=no_wait)
+    await (await lash.session("s")).turn("hi")
+    assert tools.together == alone
+
+    backend = MemoryBackend()
+    lash = lash_on(ProbeModel(wanted), Slow(FAR), backend=backend, host=DyingHost())
+    with pytest.raises(Killed):
+        await (await lash.session("s")).turn("hi")
+    lash = lash_on(ProbeModel(says("done")), tools := Slow(FAR), backend=backend, sleep=no_wait)
+    await (await lash.session("s")).continue_turn().result()
+    assert tools.together == alone
 
 
 class KilledInTools(DyingHost):

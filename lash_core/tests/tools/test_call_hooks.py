@@ -10,6 +10,7 @@ import attrs
 import pytest
 from lash_core.plugins.manager import PluginManager
 from lash_core.tools.dispatch import ToolDispatch
+from lash_core.tools.hooks import ToolHooks
 from lash_core.tools.registry import ToolRegistry
 from lash_core.tools.surface import ToolSurface
 from lash_core.version import core_version
@@ -80,7 +81,7 @@ async def surface_with(tools: ToolProvider, *plugins: object, **options: Any) ->
         services=services,
     )
     hooks = await PluginManager.for_tests(plugins).open_session(setup)
-    return ToolSurface(ToolRegistry([("it", tools)]), hooks=hooks, session=services, **options)
+    return ToolSurface(ToolRegistry([("it", tools)]), hooks=ToolHooks(hooks, services), **options)
 
 
 @attrs.frozen

@@ -91,6 +91,13 @@ def test_removing_a_source_takes_its_tools_and_their_overrides() -> None:
     assert levels(registry) == {"x": "showcased", "y": "showcased"}
 
 
+def test_removing_a_source_forgets_what_was_stored_of_its_gone_tools() -> None:
+    registry = ToolRegistry([("a", Listed("x"))])
+    registry.restore_state(ToolState(generation=1, tools={"gone": ToolEntry(source="a", override="off")}))
+    registry.remove_source("a")
+    assert registry.export_state().tools == {}
+
+
 def test_an_unknown_source_is_named_with_a_near_one() -> None:
     registry = ToolRegistry([("files", Listed("x"))])
     for act in (registry.remove_source, registry.refresh_source):
@@ -256,6 +263,9 @@ def test_a_restore_undoes_overrides_that_the_state_does_not_have() -> None:
     registry.set_availability(["x", "y"], "off")
     registry.restore_state(before)
     assert registry.export_state() == before
+    registry.set_availability(["x", "y"], "off")
+    registry.restore_state(ToolState())
+    assert levels(registry) == {"x": "showcased", "y": "showcased"}
 
 
 def test_live_descriptions_win_over_stored_ones() -> None:
@@ -281,6 +291,20 @@ async def test_a_looked_up_tool_is_known_again_and_looked_up_once_more_when_it_i
     assert (live.spec.description, live.override, registry.generation) == ("now", "callable", 6)
     await registry.resolve("far")
     assert server.asked == ["far"]
+
+
+async def test_a_looked_up_tool_stays_with_its_source_as_long_as_that_knows_it() -> None:
+    first, second = Server("far"), Server("far")
+    registry = ToolRegistry([("first", first), ("second", second)])
+    registry.restore_state(looked_up("then", source="second"))
+    found = await registry.resolve("far")
+    assert found is not None
+    assert (found.source, first.asked) == ("second", [])
+    registry.restore_state(looked_up("then", source="second"))
+    registry.refresh_source("second", Server())
+    moved = await registry.resolve("far")
+    assert moved is not None
+    assert (moved.source, moved.override) == ("first", "callable")
 
 
 async def test_a_looked_up_tool_stands_as_stored_while_its_server_is_down() -> None:

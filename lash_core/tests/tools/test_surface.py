@@ -108,6 +108,17 @@ async def test_a_call_without_a_contract_is_not_executed() -> None:
     assert (await run_call(lazy, "broken", a=1)).status == "ok"
 
 
+async def test_a_source_that_goes_while_its_tool_is_called_does_not_break_the_call() -> None:
+    class Going(Lazy):
+        async def contract(self, name: str) -> dict[str, Any]:
+            tools.registry.remove_source("source 0")
+            return await super().contract(name)
+
+    tools = surface(Going("x"))
+    assert (await run_call(tools, "x", a=1)).output == "x ran"
+    assert (await run_call(tools, "x", a=1)).error_code == "unknown_tool"
+
+
 async def test_the_level_of_a_tool_can_depend_on_the_mode() -> None:
     tool = ToolSpec(name="shell", availability="off", in_modes={"code": "callable"})
     assert (await run_call(surface(Listed(tool)), "shell")).error_code == "tool_unavailable"

@@ -90,7 +90,7 @@ class ToolDispatch:
         problem = await self._problem(tool, call)
         if problem is not None:
             return _Outcome(call=call, spec=spec, result=problem)
-        result = await self._execute(tool, attrs.evolve(context, call=call, session=self.surface.session))
+        result = await self._execute(tool, attrs.evolve(context, call=call, session=hooks.session if hooks else None))
         return _Outcome(call=call, spec=spec, result=result, executed=True)
 
     def _refused(self, call: ToolCall, code: str, message: str) -> _Outcome:
@@ -99,9 +99,7 @@ class ToolDispatch:
     async def _problem(self, tool: RegisteredTool, call: ToolCall) -> ToolResult | None:
         """Say why a call is not made, if its schema cannot be had or its arguments do not fit."""
         try:
-            schema = tool.spec.input_schema
-            if schema is None:
-                schema = await self.surface.registry.contract(tool.spec.name)
+            schema = await self.surface.registry.contract(tool)
         except ToolError as error:
             return _failed(call, "contract_unavailable", f"The schema of {call.tool!r} cannot be had: {error}")
         try:

@@ -58,7 +58,7 @@ class ToolRegistry(Mapping[str, RegisteredTool]):
         self._sources: dict[str, ToolProvider] = {}
         self._tools: dict[str, RegisteredTool] = {}
         self._vanished: dict[str, ToolEntry] = {}
-        self._contracts: dict[str, dict[str, JsonValue]] = {}
+        self._contracts: dict[str, tuple[ToolProvider, dict[str, JsonValue]]] = {}
         for source, provider in sources:
             self.add_source(source, provider)
         self.generation = min(self.generation, 1)
@@ -106,7 +106,7 @@ class ToolRegistry(Mapping[str, RegisteredTool]):
         del self._sources[source]
         self._tools = {name: tool for name, tool in self._tools.items() if tool.source != source}
         self._vanished = {name: entry for name, entry in self._vanished.items() if entry.source != source}
-        self._contracts = {name: schema for name, schema in self._contracts.items() if name in self._tools}
+        self._contracts = {name: known for name, known in self._contracts.items() if name in self._tools}
         return self._changed()
 
     def set_availability(self, names: Iterable[str], level: Availability | None) -> int:
@@ -149,29 +149,31 @@ class ToolRegistry(Mapping[str, RegisteredTool]):
             if known is not None:
                 return known  # what was stored of it stands until its source can be asked
             raise failure
-        if known is not None:
-            self._vanish(self._tools.pop(name, known))
+        if known is not None and self._tools.get(name) is known:
+            self._vanish(self._tools.pop(name))
             self._changed()
-        return None
+        return self._tools.get(name)
 
-    async def contract(self, name: str) -> dict[str, JsonValue]:
+    async def contract(self, tool: RegisteredTool) -> dict[str, JsonValue]:
         """Give the JSON schema of a tool's arguments; a lazy provider is asked for it once.
 
         Raises:
             ToolError: The provider could not give it.
         """
-        tool = self._tools[name]
+        name = tool.spec.name
         if tool.spec.input_schema is not None:
             return tool.spec.input_schema
         provider = tool.provider
         if not isinstance(provider, LazyContracts):
             return {"type": "object", "properties": {}}
-        if name not in self._contracts:
-            schema = await settled(lambda: provider.contract(name))
-            if not isinstance(schema, dict):
-                raise ToolError(f"{tool.source} gave {type(schema).__name__} as the schema of {name!r}, not an object")
-            self._contracts[name] = schema
-        return self._contracts[name]
+        known = self._contracts.get(name)
+        if known is not None and known[0] is provider:
+            return known[1]
+        schema = await settled(lambda: provider.contract(name))
+        if not isinstance(schema, dict):
+            raise ToolError(f"{tool.source} gave {type(schema).__name__} as the schema of {name!r}, not an object")
+        self._contracts[name] = (provider, schema)
+        return schema
 
     def export_state(self) -> ToolState:
         """Give what a commit keeps: who has which tool, overrides, and what was stored of tools that are not there."""
@@ -239,9 +241,8 @@ class ToolRegistry(Mapping[str, RegisteredTool]):
         for name, spec in listed.items():
             override = self._override(name)
             self._tools[name] = RegisteredTool(spec=spec, source=source, provider=provider, override=override)
-        self._contracts = {
-            name: schema for name, schema in self._contracts.items() if self._tools[name].source != source
-        }
+        for name in [name for name, tool in self._tools.items() if tool.source == source]:
+            self._contracts.pop(name, None)
         return self._changed()
 
     def _check_name(self, name: str, source: str, listed: Mapping[str, ToolSpec]) -> None:

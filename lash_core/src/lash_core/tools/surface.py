@@ -16,10 +16,7 @@ from lash_core.tools.registry import RegisteredTool, ToolRegistry
 from lash_core.tools.search import SEARCH, ToolSearch
 
 if TYPE_CHECKING:
-    from lash_hookspecs.protocols.services import SessionServices
     from lash_hookspecs.specs.tools import ToolPatch
-
-    from lash_core.plugins.session_hooks import SessionHooks
 
 __all__ = ["ToolSurface", "Unavailable"]
 
@@ -50,8 +47,7 @@ class ToolSurface:
         registry: Which tools there are.
         mode: The execution mode.
         access: Which tools the session may have at all.
-        session: What tools may ask of the session, if they run in one.
-        hooks: What plugins say, if there are any.
+        hooks: What plugins say, and the session that they and tools may ask; ``None`` outside of a session.
     """
 
     def __init__(
@@ -60,16 +56,14 @@ class ToolSurface:
         *,
         mode: str = "standard",
         access: ToolAccess | None = None,
-        session: SessionServices | None = None,
-        hooks: SessionHooks | None = None,
+        hooks: ToolHooks | None = None,
     ) -> None:
         self.registry = registry
         self.mode = mode
         self.access = access or ToolAccess()
-        self.session = session
-        self.hooks = ToolHooks(hooks, session) if hooks is not None and session is not None else None
+        self.hooks = hooks
         self._patches: list[ToolPatch] | None = None
-        search = ToolSearch(self._hidden_ones, lambda names: registry.set_availability(names, "showcased"))
+        search = ToolSearch(self._findable, lambda names: registry.set_availability(names, "showcased"))
         self._search = RegisteredTool(spec=SEARCH, source="lash", provider=search)
 
     @property
@@ -123,7 +117,7 @@ class ToolSurface:
         if name == SEARCH.name and self._searches():
             return self._search
         if not self.access.permits(name):
-            return self._hidden(name) if name in self.registry else self._unknown(name)
+            return self._withheld(name) if name in self.registry else self._unknown(name)
         try:
             tool = await self.registry.resolve(name)
         except ToolError as error:
@@ -132,7 +126,7 @@ class ToolSurface:
             return self._unknown(name)
         level = self._level(tool)
         if level == "off":
-            return self._hidden(name)
+            return self._withheld(name)
         if level == "searchable":
             return Unavailable("tool_unavailable", f"The tool {name!r} must be found with {SEARCH.name} first.")
         return tool
@@ -158,7 +152,7 @@ class ToolSurface:
         tools = [tool for tool in self.registry.values() if reaches(self._level(tool), wanted)]
         return [*tools, self._search] if self._searches() else tools
 
-    def _hidden_ones(self) -> list[ToolSpec]:
+    def _findable(self) -> list[ToolSpec]:
         """Give what a search may find."""
         return [tool.spec for tool in self.registry.values() if self._level(tool) in ("searchable", "callable")]
 
@@ -178,11 +172,11 @@ class ToolSurface:
         if live.spec.input_schema is not None and not notes:
             return live.spec
         return live.spec.evolve(
-            input_schema=await self.registry.contract(name),
+            input_schema=await self.registry.contract(live),
             description="\n\n".join(text for text in (live.spec.description, *notes) if text),
         )
 
-    def _hidden(self, name: str) -> Unavailable:
+    def _withheld(self, name: str) -> Unavailable:
         return Unavailable("tool_unavailable", f"The tool {name!r} is not available in this session.")
 
     def _unknown(self, name: str) -> Unavailable:
