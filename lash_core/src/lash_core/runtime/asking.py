@@ -119,6 +119,7 @@ async def _prepared(session: OpenSession, asked: Asked, messages: tuple[ModelMes
     hooks = session.parts.hooks
     if not hooks.handles(lash_prepare_history):
         return messages
+    asked.policy.warn_if_assumed()
     context = HistoryPrepared(
         session=session.services,
         session_id=session.session_id,

@@ -115,7 +115,6 @@ class OpenSession:
         self._successor: str | None = None
         self._usage_filed = False
         self._stale = False
-        self._warned = False
         self._fingerprint: tuple[tuple[str, str], tuple[PluginFingerprint, ...]] | None = None
 
     @property
@@ -168,8 +167,7 @@ class OpenSession:
         config = config or self.config
         provider = self.env.providers.get(config.model.partition(":")[0])
         prompt = self.spec.prompt or PromptLayer()
-        is_new, self._warned = not self._warned and self.document.turn_index == 0, True
-        return await resolve_policy(config, provider, self.env.termination.limits, prompt, warn=is_new)
+        return await resolve_policy(config, provider, self.env.termination.limits, prompt)
 
     # Reading
 

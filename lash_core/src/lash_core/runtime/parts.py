@@ -27,6 +27,7 @@ from pydantic import JsonValue, ValidationError
 from lash_core.plugins.session_hooks import SessionHooks
 from lash_core.runtime.policy import check_mode
 from lash_core.runtime.report import RestoreReport
+from lash_core.tools.hooks import ToolHooks
 from lash_core.tools.registry import ToolRegistry
 from lash_core.tools.surface import ToolSurface
 
@@ -103,7 +104,10 @@ async def open_parts(session: OpenSession, stored: Mapping[str, str] | None = No
         tool_sets = session.env.plugins.tools(session.env.tool_sets)
         registry = ToolRegistry(_tool_sources(session, mode, tool_sets))
         surface = ToolSurface(
-            registry, mode=mode.name, access=session.config.tool_access, session=session.services, hooks=hooks
+            registry,
+            mode=mode.name,
+            access=session.config.tool_access,
+            hooks=ToolHooks(hooks, session.services),
         )
         parts = SessionParts(
             hooks=hooks,

@@ -339,7 +339,9 @@ class LashRuntime:
         Raises:
             UnknownName, ConfigurationError: The model cannot be used.
         """
-        return await self.session.policy()
+        policy = await self.session.policy()
+        policy.warn_if_assumed()
+        return policy
 
     async def refresh(self) -> None:
         """Read what others have committed, and whether a turn runs elsewhere; nothing while one runs here."""
