@@ -162,6 +162,22 @@ async def test_an_observer_that_answers_something_is_said(caplog: pytest.LogCapt
     ]
 
 
+async def test_one_that_is_late_has_ended_when_the_caller_goes_on(hurry: Callable[[Any], None]) -> None:
+    hurry(lash_on_words)
+    ended = []
+
+    async def tidies_up(context: Said) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(context)
+
+    hooks = await open_hooks(function(lash_on_words, tidies_up))
+    await hooks.notify(lash_on_words, SAID)
+    assert ended == [SAID]
+
+
 async def test_one_that_ignores_its_cancellation_does_not_hold_the_caller(hurry: Callable[[Any], None]) -> None:
     hurry(lash_on_words)
     free = asyncio.Event()

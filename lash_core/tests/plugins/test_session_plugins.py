@@ -219,7 +219,7 @@ async def test_what_a_part_needs_may_be_there() -> None:
     ],
 )
 async def test_a_part_that_cannot_be_built_stops_the_opening_and_those_before_it_are_closed(
-    build: Any, reason: str
+    build: Any, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     closed: list[str] = []
 
@@ -229,6 +229,7 @@ async def test_a_part_that_cannot_be_built_stops_the_opening_and_those_before_it
     error = await refusal(closes("a"), closes("b"), part("c", build), closes("d"))
     assert told(error) == f"plugin 'c' (lash-core 0.1.0): session plugin 'c': {reason}"
     assert sorted(closed) == ["a", "b"]
+    assert caplog.messages == []
 
 
 async def test_a_part_that_breaks_a_rule_is_closed_too() -> None:

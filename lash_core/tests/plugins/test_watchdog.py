@@ -14,6 +14,7 @@ from hook_kinds import (
     Said,
     function,
     lash_contribute_words,
+    lash_guard_words,
     lash_on_words,
     lash_transform_words,
     open_hooks,
@@ -21,25 +22,28 @@ from hook_kinds import (
     told,
 )
 from lash_hookspecs.protocols.session_plugins import SessionPlugin
+from lash_hookspecs.specs.decisions import ALLOW, Decision
 
 SAID = Said()
 
 
 @attrs.define
 class Named:
-    """What the watchdog said so far.
+    """What the watchdog said so far."""
 
-    Attributes:
-        event: Set as soon as somebody is named; what blocks here waits for it.
-        messages: What was said.
-    """
-
-    event: threading.Event = attrs.field(factory=threading.Event)
     messages: list[str] = attrs.field(factory=list)
+    _said: threading.Condition = attrs.field(factory=threading.Condition)
 
-    def block(self) -> None:
-        """Block the loop until somebody is named."""
-        assert self.event.wait(30)
+    def say(self, message: str) -> None:
+        """Note a message."""
+        with self._said:
+            self.messages.append(message)
+            self._said.notify_all()
+
+    def block(self, word: str = "") -> None:
+        """Block the loop until somebody is named in a message with a word."""
+        with self._said:
+            assert self._said.wait_for(lambda: any(word in message for message in self.messages), 30)
 
 
 @pytest.fixture
@@ -49,8 +53,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Iterator[Named]:
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            found.messages.append(told(record.getMessage()))
-            found.event.set()
+            found.say(told(record.getMessage()))
 
     listener = Listener()
     logging.getLogger("lash.plugins").addHandler(listener)
@@ -71,7 +74,7 @@ async def test_a_hook_that_blocks_the_loop_is_named_with_the_place(first: bool, 
     await hooks.notify(lash_on_words, SAID)
     name = "blocks" if first else "blocks_later"
     assert named.messages[0].startswith(
-        f"plugin '{name}' (lash-core 0.1.0): lash_on_words has blocked the event loop for 0.05 s, in wait ("
+        f"plugin '{name}' (lash-core 0.1.0): lash_on_words has blocked the event loop for 0.05 s, in "
     )
     assert named.messages[0].endswith("; await, or use asyncio.to_thread")
 
@@ -115,3 +118,19 @@ async def test_a_hook_that_waits_is_not_named(named: Named) -> None:
     hooks = await open_hooks(function(lash_transform_words, waits), function(lash_on_words, blocks))
     await asyncio.gather(hooks.transform(lash_transform_words, SAID), hooks.notify(lash_on_words, SAID))
     assert [message for message in named.messages if "plugin 'waits'" in message] == []
+
+
+async def test_one_that_blocks_for_long_is_named_once_and_one_of_another_thread_too(named: Named) -> None:
+    async def other(context: Said) -> Decision:
+        named.block("plugin 'other'")
+        return ALLOW
+
+    async def blocks(context: Said) -> None:
+        named.block("plugin 'blocks'")
+        thread = threading.Thread(target=lambda: asyncio.run(hooks.guard(lash_guard_words, SAID)))
+        thread.start()
+        thread.join(30)
+
+    hooks = await open_hooks(function(lash_on_words, blocks), function(lash_guard_words, other))
+    await hooks.notify(lash_on_words, SAID)
+    assert len([message for message in named.messages if "plugin 'blocks'" in message]) == 1

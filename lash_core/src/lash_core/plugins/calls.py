@@ -96,7 +96,7 @@ async def ask(handlers: Sequence[Handler], context: object, deadline: float | No
         await _end(late)
         missed = Failed(f"missed its deadline of {deadline:g} s and was cancelled")
         for task, position in tasks.items():
-            answers[position] = missed if task in late else _CANCELLED if task.cancelled() else task.result()
+            answers[position] = missed if task in late else task.result()
     return answers
 
 
@@ -148,10 +148,7 @@ async def _in_task(handler: Handler, context: object, watchdog: Watchdog) -> Any
         return await _steps(handler.function(context), handler, watchdog)
     except (KeyboardInterrupt, GeneratorExit):
         raise
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
+    except asyncio.CancelledError:  # where `ask` cancelled it, nobody looks at this any more
         return _CANCELLED
     except BaseException as error:  # noqa: BLE001  as above
         return Failed(f"failed: {what_happened(error)}", error)
