@@ -27,6 +27,7 @@ from pydantic import JsonValue, ValidationError
 from lash_core.plugins.session_hooks import SessionHooks
 from lash_core.runtime.policy import check_mode
 from lash_core.runtime.report import RestoreReport
+from lash_core.tools.hooks import ToolHooks
 from lash_core.tools.registry import ToolRegistry
 from lash_core.tools.surface import ToolSurface
 
@@ -72,6 +73,10 @@ class SessionParts:
         mode = self.mode_body(self.session_state)
         return bodies if mode is None else {**bodies, MODE: mode}
 
+    def dropped(self, kept: Mapping[str, bytes]) -> frozenset[str]:
+        """Give the components that these parts have nothing to keep in any more."""
+        return (self.hooks.components | {MODE}) - kept.keys()
+
     def mode_body(self, session_state: JsonValue) -> bytes | None:
         """Encode what the mode keeps; ``None`` for nothing."""
         if session_state is None:
@@ -103,7 +108,10 @@ async def open_parts(session: OpenSession, stored: Mapping[str, str] | None = No
         tool_sets = session.env.plugins.tools(session.env.tool_sets)
         registry = ToolRegistry(_tool_sources(session, mode, tool_sets))
         surface = ToolSurface(
-            registry, mode=mode.name, access=session.config.tool_access, session=session.services, hooks=hooks
+            registry,
+            mode=mode.name,
+            access=session.config.tool_access,
+            hooks=ToolHooks(hooks, session.services),
         )
         parts = SessionParts(
             hooks=hooks,
