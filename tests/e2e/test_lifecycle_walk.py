@@ -32,19 +32,19 @@ class _Steps(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         faults = Faults()
-        self.walk = Walk(self.open_store(faults), faults)
+        self.walk = Walk(self.runner.run(self.open_store(faults)), faults)
 
-    def open_store(self, faults: Faults) -> StoreBackend:
+    async def open_store(self, faults: Faults) -> StoreBackend:
         raise NotImplementedError
 
     def do(self, step: Coroutine[Any, Any, Any]) -> None:
         self.runner.run(step)
 
     def teardown(self) -> None:
-        for who in list(self.walk.live):
-            self.do(self.walk.close(who))
-        self.do(self.walk.store.close())
-        self.runner.close()
+        with self.runner:
+            for live in self.walk.live.values():
+                self.do(live.runtime.close())
+            self.do(self.walk.store.close())
 
     @rule(who=WHO, name=st.sampled_from(NAMES), setting=st.sampled_from(SETTINGS), n=N)
     def opens(self, who: str, name: str, setting: Any, n: int) -> None:
@@ -127,18 +127,18 @@ class _Steps(RuleBasedStateMachine):
 
 
 class _InMemory(_Steps):
-    def open_store(self, faults: Faults) -> StoreBackend:
+    async def open_store(self, faults: Faults) -> StoreBackend:
         return KeptMemory(faults)
 
 
 class _InSqlite(_Steps):
-    def open_store(self, faults: Faults) -> StoreBackend:
+    async def open_store(self, faults: Faults) -> StoreBackend:
         self.folder = tempfile.TemporaryDirectory()
-        return flaky_sqlite(Path(self.folder.name) / "x.db", faults)
+        return await flaky_sqlite(Path(self.folder.name) / "x.db", faults)
 
     def teardown(self) -> None:
-        super().teardown()
-        self.folder.cleanup()
+        with self.folder:
+            super().teardown()
 
 
 def _tuned(examples: int, steps: int) -> settings:

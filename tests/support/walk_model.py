@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
@@ -137,6 +137,11 @@ class Expected:
         depths = {place.node_id: depth for depth, place in enumerate(path)}
         standing = [(depths[each.leaf], number) for number, each in enumerate(self.commits) if each.leaf in depths]
         return self.commits[max(standing)[1]].kept if standing else Kept()
+
+    def lose(self, node_ids: Iterable[str]) -> None:
+        """Forget nodes that it was forked with and stands on no more: the session that made them is deleted."""
+        gone = set(node_ids) - {place.node_id for place in self.path}
+        self.nodes = [node_id for node_id in self.nodes if node_id not in gone]
 
     def end(self) -> None:
         """Delete it; its name is free."""

@@ -142,10 +142,11 @@ class _FlakySqliteSession(SqliteSession):
         return await self._backend.faults.through(lambda: done(commit))
 
 
-def flaky_sqlite(path: Path, faults: Faults) -> StoreBackend:
+async def flaky_sqlite(path: Path, faults: Faults) -> StoreBackend:
     """Make a store in a file."""
     backend = _FlakySqlite(parse_url(f"sqlite:///{path}"), create=True, clock=time.time)
     backend.faults = faults
+    await backend.write(lambda connection: None, "the database")
     return backend
 
 

@@ -59,14 +59,12 @@ class Produced:
     Attributes:
         payloads: New payloads with their node ids, in order.
         events: Stored events, in order.
-        usage: Usage of model calls that replied.
-        model_calls: How many those are.
+        usage: Usage of each model call that replied, in order.
     """
 
     payloads: list[tuple[str, Payload]] = attrs.field(factory=list)
     events: list[StoredEvent] = attrs.field(factory=list)
-    usage: TokenUsage = attrs.field(factory=TokenUsage)
-    model_calls: int = 0
+    usage: list[TokenUsage] = attrs.field(factory=list)
 
 
 @attrs.frozen
@@ -196,6 +194,11 @@ class TurnMachine:
             usage=self._usage,
             limits=self._limits,
         )
+
+    @property
+    def uncommitted_replies(self) -> int:
+        """How many replies `produced` would give the usage of."""
+        return len(self._produced.usage)
 
     def produced(self) -> Produced:
         """Take what was made since the last call."""
@@ -352,8 +355,7 @@ class TurnMachine:
 
     def _model_replied(self, reply: ModelReply) -> None:
         self._usage = add_usage(self._usage, reply.usage)
-        self._produced.usage = add_usage(self._produced.usage, reply.usage)
-        self._produced.model_calls += 1
+        self._produced.usage.append(reply.usage)
         self._produced.events.append(UsageReported(model=reply.model or "", usage=reply.usage))
         self._step(ModelAnswered(reply.evolve(parts=self._unique_calls(reply.parts))))
 

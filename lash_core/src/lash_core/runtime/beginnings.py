@@ -72,14 +72,13 @@ async def begin_at(
         inherits: Whether what tools, plugins and the mode kept is taken over.
     """
     bodies = await origin.store.get_blobs(sorted(set(origin.refs.values()))) if inherits else {}
-    if shares:
-        target.resident.graph.insert(origin.path)
     await target.commit(
         Change(
             step=step,
             document=document,
             leaf=origin.leaf,
             moves_leaf=True,
+            path=origin.path if shares else (),
             fork=Fork(origin.session_id, origin.leaf) if shares else None,
             nodes=() if shares else origin.path,
             blobs={} if shares else await origin.store.get_blobs(_refs(origin.path)),
@@ -90,14 +89,25 @@ async def begin_at(
     await target.rebuild_parts()
 
 
-async def begin_with(target: OpenSession, state: PersistedSessionState, document: HeadDocument, *, step: str) -> None:
-    """Commit a state that the store does not hold; what stands for its components is built anew."""
+async def begin_with(
+    target: OpenSession, state: PersistedSessionState, document: HeadDocument, *, step: str, path: Sequence[Node] = ()
+) -> None:
+    """Commit a state that the store does not hold; what stands for its components is built anew.
+
+    Args:
+        target: The session.
+        state: The state; its nodes are new to the store.
+        document: The head's document.
+        step: What the commit is for.
+        path: The stored nodes on the way to its leaf.
+    """
     await target.commit(
         Change(
             step=step,
             document=document,
             leaf=state.leaf,
             moves_leaf=True,
+            path=path,
             nodes=state.nodes,
             blobs=state.blobs,
             components=state.components,

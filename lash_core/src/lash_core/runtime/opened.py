@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -32,6 +33,7 @@ from lash_hookspecs.records.store import (
     Writer,
     blob_ref,
 )
+from lash_hookspecs.records.tools import Availability
 from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.specs.persistence import CommitProposed, Committed, lash_guard_commit, lash_on_committed
 from pydantic import TypeAdapter
@@ -56,6 +58,9 @@ _log = logging.getLogger("lash.runtime")
 
 #: The stream in which children file what they used.
 USAGE = "usage"
+
+#: Steps of commits that only store what the parts keep: when one fails, the parts are ahead of the store, and stay so.
+_SAVING = frozenset({"park", "background"})
 
 _ROWS: TypeAdapter[list[UsageRow]] = TypeAdapter(list[UsageRow])
 
@@ -112,6 +117,7 @@ class OpenSession:
         self.services = Services(self)
         self._events: list[StoredEvent] = []
         self._usage: list[UsageRow] = []
+        self._overrides: dict[str, Availability | None] = {}
         self._successor: str | None = None
         self._usage_filed = False
         self._stale = False
@@ -182,14 +188,15 @@ class OpenSession:
     async def refresh(self) -> Absent | Deleted | Head:
         """Read what others have committed; plugins, tools and mode follow when what they kept is another."""
         found = await self.resident.refresh()
-        if isinstance(found, Head):
-            await self.follow_components()
+        await self.follow_components()
         return found
 
     async def follow_components(self) -> None:
         """Build plugins, tools and mode again if somebody else changed what they keep, or a commit of theirs failed."""
         if self._stale or self.parts.refs != self.resident.component_refs:
             await self.rebuild_parts()
+            for name in self._overrides.keys() & self.parts.registry.keys():
+                self.parts.registry.set_availability([name], self._overrides[name])
 
     async def rebuild_parts(self) -> None:
         """Build plugins, tools and mode again from what is stored now."""
@@ -270,13 +277,14 @@ class OpenSession:
     async def refuse_if_not_as_specified(self) -> None:
         """Catch up, and hold the session to what it was when it was opened."""
         known = self.resident.head
-        found = await self.refresh()
+        found = await self.resident.refresh()
         if known is None:
             self.check_create(found)
         elif not isinstance(found, Head) or found.incarnation != known.incarnation:
             raise SessionDeleted(
                 f"session {self.session_id!r} was deleted while it was open", session_id=self.session_id
             )
+        await self.follow_components()
 
     def refuse_interrupted(self, what: str) -> None:
         """Hold whoever would move the session under an unfinished turn."""
@@ -297,20 +305,20 @@ class OpenSession:
         hooks = self.parts.hooks
         if hooks.handles(lash_guard_commit):
             await self._ask_guards(change)
-        events, usage = len(self._events), len(self._usage)
+        events, usage, overrides = len(self._events), len(self._usage), dict(self._overrides)
         first = self.resident.head is None
-        used = (*self.resident.unflushed, *change.usage)
+        used = (*self.resident.unflushed, *change.usage, *change.held_usage)
         try:
             receipt = await self.resident.commit(change)
         except BaseException:
-            self._stale = True
+            self._stale = self._stale or change.step not in _SAVING
+            self.resident.stored_after_all = partial(self._flushed, events, overrides)
             del self._usage[:usage]  # the resident session keeps it until it is known whether the commit is stored
             raise
-        del self._events[:events]
+        self._flushed(events, overrides)
         del self._usage[:usage]
         if first and self.tasks is not None:
             await self.tasks.flush()
-        self._successor = None
         self._usage_filed = self._usage_filed and not any(each.stream == USAGE for each in change.consumed)
         self.parts.refs = self.resident.component_refs
         await self._report_usage(used, receipt)
@@ -325,6 +333,21 @@ class OpenSession:
             ),
         )
         return receipt
+
+    def _flushed(self, events: int, overrides: Mapping[str, Availability | None]) -> None:
+        """Forget what waited for a commit and is stored now."""
+        del self._events[:events]
+        self._overrides = dict(self._overrides.items() - overrides.items())
+        self._successor = None
+
+    def set_tool_availability(self, names: Sequence[str], level: Availability | None) -> None:
+        """Override how far tools are available; durable with the next commit, whatever others commit before it.
+
+        Raises:
+            UnknownName: The session has no such tool.
+        """
+        self.parts.registry.set_availability(names, level)
+        self._overrides.update(dict.fromkeys(names, level))
 
     def note(self, event: StoredEvent) -> None:
         """Keep an event for the next commit."""
@@ -365,7 +388,8 @@ class OpenSession:
             change,
             document=document if self._successor is None else document.evolve(successor=self._successor),
             events=(*self._events, *change.events),
-            usage=(*self._usage, *rows, *change.usage),
+            usage=(*self._usage, *change.usage),
+            held_usage=(*rows, *change.held_usage),
             consumed=(*change.consumed, *filed),
             plugins=self.fingerprint,
         )

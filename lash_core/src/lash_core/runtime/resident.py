@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -51,8 +51,10 @@ class Change:
         payloads: New payloads with their node ids; they follow the leaf and move it.
         leaf: Where the leaf is moved before that, for a branch.
         moves_leaf: Whether ``leaf`` counts.
+        path: Stored nodes on the way to ``leaf``; those that are not resident become so when it is done.
         events: Stored events.
-        usage: Usage deltas.
+        usage: Usage deltas; if it fails they ride the next one (T7).
+        held_usage: Usage deltas that a stream holds until it is done; if it fails, whoever reads that has them.
         consumed: Stream entries that are used up.
         fork: For the first commit of a fork.
         nodes: Nodes copied as they are, parents before children; the leaf is moved behind them.
@@ -68,8 +70,10 @@ class Change:
     payloads: Sequence[tuple[str, Payload]] = ()
     leaf: str | None = None
     moves_leaf: bool = False
+    path: Sequence[Node] = ()
     events: Sequence[StoredEvent] = ()
     usage: Sequence[UsageRow] = ()
+    held_usage: Sequence[UsageRow] = ()
     consumed: Sequence[Consumed] = ()
     fork: Fork | None = None
     nodes: Sequence[Node] = ()
@@ -93,6 +97,7 @@ class ResidentSession:
         labels: For the first commit.
         unflushed: Usage of a commit that failed; it rides the next one (T7).
         scope_id: Tells this runtime from any other one of the session; in traces.
+        stored_after_all: Called when a commit that seemed to fail turns out to be stored.
         tracer: What happens to the session is told to it.
     """
 
@@ -105,6 +110,7 @@ class ResidentSession:
         self.epoch = 0
         self.labels: Mapping[str, str] | None = None
         self.unflushed: tuple[UsageRow, ...] = ()
+        self.stored_after_all: Callable[[], None] = lambda: None
         self._lost: tuple[str, tuple[UsageRow, ...]] | None = None
         self.scope_id = secrets.token_hex(8)
         self.tracer = env.tracer.bind(session_id=session_id, scope_id=self.scope_id)
@@ -180,9 +186,10 @@ class ResidentSession:
         change = attrs.evolve(change, usage=(*self.unflushed, *change.usage))
         now = self._env.clock()
         nodes = self._nodes(change, now)
-        document = change.document.evolve(usage=merge_ledger(change.document.usage, change.usage))
+        spent = merge_ledger((), (*change.usage, *change.held_usage))
+        document = change.document.evolve(usage=merge_ledger(change.document.usage, spent))
         components, bodies = self._components(change)
-        record = self._record(change)
+        record = self._record(change, spent)
         commit = Commit(
             session_id=self.session_id,
             commit_id=secrets.token_hex(8),
@@ -217,7 +224,9 @@ class ResidentSession:
         commit_id, usage = self._lost
         records = await self.store.records(after=self.revision or 0)
         self._lost = None
-        if all(record.commit_id != commit_id for record in records):
+        if any(record.commit_id == commit_id for record in records):
+            self.stored_after_all()
+        else:
             self.unflushed = (*self.unflushed, *usage)
 
     def _components(self, change: Change) -> tuple[Mapping[str, str], Mapping[str, bytes]]:
@@ -243,7 +252,7 @@ class ResidentSession:
             parent = node_id
         return nodes
 
-    def _record(self, change: Change) -> CommitDocument:
+    def _record(self, change: Change, spent: tuple[UsageRow, ...]) -> CommitDocument:
         turn = change.document.open_turn or self.document.open_turn
         healed = self._healed
         events = tuple(change.events)
@@ -253,7 +262,7 @@ class ResidentSession:
             step=change.step,
             turn_id=turn.turn_id if turn else None,
             turn_index=turn.turn_index if turn else None,
-            usage=tuple(change.usage),
+            usage=spent,
             events=events,
             plugins=change.plugins,
         )
@@ -276,6 +285,7 @@ class ResidentSession:
         self.document = document
         self._healed = None
         copied = len(change.nodes)
+        self.graph.insert(node for node in change.path if node.node_id not in self.graph)
         self.graph.insert(commit.nodes[:copied])
         if change.moves_leaf:
             self.graph.set_leaf(change.leaf)
@@ -299,14 +309,14 @@ class ResidentSession:
             return False
         try:
             fresh = await self.store.path(head.leaf, after=known.leaf) if head.leaf != known.leaf else ()
-        except CorruptSession:
+            keeps_all = self._env.residency is Residency.KEEP_ALL
+            beside = await self.store.graph(after=self.graph.newest) if keeps_all else ()
+        except CorruptSession:  # the leaf is elsewhere; or the session that shared its nodes with this one is deleted
             return False
         if any(node.node_id in self.graph for node in fresh):
             return False
-        if self._env.residency is Residency.KEEP_ALL:
-            on_path = {node.node_id for node in fresh}
-            beside = await self.store.graph(after=self.graph.newest)
-            self.graph.insert(node for node in beside if node.node_id not in on_path and node.node_id not in self.graph)
+        on_path = {node.node_id for node in fresh}
+        self.graph.insert(node for node in beside if node.node_id not in on_path and node.node_id not in self.graph)
         if self._conversation is not None:
             read = [(node, payload) for node in fresh if (payload := decode_payload(node)) is not None]
             for node, payload in read:

@@ -483,7 +483,6 @@ class LashRuntime:
             await session.refuse_unknown_node(node_id)
             assert session.resident.head is not None
             origin = await origin_of(self.session_id, session.store, session.resident.head, node_id)
-            session.resident.graph.insert(node for node in origin.path if node.node_id not in session.resident.graph)
             rewound = await open_parts(session, origin.refs)
             try:
                 receipt = await session.commit(
@@ -492,6 +491,7 @@ class LashRuntime:
                         document=session.document,
                         leaf=node_id,
                         moves_leaf=True,
+                        path=origin.path,
                         components=await session.resident.component_bodies(origin.refs),
                         all_components=True,
                         events=(Branched(leaf=node_id, abandoned=session.resident.graph.leaf),),
@@ -653,10 +653,7 @@ class LashRuntime:
         async with session.writing("replace its state"):
             known = {node.node_id for node in await session.store.graph()} if session.resident.head else set()
             fresh = tuple(node for node in state.nodes if node.node_id not in known)
-            if state.leaf is not None:
-                path = await session.store.path(state.leaf) if state.leaf in known else ()
-                graph = session.resident.graph
-                graph.insert(node for node in path if node.node_id not in graph)
+            path = await session.store.path(state.leaf) if state.leaf is not None and state.leaf in known else ()
             document = state.document.evolve(
                 usage=self.document.usage,
                 open_turn=None,
@@ -664,7 +661,7 @@ class LashRuntime:
                 successor=self.document.successor,
             )
             state = attrs.evolve(state, nodes=fresh)
-            await begin_with(session, state, document, step="state")
+            await begin_with(session, state, document, step="state", path=path)
 
     async def update_session_config(self, **changes: Any) -> SessionConfig:
         """Change the stored configuration; committed at once.

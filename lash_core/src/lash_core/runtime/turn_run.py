@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from lash_hookspecs.errors import LashError, PluginError, TurnError
@@ -27,7 +28,7 @@ from lash_hookspecs.records.events import Event, StoredEvent, ToolFinished, Tool
 from lash_hookspecs.records.payloads import ToolCallPart
 from lash_hookspecs.records.store import Consumed, Receipt, StreamEntry
 from lash_hookspecs.records.turn import OpenTurn, StopReason, TurnEnd, TurnOutcome, TurnResult
-from lash_hookspecs.records.usage import UsageRow
+from lash_hookspecs.records.usage import TokenUsage, UsageRow, add_usage
 from lash_hookspecs.specs.events import (
     TurnCommitted,
     TurnFinalized,
@@ -97,6 +98,7 @@ class TurnRun:
         )
         self._started_at = started_at
         self._journaled = journaled
+        self._journaled_replies = machine.uncommitted_replies
         self._unknown_calls = unknown_calls
         self._tracer = session.resident.tracer.bind(turn_id=machine.turn_id, turn_index=machine.turn_index)
         self._running: dict[str, asyncio.Task[Response]] = {}
@@ -269,6 +271,7 @@ class TurnRun:
             await self._settle()
         else:
             await self._journal(key, response)
+            self._journaled_replies += isinstance(response, ModelReplied)
 
     async def _settle(self) -> None:
         try:
@@ -382,19 +385,21 @@ class TurnRun:
         events: Sequence[StoredEvent] = produced.events
         session_state = self._machine.session_state
         body = self._session.parts.mode_body(session_state)
+        usage, held_usage = self._usage(produced)
         receipt = await self._session.commit(
             Change(
                 step=step,
                 document=self._session.document.evolve(open_turn=open_turn),
                 payloads=produced.payloads,
                 events=events,
-                usage=self._usage(produced),
+                usage=usage,
+                held_usage=held_usage,
                 consumed=[Consumed(JOURNAL, self._journaled)] if self._journaled else (),
                 components={} if body is None else {MODE: body},
             )
         )
         self._session.parts.session_state = session_state
-        self._journaled = 0
+        self._journaled = self._journaled_replies = 0
         self._unknown_calls = 0
         return receipt
 
@@ -408,17 +413,17 @@ class TurnRun:
             context = TurnPhase(session_id=self.session_id, turn_id=self.turn_id, phase=phase, detail=detail)
             await hooks.notify(lash_on_turn_phase, context)
 
-    def _usage(self, produced: Produced) -> list[UsageRow]:
-        if not produced.model_calls and not self._unknown_calls:
+    def _usage(self, produced: Produced) -> tuple[list[UsageRow], list[UsageRow]]:
+        """Give what only this process knows of, and what the journal holds until the commit."""
+        journaled, known = produced.usage[: self._journaled_replies], produced.usage[self._journaled_replies :]
+        return self._rows(known), self._rows(journaled, self._unknown_calls)
+
+    def _rows(self, replies: Sequence[TokenUsage], unknown_calls: int = 0) -> list[UsageRow]:
+        if not replies and not unknown_calls:
             return []
+        usage = reduce(add_usage, replies, TokenUsage())
         return [
-            UsageRow(
-                source="turn",
-                model=self._model,
-                usage=produced.usage,
-                calls=produced.model_calls,
-                unknown_calls=self._unknown_calls,
-            )
+            UsageRow(source="turn", model=self._model, usage=usage, calls=len(replies), unknown_calls=unknown_calls)
         ]
 
 
