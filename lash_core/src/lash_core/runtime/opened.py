@@ -21,7 +21,7 @@ from lash_hookspecs.errors import (
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.records.events import ChildUsage, Event, StoredEvent
 from lash_hookspecs.records.prompts import PromptLayer
-from lash_hookspecs.records.state import HeadDocument, PluginFingerprint, SessionConfig
+from lash_hookspecs.records.state import HeadDocument, SessionConfig
 from lash_hookspecs.records.store import (
     Absent,
     Consumed,
@@ -43,6 +43,7 @@ from lash_core.prompts.sources import PromptBuilder
 from lash_core.runtime.environment import RuntimeEnvironment
 from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
 from lash_core.runtime.parts import SessionParts, open_parts
+from lash_core.runtime.plugin_set import PluginSet
 from lash_core.runtime.policy import SessionPolicy, SessionSpec, resolve_policy
 from lash_core.runtime.resident import Change, ResidentSession
 from lash_core.runtime.services import Services
@@ -84,6 +85,7 @@ class OpenSession:
         reports_to: The open session that started it, which its usage is told to as it happens.
         run: The turn that runs.
         prompts: Renders the system prompt.
+        plugins: Who takes part, and who did in the last commit (P8).
     """
 
     parts: SessionParts
@@ -111,6 +113,7 @@ class OpenSession:
         self.reports_to: OpenSession | None = None
         self.run: TurnRun | None = None
         self.prompts = PromptBuilder()
+        self.plugins = PluginSet(self)
         self.holder = this_process(env.name)
         self.holder_elsewhere: Holder | None = None
         self.slot = WriteSlot(resident.session_id, self.holder)
@@ -121,7 +124,6 @@ class OpenSession:
         self._successor: str | None = None
         self._usage_filed = False
         self._stale = False
-        self._fingerprint: tuple[tuple[str, str], tuple[PluginFingerprint, ...]] | None = None
 
     @property
     def session_id(self) -> str:
@@ -142,16 +144,6 @@ class OpenSession:
     def config(self) -> SessionConfig:
         """What the caller set over what is stored (L3)."""
         return self.spec.over(self.document.config)
-
-    @property
-    def fingerprint(self) -> tuple[PluginFingerprint, ...]:
-        """The plugins that take part (P8)."""
-        config = self.config
-        key = (config.mode, config.model.partition(":")[0])
-        if self._fingerprint is None or self._fingerprint[0] != key:
-            found = self.env.plugins.taking_part(mode=key[0], provider=key[1], tool_sets=self.parts.tool_sets)
-            self._fingerprint = (key, found)
-        return self._fingerprint[1]
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -317,6 +309,7 @@ class OpenSession:
             raise
         self._flushed(events, overrides)
         del self._usage[:usage]
+        self.plugins.committed(change.plugins)
         if first and self.tasks is not None:
             await self.tasks.flush()
         self._usage_filed = self._usage_filed and not any(each.stream == USAGE for each in change.consumed)
@@ -384,14 +377,15 @@ class OpenSession:
         if not change.all_components:
             kept = {**self.parts.snapshots(), **change.components}
             change = attrs.evolve(change, components=kept, dropped=self.parts.dropped(kept))
+        plugins = change.plugins or self.plugins.of(self.spec.over(document.config))
         return attrs.evolve(
             change,
             document=document if self._successor is None else document.evolve(successor=self._successor),
-            events=(*self._events, *change.events),
+            events=(*await self.plugins.events(plugins), *self._events, *change.events),
             usage=(*self._usage, *change.usage),
             held_usage=(*rows, *change.held_usage),
             consumed=(*change.consumed, *filed),
-            plugins=self.fingerprint,
+            plugins=plugins,
         )
 
     async def _filed_usage(self) -> tuple[list[UsageRow], list[Consumed]]:
