@@ -171,6 +171,15 @@ class Walk:
         expected, report = self.expected[live.name], live.runtime.report
         if not expected.exists:
             return
+        stored, present = expected.plugins, live.setting.plugins
+        changes = report.plugins
+        assert {each.name for each in changes.added} == present.keys() - stored.keys()
+        assert {each.name for each in changes.removed} == stored.keys() - present.keys()
+        assert {each.present.name: (each.stored.version, each.present.version) for each in changes.changed} == {
+            name: (stored[name], present[name])
+            for name in stored.keys() & present.keys()
+            if stored[name] != present[name]
+        }
         if report.tools is None:
             assert expected.kept == Kept(), "nothing was kept"
             return
@@ -446,17 +455,23 @@ class Walk:
         counted = n % 3 if live.setting.counter else 0
         if counted:
             counter_of(runtime.session.services).count += counted
-        if fails:
+        if fails and (expected.exists or counted):
             if await self._write(live, runtime.park(), fails):
                 self._commit(live, counted=counted)
                 counted = 0
             await self.check(live, unsaved=counted)
         handle = await runtime.park()
-        self._commit(live, counted=counted)
+        if handle.revision is None:
+            assert not expected.exists
+            assert not counted
+            assert not any(live.pending.values())
+        else:
+            self._commit(live, counted=counted)
         assert await runtime.park() == handle, "a second time gives the same"
         assert len(json.dumps(handle.to_json())) <= 2_048
-        assert (handle.session_id, handle.revision) == (live.name, expected.revision)
-        self.handles[live.name].append((expected.incarnation, handle))
+        assert (handle.session_id, handle.revision) == (live.name, expected.revision or None)
+        incarnation = expected.incarnation if expected.exists else None
+        self.handles[live.name].append((incarnation, handle))
         del self.live[who]
         self._check_unregistered(live)
 
@@ -465,6 +480,7 @@ class Walk:
         live = await self.opened(who, n)
         if live is None:
             return
+        await live.runtime.refresh()
         expected = self.expected[live.name]
         name = next((name for name in NAMES if not self.expected[name].exists and name != live.name), None)
         if name is None or not expected.exists:
@@ -486,6 +502,7 @@ class Walk:
         live = await self.opened(who, n)
         if live is None:
             return
+        await live.runtime.refresh()
         expected = self.expected[live.name]
         if any(other.unsure for other in self.live.values() if other.name == live.name):
             return
@@ -509,6 +526,7 @@ class Walk:
         live = await self.opened(who, n)
         if live is None or not self.expected[live.name].exists:
             return
+        await live.runtime.refresh()
         lane: Any = self.store.session(live.name)
         found, other = await lane.lease(), this_process("other")
         if n % 2:
@@ -541,8 +559,9 @@ class Walk:
         expected = self.expected[name]
         if self.handles[name] and not self._is_open(name) and self._registered(name) is None:
             incarnation, handle = self.handles[name][-1]
-            alive = expected.exists and incarnation == expected.incarnation
-            with pytest.raises(StoreRegressed if alive else SessionDeleted):
+            alive = not expected.deleted and incarnation in (None, expected.incarnation)
+            behind = StoreRegressed if expected.exists else SessionMissing
+            with pytest.raises(behind if alive else SessionDeleted):
                 await LashRuntime.resume(attrs.evolve(handle, revision=expected.revision + 1 + n), env)
 
     async def look(self, who: str) -> None:

@@ -366,7 +366,7 @@ class OpenSession:
         return bool(waiting) or self._snapshots_changed()
 
     def _snapshots_changed(self) -> bool:
-        stored, kept = self.resident.component_refs, self.parts.snapshots()
+        stored, kept = self.resident.component_refs or self.parts.untouched, self.parts.snapshots()
         if any(stored.get(name) != blob_ref(body) for name, body in kept.items()):
             return True
         return bool(self.parts.dropped(kept) & stored.keys())

@@ -10,6 +10,7 @@ import attrs
 from lash_hookspecs.errors import PluginError, UnreadableData
 from lash_hookspecs.protocols.modes import ExecutionMode, ModeTools, RestorableMode
 from lash_hookspecs.protocols.tools import ToolProvider
+from lash_hookspecs.records.store import blob_ref
 from lash_hookspecs.records.tools import ToolState
 from lash_hookspecs.specs.offers import SessionSetup, ToolSetup
 from lash_hookspecs.specs.restore import (
@@ -54,6 +55,7 @@ class SessionParts:
         mode: Its execution mode.
         session_state: What the mode keeps from turn to turn, as of the last commit.
         refs: The stored component refs that these parts stand for.
+        untouched: The refs of what they keep of a session that nothing has happened to, where none is stored.
         report: What became of what was stored.
     """
 
@@ -63,6 +65,7 @@ class SessionParts:
     mode: ExecutionMode
     session_state: JsonValue = None
     refs: Mapping[str, str] = attrs.field(factory=dict)
+    untouched: Mapping[str, str] = attrs.field(factory=dict)
     report: RestoreReport = attrs.field(factory=RestoreReport)
 
     def snapshots(self) -> dict[str, bytes]:
@@ -124,6 +127,8 @@ async def open_parts(session: OpenSession, stored: Mapping[str, str] | None = No
         snapshots = await hooks.restore({name: body for name, body in bodies.items() if name.startswith("plugin/")})
         parts.report = attrs.evolve(parts.report, snapshots=snapshots)
         await _restore_mode(session, parts, bodies.get(MODE))
+        if not refs:
+            parts.untouched = {name: blob_ref(body) for name, body in parts.snapshots().items()}
     except BaseException:
         await hooks.close()
         raise

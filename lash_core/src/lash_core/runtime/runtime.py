@@ -755,7 +755,7 @@ class LashRuntime:
                 raise SessionMissing(f"there is no session {self.session_id!r}", session_id=self.session_id)
             async with session.leased():
                 await session.store.delete(incarnation=session.resident.writer.incarnation, deleted_at=self.env.clock())
-                await session.resident.refresh()
+                await session.refresh()
 
     async def park(self) -> ParkedSession:
         """Commit what is not committed yet, close the runtime, and give a handle to the session (L6, L7).
@@ -796,6 +796,8 @@ class LashRuntime:
             always: Whether to make a commit even if nothing waits, as long as nobody else works on the session.
         """
         session = self.session
+        if self.head is None and not (always or session.unsaved or self._would_be_lost()):
+            return
         try:
             async with session.writing():
                 if session.unsaved or (always and self.head is not None) or self._would_be_lost():
