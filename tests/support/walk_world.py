@@ -23,6 +23,7 @@ from lash_hookspecs.protocols.hosts import TurnRunner
 from lash_hookspecs.protocols.services import SessionServices
 from lash_hookspecs.protocols.session_plugins import SessionPlugin
 from lash_hookspecs.protocols.stores import StoreBackend
+from lash_hookspecs.protocols.tools import ToolCallContext
 from lash_hookspecs.records.models import (
     ModelChunk,
     ModelInfo,
@@ -311,6 +312,11 @@ class _Providers:
     providers = staticmethod(_providers)
 
 
+class _Tools(Listed):
+    async def run(self, context: ToolCallContext) -> Any:
+        return "done"  # and is not kept: a session would be with it
+
+
 def environment(setting: Setting, store: StoreBackend, **changes: Any) -> RuntimeEnvironment:
     """Make a runtime's environment."""
     return RuntimeEnvironment(
@@ -318,7 +324,7 @@ def environment(setting: Setting, store: StoreBackend, **changes: Any) -> Runtim
         store=store,
         residency=setting.residency,
         tool_sets=(),
-        tools=Listed(*(ToolSpec(name=name, kind=KINDS[name]) for name in setting.tools)),
+        tools=_Tools(*(ToolSpec(name=name, kind=KINDS[name]) for name in setting.tools)),
         **changes,
     )
 

@@ -265,6 +265,10 @@ class AttachedTasks(SessionTasks, Protocol):
         """
         ...
 
+    async def detach(self) -> None:
+        """Let go of them and touch no task but hidden ones: the session could not be opened. May be called twice."""
+        ...
+
 
 @runtime_checkable
 class TaskHost(Protocol):

@@ -259,14 +259,23 @@ class LocalSessionTasks:
         except LashError as error:
             self._complain(error)
         await self._apply_close_policies()
-        for reader in list(self._readers):
-            reader.close()
-        self._pool.release_log(self._log)
+        self._let_go()
+
+    async def detach(self) -> None:
+        """Let go of them and touch no task but hidden ones."""
+        if not self.closed:
+            await self.shut()
+            self._let_go()
 
     async def shut(self) -> None:
         """Start nothing more, and cancel hidden tasks."""
         self.closed = True
         await self._hidden.close()
+
+    def _let_go(self) -> None:
+        for reader in list(self._readers):
+            reader.close()
+        self._pool.release_log(self._log)
 
     async def _apply_close_policies(self) -> None:
         ending: builtins.list[Job] = []

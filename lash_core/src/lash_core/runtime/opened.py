@@ -177,6 +177,14 @@ class OpenSession:
         self._usage_filed = isinstance(found, Head) and bool(await self.store.read(USAGE, limit=1))
         self.parts = await open_parts(self)
 
+    async def give_up(self) -> None:
+        """Let go of what an opening that failed has made."""
+        async with contextlib.AsyncExitStack() as closing:
+            if self.tasks is not None:
+                closing.push_async_callback(self.tasks.detach)
+            if hasattr(self, "parts"):
+                closing.push_async_callback(self.parts.close)
+
     async def refresh(self) -> Absent | Deleted | Head:
         """Read what others have committed; plugins, tools and mode follow when what they kept is another."""
         found = await self.resident.refresh()

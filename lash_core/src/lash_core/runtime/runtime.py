@@ -209,13 +209,13 @@ class LashRuntime:
         resident = ResidentSession(session_id, store or backend.session(session_id), env)
         resident.labels = spec.labels if spec.labels is not None or state is None else dict(state.labels)
         runtime = cls(OpenSession(env, spec, resident, backend, durable=durable))
-        await runtime.session.open()
         try:
+            await runtime.session.open()
             if state is not None:
                 await runtime._take_up(state)
             await runtime._announce()
         except BaseException:
-            await runtime.session.parts.close()
+            await runtime.session.give_up()
             raise
         register(runtime, env.store)
         return runtime
