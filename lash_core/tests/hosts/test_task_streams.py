@@ -342,6 +342,39 @@ async def test_the_tasks_of_a_deleted_session_stop(scene: Scene, work: Work) -> 
     assert str(deleted.value) == "session 's' was deleted"
 
 
+async def test_the_next_life_of_a_deleted_name_has_tasks_of_its_own(scene: Scene, work: Work) -> None:
+    await scene.commit()
+    host = scene.host()
+    tasks = scene.open(host)
+    await tasks.start(named("t"), work)
+    await work.begun.wait()
+    await scene.delete()
+    await tasks.close(deleted=True)
+    assert work.contexts[0].cancelled.is_set()
+    await scene.commit()
+    reborn = scene.open(host)
+    assert await reborn.list(EVERYTHING) == []
+    await reborn.register(named("t"))
+    work.go.set()
+    await until(lambda: not tasks._pool.jobs)
+    assert states(await reborn.list(EVERYTHING)) == {"t": "pending"}
+
+
+async def test_a_flush_that_fails_is_tried_again(scene: Scene, work: Work, caplog: pytest.LogCaptureFixture) -> None:
+    store = Busy(scene.backend.session("s"))
+    tasks = scene.host().attach("s", store)
+    await tasks.register(named("t"))
+    await scene.commit()
+    store.busy = True
+    with caplog.at_level(logging.WARNING, "lash.tasks"):
+        await tasks.flush()
+    assert caplog.messages == ["the tasks of session 's': the store is busy"]
+    store.busy = False
+    await scene.time.pass_by(1.0)
+    await until(lambda: not tasks._log.owing)
+    assert states(await scene.open(scene.host()).list()) == {"t": "pending"}
+
+
 async def test_an_entry_that_cannot_be_read_is_named_and_one_of_a_later_version_is_left_alone(scene: Scene) -> None:
     tasks = await scene.tasks()
     await tasks.register(named("t"))
