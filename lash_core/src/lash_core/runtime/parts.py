@@ -72,6 +72,11 @@ class SessionParts:
         mode = self.mode_body(self.session_state)
         return bodies if mode is None else {**bodies, MODE: mode}
 
+    @property
+    def components(self) -> frozenset[str]:
+        """The names of what these parts may keep; one that `snapshots` leaves out is to be dropped."""
+        return frozenset({TOOLS, MODE}) | self.hooks.components
+
     def mode_body(self, session_state: JsonValue) -> bytes | None:
         """Encode what the mode keeps; ``None`` for nothing."""
         if session_state is None:
@@ -134,6 +139,7 @@ def _setup(session: OpenSession, mode: ExecutionMode) -> SessionSetup:
     return SessionSetup(
         session_id=session.session_id,
         parent_session_id=parent.session_id if parent else None,
+        authority=parent.authority if parent else None,
         mode=mode.name,
         root=session.env.root,
         capabilities=session.capabilities,
