@@ -73,9 +73,10 @@ class SessionParts:
         mode = self.mode_body(self.session_state)
         return bodies if mode is None else {**bodies, MODE: mode}
 
-    def dropped(self, kept: Mapping[str, bytes]) -> frozenset[str]:
-        """Give the components that these parts have nothing to keep in any more."""
-        return (self.hooks.components | {MODE}) - kept.keys()
+    @property
+    def components(self) -> frozenset[str]:
+        """The names of what these parts may keep; one that `snapshots` leaves out is to be dropped."""
+        return frozenset({TOOLS, MODE}) | self.hooks.components
 
     def mode_body(self, session_state: JsonValue) -> bytes | None:
         """Encode what the mode keeps; ``None`` for nothing."""
@@ -142,6 +143,7 @@ def _setup(session: OpenSession, mode: ExecutionMode) -> SessionSetup:
     return SessionSetup(
         session_id=session.session_id,
         parent_session_id=parent.session_id if parent else None,
+        authority=parent.authority if parent else None,
         mode=mode.name,
         root=session.env.root,
         capabilities=session.capabilities,
