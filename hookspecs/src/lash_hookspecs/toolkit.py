@@ -22,11 +22,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, get_type_hints, overload
 
 import attrs
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import to_jsonable_python
 
 from lash_hookspecs.errors import ConfigurationError, ToolError
-from lash_hookspecs.protocols.tools import ToolCallContext
+from lash_hookspecs.protocols.tools import Attachment, ToolCallContext
+from lash_hookspecs.records.attachments import guess_media_type
 from lash_hookspecs.records.model_base import clean_json
 from lash_hookspecs.records.tools import ToolKind, ToolSpec
 
@@ -100,7 +101,7 @@ class FunctionTools:
         """List the tools."""
         return tuple(made.spec for made in self._tools.values())
 
-    async def run(self, context: ToolCallContext) -> JsonValue:
+    async def run(self, context: ToolCallContext) -> Any:
         """Call the function with the call's arguments."""
         return await self._tools[context.call.tool].run(context)
 
@@ -154,7 +155,7 @@ class _FunctionTool:
             ) from error
         return cls(spec, function, arguments, context_parameter)
 
-    async def run(self, context: ToolCallContext) -> JsonValue:
+    async def run(self, context: ToolCallContext) -> Any:
         given = context.call.arguments
         try:
             arguments = self.arguments.model_validate(given)
@@ -169,13 +170,21 @@ class _FunctionTool:
             value = await asyncio.to_thread(self.function, **named)
             if inspect.isawaitable(value):
                 value = await value
-        if value is None or isinstance(value, str):
-            return value or ""
-        plain: JsonValue = _ANY_JSON.validate_python(to_jsonable_python(clean_json(value)))
-        return plain
+        return "" if value is None else _plain(value)
 
 
-_ANY_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
+def _plain(value: Any) -> Any:
+    """Turn what a function returned into JSON in which attachments stand; bytes that are no text are one too."""
+    if type(value) is str or isinstance(value, Attachment):
+        return value
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        data = bytes(value)
+        return Attachment(data) if guess_media_type(data, None) is None else data.decode()
+    if type(value) in (list, tuple):
+        return [_plain(item) for item in value]
+    if type(value) is dict and all(isinstance(key, str) for key in value):
+        return {key: _plain(item) for key, item in value.items()}
+    return to_jsonable_python(clean_json(value))
 
 
 def _explain(error: ValidationError) -> str:

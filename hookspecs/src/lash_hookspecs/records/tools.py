@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.model_base import Record
 
 __all__ = ["ToolCall", "ToolKind", "ToolResult", "ToolSpec", "ToolStatus"]
@@ -60,6 +61,7 @@ class ToolResult(Record):
         error_code: For programs: ``unknown_tool``, ``invalid_arguments``, ``tool_failed`` …
         spilled: Ref of a blob with the whole output, when ``output`` is an extract of it (S11).
         duration_ms: How long it ran, in milliseconds.
+        attachments: Files that it returned, kept in the session's store; ``output`` says where they stand.
     """
 
     call_id: str
@@ -69,3 +71,4 @@ class ToolResult(Record):
     error_code: str | None = None
     spilled: str | None = None
     duration_ms: int | None = None
+    attachments: tuple[AttachmentRef, ...] = ()

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.effects import Effect
 from lash_hookspecs.records.model_base import Record
 from lash_hookspecs.records.usage import TokenUsage
@@ -34,6 +35,7 @@ StopReason = Literal[
     "output_limit",
     "content_filter",
     "model_error",
+    "attachment_unresolved",
     "mode_error",
     "cancelled",
     "abandoned",
@@ -62,10 +64,12 @@ class TurnInput(Record):
     Attributes:
         text: The user's words.
         source_key: The caller's own key for this input (T10).
+        attachments: Files that belong to it; each must be stored, or come with the turn.
     """
 
     text: str
     source_key: str | None = None
+    attachments: tuple[AttachmentRef, ...] = ()
 
 
 class TurnEnd(Record):

@@ -197,7 +197,8 @@ class TurnMachine:
         if isinstance(effect, ModelCall) and isinstance(response, ModelReplied):
             self._model_replied(response.reply)
         elif isinstance(effect, ModelCall) and isinstance(response, CallFailed):
-            self.stop("failed", "model_error", response.message)
+            unresolved = response.error_kind == "attachment_unresolved"
+            self.stop("failed", "attachment_unresolved" if unresolved else "model_error", response.message)
         elif isinstance(effect, ToolRun) and isinstance(response, ToolReplied):
             self._tool_replied(effect, response.result)
         else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from lash_hookspecs.protocols.attachments import AttachmentStore
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.protocols.tools import ToolProvider
@@ -20,7 +21,11 @@ from lash_core.runtime.providers import ModelProviders
 if TYPE_CHECKING:
     from lash_core.plugins.manager import PluginManager
 
-__all__ = ["Residency", "RetryPolicy", "RuntimeEnvironment", "now_us"]
+__all__ = ["MAX_ATTACHMENT", "Residency", "RetryPolicy", "RuntimeEnvironment", "now_us"]
+
+
+#: Bytes of the largest file that is taken, unless an environment says otherwise.
+MAX_ATTACHMENT = 32 * 1024 * 1024
 
 
 class Residency(Enum):
@@ -72,6 +77,9 @@ class RuntimeEnvironment:
         retry: How failed model calls are tried again.
         lease_ttl: Seconds after which a silent writer's lease expires.
         max_tool_output: Characters of a tool's output that the model sees; the whole goes to a blob.
+        attachments: Where the files that users send are kept; ``None`` for the session's own store.
+        max_attachment: Bytes of the largest file that is taken.
+        attachment_cache: Bytes of files that each runtime keeps in memory between model calls.
         name: What holders of leases are called, for people.
         clock: Gives microseconds since 1970-01-01 UTC.
         sleep: Waits between attempts.
@@ -88,6 +96,9 @@ class RuntimeEnvironment:
     retry: RetryPolicy = attrs.field(factory=RetryPolicy)
     lease_ttl: float = 60.0
     max_tool_output: int = 32_768
+    attachments: AttachmentStore | None = None
+    max_attachment: int = MAX_ATTACHMENT
+    attachment_cache: int = 64 * 1024 * 1024
     name: str = "lash"
     clock: Callable[[], int] = now_us
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep

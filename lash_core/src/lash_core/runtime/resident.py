@@ -55,7 +55,7 @@ class Change:
         consumed: Stream entries that are used up.
         fork: For the first commit of a fork.
         nodes: Nodes copied as they are, for a fork on a store that cannot share.
-        blobs: Bodies that those nodes refer to.
+        blobs: Bodies that new nodes refer to.
     """
 
     step: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import attrs
@@ -21,6 +21,8 @@ from lash_hookspecs.errors import (
 from lash_hookspecs.protocols.models import ModelProvider
 from lash_hookspecs.protocols.modes import ExecutionMode
 from lash_hookspecs.protocols.stores import SessionStore
+from lash_hookspecs.protocols.tools import Attachment
+from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.events import Event, Notice, TurnContinued, TurnStarted
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.models import ModelInfo
@@ -31,6 +33,8 @@ from lash_hookspecs.records.turn import OpenTurn, TurnInput, TurnLimits, TurnRes
 from lash_hookspecs.specs.events import SessionRestored, lash_on_session_restored
 from lash_hookspecs.specs.offers import ToolSetup
 
+from lash_core.attachments.files import Accepted, SessionFiles
+from lash_core.attachments.session_store import SessionAttachments
 from lash_core.graph.conversation import Item, repair
 from lash_core.machine.turn_machine import TurnContext, TurnMachine
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
@@ -61,6 +65,12 @@ class LashRuntime:
         self._env = env
         self._spec = spec
         self._resident = resident
+        self._files = SessionFiles(
+            SessionAttachments(resident.store, resident.session_id),
+            env.attachments,
+            max_bytes=min(env.max_attachment, (env.store and env.store.capabilities.max_value) or env.max_attachment),
+            cache_bytes=env.attachment_cache,
+        )
         self._holder = this_process(env.name)
         self._mode: ExecutionMode | None = None
         self._tools: ToolSurface | None = None
@@ -164,7 +174,24 @@ class LashRuntime:
             raise SessionDeleted(f"session {self.session_id!r} was deleted", session_id=self.session_id)
         await self._see_lease()
 
-    async def turn(self, turn_input: TurnInput, limits: TurnLimits, emit: Emit, *, resume: bool = False) -> TurnResult:
+    async def attach(self, file: Attachment) -> AttachmentRef:
+        """Store a file that a turn is about to refer to.
+
+        Raises:
+            InvalidInput: It is too large, or its media type is none.
+            StoreError: It cannot be stored.
+        """
+        return await self._files.attach(file)
+
+    async def turn(
+        self,
+        turn_input: TurnInput,
+        limits: TurnLimits,
+        emit: Emit,
+        *,
+        resume: bool = False,
+        files: Mapping[str, bytes] | None = None,
+    ) -> TurnResult:
         """Run one turn to its final commit.
 
         An interrupted turn is abandoned first, its calls marked, unless ``resume`` asks to continue it, in which
@@ -175,22 +202,26 @@ class LashRuntime:
             limits: What the turn may use (T12).
             emit: Takes events as they happen.
             resume: Whether to continue an interrupted turn instead of abandoning it.
+            files: Bytes by id of those attachments that are not stored yet; stored with the user's message.
 
         Raises:
+            InvalidInput: The text cannot be stored, or an attachment is neither stored nor given; nothing was written.
             SessionBusy: A turn runs already, here or elsewhere; nothing was written.
             ConfigurationError: Model, mode or limits cannot be used; nothing was written.
             StoreError: A commit failed; the turn is interrupted and can be continued (T7).
         """
-        check_text(turn_input.text)
+        check_text(turn_input.text, alone=not turn_input.attachments)
         async with self._writing:
             await self._refuse_if_not_as_specified()
             provider, info = await self._model(limits)
+            accepted = await self._files.accept(turn_input.attachments, files)
+            turn_input = turn_input.evolve(attachments=tuple(part.ref for part in accepted.parts))
             async with self._leased() as lease:
                 if self._resident.document.open_turn is not None and resume:
                     await self._drive(await self._restore(emit), lease, self._open_turn().machine.limits)
                 elif self._resident.document.open_turn is not None:
                     await self._abandon(emit)
-                run = await self._begin(turn_input, limits, provider, info, emit)
+                run = await self._begin(turn_input, accepted, limits, provider, info, emit)
                 return await self._drive(run, lease, limits)
 
     async def continue_turn(self, emit: Emit) -> TurnResult:
@@ -431,7 +462,7 @@ class LashRuntime:
             ]
             if self._env.tools is not None:
                 named.append(("the app", self._env.tools))
-            self._tools = ToolSurface(named)
+            self._tools = ToolSurface(named, keep=self._files.keep)
         return self._tools
 
     # A turn
@@ -440,7 +471,13 @@ class LashRuntime:
         return TurnContext(tools=self._surface().specs, call_ids=self._resident.conversation.call_ids)
 
     async def _begin(
-        self, turn_input: TurnInput, limits: TurnLimits, provider: ModelProvider, info: ModelInfo, emit: Emit
+        self,
+        turn_input: TurnInput,
+        accepted: Accepted,
+        limits: TurnLimits,
+        provider: ModelProvider,
+        info: ModelInfo,
+        emit: Emit,
     ) -> TurnRun:
         mode = self._mode
         assert mode is not None
@@ -451,7 +488,7 @@ class LashRuntime:
             emit(Notice(text=info.notice))
         message = Message(
             role="user",
-            parts=(TextPart(text=turn_input.text),),
+            parts=(TextPart(text=turn_input.text), *accepted.parts),
             source_key=turn_input.source_key,
             turn_index=turn_index,
         )
@@ -464,8 +501,9 @@ class LashRuntime:
         started = TurnStarted(turn_id=turn_id, turn_index=turn_index)
         open_turn = OpenTurn(turn_id=turn_id, turn_index=turn_index, started_at=now, machine=machine.snapshot())
         document = self.document.evolve(config=config, turn_index=turn_index, open_turn=open_turn)
+        await self._files.store_outside(accepted)
         await self._resident.commit(
-            Change(step="input", document=document, payloads=payloads, events=(started,)),
+            Change(step="input", document=document, payloads=payloads, events=(started,), blobs=accepted.blobs),
             self._env.plugins.fingerprint(),
         )
         emit(started)
@@ -477,6 +515,7 @@ class LashRuntime:
             machine=rebuilt.machine,
             env=self._env,
             tools=self._surface(),
+            files=self._files,
             provider=provider,
             emit=emit,
             started_at=started_at,

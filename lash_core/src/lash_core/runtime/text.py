@@ -35,13 +35,13 @@ def check_session_id(session_id: str) -> str:
     return session_id
 
 
-def check_text(text: str) -> str:
-    """Give the text of a turn.
+def check_text(text: str, *, alone: bool = True) -> str:
+    """Give the text of a turn; it may be empty where it is not all that is said.
 
     Raises:
         InvalidInput: It is empty, or holds what JSON cannot carry; nothing was written.
     """
-    if not text.strip():
+    if alone and not text.strip():
         raise InvalidInput("the text of a turn is empty; say something")
     try:
         text.encode()

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from lash_hookspecs.errors import LashError
+from lash_hookspecs.errors import AttachmentUnresolved, LashError
 from lash_hookspecs.protocols.models import ModelProvider
 from lash_hookspecs.protocols.tools import ToolCallContext
 from lash_hookspecs.records.effects import (
@@ -32,6 +32,7 @@ from lash_hookspecs.records.turn import OpenTurn, StopReason, TurnEnd, TurnOutco
 from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.specs.events import TurnCommitted, TurnFinalized, lash_on_turn_committed, lash_on_turn_finalized
 
+from lash_core.attachments.files import SessionFiles
 from lash_core.machine.turn_machine import Produced, TurnMachine
 from lash_core.runtime.model_call import call_model
 from lash_core.runtime.resident import Change, ResidentSession
@@ -62,6 +63,7 @@ class TurnRun:
         machine: TurnMachine,
         env: RuntimeEnvironment,
         tools: ToolSurface,
+        files: SessionFiles,
         provider: ModelProvider,
         emit: Callable[[Event], None],
         started_at: int,
@@ -75,6 +77,7 @@ class TurnRun:
             machine: The turn's machine, fed with what the journal holds.
             env: Shared services.
             tools: The session's tools.
+            files: The session's attachments.
             provider: Who is asked.
             emit: Takes events, live and stored ones.
             started_at: When the turn began, microseconds since 1970-01-01 UTC.
@@ -86,6 +89,7 @@ class TurnRun:
         self._machine = machine
         self._env = env
         self._tools = tools
+        self._files = files
         self._provider = provider
         self._emit = emit
         self._started_at = started_at
@@ -214,16 +218,24 @@ class TurnRun:
     async def _call_model(self, effect: ModelCall) -> ModelReplied | CallFailed:
         config = self._resident.document.config
         conversation = self._resident.conversation
+        model = config.model.partition(":")[2]
+        try:
+            messages = await self._files.resolve(conversation.provider_messages(), lambda: self._taken(model))
+        except AttachmentUnresolved as error:
+            return CallFailed(message=error.message, error_kind=error.code)
         request = ModelRequest(
-            model=config.model.partition(":")[2],
+            model=model,
             instructions="\n\n".join(text for text in (config.instructions, *conversation.system) if text),
-            messages=conversation.provider_messages(),
+            messages=messages,
             tools=tuple(self._tools.specs.values()) if effect.tools else (),
             settings=config.model_settings,
             session_id=self.session_id,
             call_key=effect.key,
         )
         return await call_model(self._provider, request, self._env, self._emit)
+
+    async def _taken(self, model: str) -> tuple[str, ...]:
+        return (await self._provider.model_info(model)).attachments
 
     async def _bounded(self, result: ToolResult) -> ToolResult:
         """Spill an oversize output to a blob and keep its head (S11)."""

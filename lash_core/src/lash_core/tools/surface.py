@@ -11,10 +11,12 @@ from typing import Any
 
 import attrs
 from lash_hookspecs.errors import ConfigurationError, ToolError
-from lash_hookspecs.protocols.tools import ToolCallContext, ToolProvider
+from lash_hookspecs.protocols.tools import Attachment, ToolCallContext, ToolProvider
 from lash_hookspecs.records.model_base import clean_json
 from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolSpec
 from pydantic import JsonValue
+
+from lash_core.tools.attachments import Keep, keep_attachments, set_aside
 
 __all__ = ["ToolSurface", "output_text"]
 
@@ -28,13 +30,18 @@ class _Entry:
 class ToolSurface:
     """Every tool that a session may call, by name."""
 
-    def __init__(self, providers: Sequence[tuple[str, ToolProvider]]) -> None:
+    def __init__(self, providers: Sequence[tuple[str, ToolProvider]], keep: Keep | None = None) -> None:
         """Gather the tools of named providers.
+
+        Args:
+            providers: Who offers tools, with a name for messages.
+            keep: Stores a file that a tool returned.
 
         Raises:
             ConfigurationError: Two providers have a tool of one name.
         """
         self._entries: dict[str, _Entry] = {}
+        self._keep = keep
         owners: dict[str, str] = {}
         for owner, provider in providers:
             for spec in provider.specs():
@@ -63,8 +70,9 @@ class ToolSurface:
         if problem:
             return _failed(call, "invalid_arguments", problem)
         started = time.monotonic()
+        files: dict[str, Attachment] = {}
         try:
-            output = clean_json(await entry.provider.run(context))
+            output = clean_json(set_aside(await entry.provider.run(context), files))
             result = ToolResult(call_id=call.call_id, tool=call.tool, output="" if output is None else output)
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -75,7 +83,8 @@ class ToolSurface:
             result = _failed(call, "tool_failed", error.message)
         except Exception as error:  # noqa: BLE001  whatever a tool raises is a result that the model reads
             result = _failed(call, "tool_failed", f"{type(error).__name__}: {error}")
-        return result.evolve(duration_ms=round((time.monotonic() - started) * 1_000))
+        result = result.evolve(duration_ms=round((time.monotonic() - started) * 1_000))
+        return await keep_attachments(result, files, self._keep) if files and result.status == "ok" else result
 
     def _unknown(self, name: str) -> str:
         near = difflib.get_close_matches(name, self._entries, n=1)
