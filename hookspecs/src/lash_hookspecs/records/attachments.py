@@ -57,7 +57,7 @@ class AttachmentRef(Record):
         height: Pixels, of an image whose header tells it.
     """
 
-    id: str = Field(pattern=r"^[0-9a-f]{64}\Z")
+    id: str = Field(pattern=r"^[0-9a-f]{64}$")
     media_type: str = OCTETS
     size: int = Field(ge=0)
     name: str | None = None
