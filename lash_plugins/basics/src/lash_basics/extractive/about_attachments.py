@@ -71,9 +71,10 @@ def _meant(intent: Intent, files: Sequence[AttachmentData]) -> list[AttachmentDa
             named = _named(asked, files)
             return named or (_of_target(target, files) if target.is_empty or target.pronoun else [])
         case Named(name=name):
-            return _named(name, files) or (list(files) if _ATTACHED.fullmatch(name.strip()) else [])
+            generic = not name.strip() or _ATTACHED.fullmatch(name.strip())
+            return _named(name, files) or (list(files) if generic else [])
         case Unknown(text=asked):
-            return list(files) if not asked.strip() else _named(asked, files)
+            return _named(asked, files)
         case _:
             return []
 
