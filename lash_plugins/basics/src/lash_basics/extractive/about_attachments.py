@@ -68,8 +68,7 @@ def _meant(intent: Intent, files: Sequence[AttachmentData]) -> list[AttachmentDa
         case Summarise(text=None, target=target) | Count(target=target) | Read(target=target):
             return _of_target(target, files)
         case Question(text=asked, target=target):
-            named = _named(asked, files)
-            return named or (_of_target(target, files) if target.is_empty or target.pronoun else [])
+            return _named(asked, files) or _of_target(target, files)
         case Named(name=name):
             generic = not name.strip() or _ATTACHED.fullmatch(name.strip())
             return _named(name, files) or (list(files) if generic else [])
