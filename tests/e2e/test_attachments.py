@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from script_files import plugins
 
 from lash_core import Agent, Attachment, Lash, RuntimeEnvironment, tool
 from tests.stores.conftest import jsonl_module
+from tests.strict_server import StrictServer
 
 LIFE = """
 import asyncio, json, sys
@@ -104,6 +106,45 @@ async def test_a_fork_shows_the_files_of_its_past(tmp_path: Path, opened: Open) 
     assert (await third.turn("and?")).text == "three"
     assert len(model.requests[-1].messages) == len(model.requests[-2].messages) + 2
     await backend.close()
+
+
+HOSTED = """
+import sys
+from pathlib import Path
+from lash_core import Agent, Attachment, SyncLash, tool
+
+@tool(kind="read_only")
+def draw() -> list:
+    "Draw a chart."
+    return ["the chart:", Attachment(Path("photo.png").read_bytes(), name="chart.png")]
+
+agent = Agent(model="openai:local", tools=[draw])
+with SyncLash.open("sqlite:///agents.db", agent=agent) as lash:
+    session = lash.session("s")
+    ref = session.attach(Path("photo.png"))
+    for text, files in (
+        ("look", [ref, Attachment(b"%PDF-1.7", name="a.pdf"), b"words", Attachment(bytes([0, 255]), name="x.zip")]),
+        ("call draw", []),
+        ("and now?", []),
+        ("again", ["photo.png"]),
+        ("last", []),
+    ):
+        print(session.turn(text, attachments=files).outcome)
+"""
+
+
+def test_a_strict_service_accepts_every_request_of_a_session_with_files(folder: Folder) -> None:
+    (folder.path / "photo.png").write_bytes(PNG)
+    with StrictServer(key="k") as server:
+        ran = folder.script(HOSTED, OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY="k")
+    assert (ran.code, ran.out.split()) == (0, ["finished"] * 5), ran.err
+    assert [exchange.status for exchange in server.requests] == [200] * 6
+    last = server.bodies[-1]["messages"]
+    url = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+    shown = [part["type"] for message in last if isinstance(message["content"], list) for part in message["content"]]
+    assert json.dumps(last).count(url) == 3, "sent, drawn, and sent again"
+    assert shown.count("file") == 1
+    assert "x.zip (application/octet-stream, 2 bytes) was not shown: the model cannot take it" in json.dumps(last[0])
 
 
 def test_the_command_attaches_files_and_shows_them(folder: Folder) -> None:
