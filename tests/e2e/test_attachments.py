@@ -111,7 +111,7 @@ async def test_a_fork_shows_the_files_of_its_past(tmp_path: Path, opened: Open) 
 HOSTED = """
 import sys
 from pathlib import Path
-from lash_core import Agent, Attachment, SyncLash, tool
+from lash_core import Agent, Attachment, FolderAttachments, SyncLash, tool
 
 @tool(kind="read_only")
 def draw() -> list:
@@ -119,7 +119,7 @@ def draw() -> list:
     return ["the chart:", Attachment(Path("photo.png").read_bytes(), name="chart.png")]
 
 agent = Agent(model="openai:local", tools=[draw])
-with SyncLash.open("sqlite:///agents.db", agent=agent) as lash:
+with SyncLash.open("sqlite:///agents.db", agent=agent, attachments=FolderAttachments("files")) as lash:
     session = lash.session("s")
     ref = session.attach(Path("photo.png"))
     for text, files in (

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from lash_hookspecs.errors import ConfigurationError
+from lash_hookspecs.protocols.attachments import AttachmentStore
 from lash_hookspecs.protocols.tools import Attachment
 from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.events import Event
@@ -41,7 +42,13 @@ class SyncLash:
 
     @classmethod
     def open(
-        cls, url: str = "memory:", *, agent: Agent | None = None, root: str | Path | None = None, create: bool = True
+        cls,
+        url: str = "memory:",
+        *,
+        agent: Agent | None = None,
+        root: str | Path | None = None,
+        attachments: AttachmentStore | None = None,
+        create: bool = True,
     ) -> Self:
         """Open a store; see `Lash.open`.
 
@@ -52,7 +59,7 @@ class SyncLash:
         loop = _LoopThread()
 
         async def opened() -> Lash:
-            lash: Lash = await Lash.open(url, agent=agent, root=root, create=create)
+            lash: Lash = await Lash.open(url, agent=agent, root=root, attachments=attachments, create=create)
             return lash
 
         try:

@@ -80,11 +80,12 @@ async def test_a_file_is_stored_with_the_message_and_shown_to_the_model() -> Non
 
 
 async def test_a_path_bytes_a_file_and_a_reference_may_be_attached_in_one_order(tmp_path: Path) -> None:
-    (tmp_path / "notes.md").write_text("# Notes\n")
+    for name in ("notes.md", "copy.md"):
+        (tmp_path / name).write_text("# Notes\n")
     model = seeing(says("ok"))
     session = await lash_with(model).session("s")
     ref = await session.attach(png(5, 5), name="kept.png")
-    files: list[Any] = [tmp_path / "notes.md", b"plain", ref, Attachment(PNG, name="p.png"), str(tmp_path / "notes.md")]
+    files: list[Any] = [tmp_path / "notes.md", b"plain", ref, Attachment(PNG, name="p.png"), str(tmp_path / "copy.md")]
     await session.turn("see", attachments=files)
     assert [(file.ref.name, file.ref.media_type) for file in last_user(model.requests[0]).attachments] == [
         ("notes.md", "text/markdown"),
@@ -117,6 +118,12 @@ async def test_later_calls_see_the_file_again_and_read_it_once(tmp_path: Path) -
         if isinstance(request.messages[0], UserTurn)
     ] == [[PNG], [PNG], [PNG]]
     assert store.read == [ref.id], "to see that it is there; the calls had it in memory"
+    await session.close()
+    model.answers = [says("four"), says("five")]
+    again = await lash.session("s")
+    await again.turn("one more")
+    await again.turn("and another")
+    assert store.read == [ref.id] * 2, "by the first call of a new runtime"
 
 
 async def test_what_does_not_fit_in_the_cache_is_read_for_each_call(tmp_path: Path) -> None:
@@ -229,12 +236,12 @@ async def test_a_path_that_cannot_be_read_is_refused_by_name(tmp_path: Path, mak
     assert await backend.session("s").head() == Absent()
 
 
-@pytest.mark.parametrize("where", ["bytes", "path", "attach"])
+@pytest.mark.parametrize("where", ["bytes", "path", "endless", "attach"])
 async def test_a_file_that_is_too_large_is_refused_before_anything_is_written(tmp_path: Path, where: str) -> None:
     (tmp_path / "big.bin").write_bytes(bytes(101))
     backend = MemoryBackend()
     session = await lash_with(seeing(), store=backend, max_attachment=100).session("s")
-    given: Any = tmp_path / "big.bin" if where == "path" else bytes(101)
+    given: Any = {"path": tmp_path / "big.bin", "endless": "/dev/zero"}.get(where, bytes(101))
     with pytest.raises(InvalidInput, match=r"at most 100 bytes are taken|it has more than 100 bytes"):
         await (session.attach(given) if where == "attach" else session.turn("see", attachments=[given]))
     assert (await backend.stats()).blobs == 0
