@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ def test_an_id_that_looks_like_an_option_is_shown_and_deleted_behind_two_dashes(
 def test_an_empty_id_gets_a_fresh_one_that_is_said(folder: Folder) -> None:
     ran = folder.lash("run", "hello", "--session", "", "--json")
     session_id = ran.document["session_id"]
-    assert re.fullmatch(r"s-[0-9a-f]{16}", session_id)
+    assert str(uuid.UUID(session_id)) == session_id
     assert f"lash: new session {session_id}" in ran.paragraphs
 
 

@@ -23,8 +23,8 @@ from crash_store import Order, Still, WatchedBackend, say
 from lash_core.app import Agent, Lash, Session, Turn
 from lash_core.builtins import BUILTINS
 from lash_core.plugins.manager import PluginManager
+from lash_core.process import this_process
 from lash_core.runtime.environment import RuntimeEnvironment
-from lash_core.runtime.process import this_process
 from lash_hookspecs.errors import LashError, SessionBusy
 from lash_hookspecs.toolkit import tool
 

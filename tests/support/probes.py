@@ -79,7 +79,9 @@ class ProbeModel:
     ) -> None:
         self.answers = list(answers)
         self.requests: list[ModelRequest] = []
-        self._info = ModelInfo(notice=notice, reports_cost=reports_cost, attachments=attachments)
+        self._info = ModelInfo(
+            context_window=100_000, notice=notice, reports_cost=reports_cost, attachments=attachments
+        )
 
     async def model_info(self, model: str) -> ModelInfo:
         return self._info

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lash_hookspecs.errors import LashError
-from lash_hookspecs.markers import hookimpl, hookspec, implements
+from lash_hookspecs.markers import handles, hookimpl, hookspec, implements
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.version import HOOKSPEC_API
 
@@ -23,6 +23,7 @@ __all__ = [
     "FunctionTools",
     "LashError",
     "Node",
+    "handles",
     "hookimpl",
     "hookspec",
     "implements",

@@ -17,6 +17,8 @@
     │   ├── NodeMissing             the session's graph has no such node
     │   ├── SessionBusy             somebody else works on it: names the holder
     │   ├── StoreRegressed          the store is older than a handle to it
+    │   ├── CommitDenied            a plugin refused a commit: names it
+    │   ├── SuccessorMissing        a chain of handoffs leads to a session that is gone
     │   └── CorruptSession          kind: dangling_leaf, dangling_parent, parent_cycle, no_leaf, …
     ├── StoreError                  what a store answers
     │   ├── StoreUnavailable        not there, no permission, not a database
@@ -34,6 +36,9 @@
     │   └── UnsupportedSchema
     ├── AttachmentUnresolved        a file that a model was to be shown cannot be read
     ├── ModelError                  the model provider failed: says whether a retry may help
+    ├── TaskError                   what was asked of a background task cannot be done
+    │   ├── TaskExists              a live task has the id already
+    │   └── TaskMissing             the session has no such task
     ├── ToolError                   a tool failed in a way that it wants the model to read
     └── TurnError                   a turn that cannot be run or continued
 
@@ -51,6 +56,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttachmentUnresolved",
+    "CommitDenied",
     "CommitIdReused",
     "ConfigurationError",
     "CorruptSession",
@@ -78,6 +84,10 @@ __all__ = [
     "StoreFull",
     "StoreRegressed",
     "StoreUnavailable",
+    "SuccessorMissing",
+    "TaskError",
+    "TaskExists",
+    "TaskMissing",
     "ToolError",
     "TurnError",
     "UnknownName",
@@ -203,6 +213,18 @@ class StoreRegressed(SessionError):
     """The store is older than the handle that names it."""
 
     code = "store_regressed"
+
+
+class CommitDenied(SessionError):
+    """A plugin's guard refused a commit; nothing was written."""
+
+    code = "commit_denied"
+
+
+class SuccessorMissing(SessionError):
+    """The session was handed off to one that is not there."""
+
+    code = "successor_missing"
 
 
 class CorruptSession(SessionError):
@@ -433,10 +455,46 @@ class ModelError(LashError):
         self.kind = kind
 
 
+class TaskError(LashError):
+    """What was asked of a background task cannot be done.
+
+    Attributes:
+        task_id: The task.
+    """
+
+    code = "task"
+
+    def __init__(self, message: str, *, task_id: str, session_id: str | None = None) -> None:
+        super().__init__(message, session_id=session_id)
+        self.task_id = task_id
+
+
+class TaskExists(TaskError):
+    """A task of that id is alive in the session."""
+
+    code = "task_exists"
+
+
+class TaskMissing(TaskError):
+    """The session has no task of that id, or none any more."""
+
+    code = "task_missing"
+
+
 class ToolError(LashError):
-    """Raised by a tool to tell the model, in its own words, what went wrong."""
+    """Raised by a tool to tell the model, in its own words, what went wrong.
+
+    Attributes:
+        retryable: Whether the same call may succeed later; it is made again if the tool's ``retry`` says so.
+        retry_after: Seconds to wait before, if the tool knows.
+    """
 
     code = "tool"
+
+    def __init__(self, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(message, step="tool call")
+        self.retryable = retryable
+        self.retry_after = retry_after
 
 
 class TurnError(LashError):

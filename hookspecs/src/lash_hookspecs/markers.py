@@ -3,25 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import attrs
 import pluggy
 
-__all__ = ["PROJECT", "HookInfo", "hook_info", "hookimpl", "hookspec", "implements", "observe", "offer"]
+__all__ = [
+    "JSON",
+    "PROJECT",
+    "HookInfo",
+    "HookKind",
+    "TypeRef",
+    "guard",
+    "handled_hook",
+    "handles",
+    "hook_info",
+    "hookimpl",
+    "hookspec",
+    "implements",
+    "observe",
+    "offer",
+    "transform",
+]
 
 #: The pluggy project name that specs and implementations share.
 PROJECT = "lash"
 
-F = TypeVar("F", bound=Callable[..., Any])
+#: The four kinds of hook (P4).
+HookKind = Literal["offer", "observe", "transform", "guard"]
 
-#: Marks a function as a hook specification; prefer `offer` and `observe`, which fix the kind too.
+#: A type, or where to find it: ``"lash_hookspecs.records.models:ModelReply"``. A record is told by where it is, so that
+#: a module of specifications does not import pydantic. What is found may be a union.
+TypeRef = type | str
+
+#: The types of a JSON value, for `transform`'s ``result``.
+JSON: tuple[type, ...] = (str, int, float, bool, list, dict, type(None))
+
+F = TypeVar("F", bound=Callable[..., Any])
+S_contra = TypeVar("S_contra", contravariant=True)
+C_contra = TypeVar("C_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+S = TypeVar("S")
+C = TypeVar("C")
+R = TypeVar("R")
+
+#: Marks a function as a hook specification; prefer `offer`, `observe`, `transform` and `guard`, which fix the kind too.
 hookspec = pluggy.HookspecMarker(PROJECT)
 
 #: Marks a function as a hook implementation by its name; prefer `implements`.
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 _INFO = "lash_hook"
+_HANDLED = "lash_handles"
 
 
 @attrs.frozen
@@ -29,19 +62,26 @@ class HookInfo:
     """What a hook's kind fixes.
 
     Attributes:
-        kind: ``offer`` (sync, all answers are kept) or ``observe`` (async, isolated, order does not matter).
-        item: The type of each item that an offer returns; ``None`` for observers.
+        kind: ``offer`` (sync, all answers are kept), ``observe`` (async, isolated, order does not matter),
+            ``transform`` (async, folded in order) or ``guard`` (async, any denial wins).
+        item: The type of each item that an offer returns; ``None`` for the other kinds.
         since: The hook API version that brought it.
         deadline: Seconds an implementation has; ``None`` for offers, which are sync.
+        field: The field of a transform's context that holds the value so far.
+        result: The types of a transform's value, any of which will do.
+        items: The types of the items of a transform's value, where that is a tuple.
     """
 
-    kind: Literal["offer", "observe"]
-    item: type | None
+    kind: HookKind
+    item: TypeRef | None
     since: str
     deadline: float | None
+    field: str = ""
+    result: tuple[TypeRef, ...] = ()
+    items: tuple[TypeRef, ...] = ()
 
 
-def offer(item: type, *, since: str) -> Callable[[F], F]:
+def offer(item: TypeRef, *, since: str) -> Callable[[F], F]:
     """Mark a hook specification as an offer: a sync function that returns a list of ``item``."""
     return _spec(HookInfo("offer", item, since, None))
 
@@ -49,6 +89,31 @@ def offer(item: type, *, since: str) -> Callable[[F], F]:
 def observe(*, since: str, deadline: float = 5.0) -> Callable[[F], F]:
     """Mark a hook specification as an observer: an async function that returns nothing."""
     return _spec(HookInfo("observe", None, since, deadline))
+
+
+def transform(
+    field: str,
+    *,
+    result: TypeRef | tuple[TypeRef, ...],
+    items: TypeRef | tuple[TypeRef, ...] = (),
+    since: str,
+    deadline: float = 5.0,
+) -> Callable[[F], F]:
+    """Mark a hook specification as a transform: an async function that returns what ``context.field`` becomes.
+
+    Args:
+        field: The field of the context that holds the value so far.
+        result: What the value must be; several types mean any of them.
+        items: What each item must be, where the value is a tuple.
+        since: The hook API version that brings it.
+        deadline: Seconds that each implementation has.
+    """
+    return _spec(HookInfo("transform", None, since, deadline, field, _several(result), _several(items)))
+
+
+def guard(*, since: str, deadline: float = 5.0) -> Callable[[F], F]:
+    """Mark a hook specification as a guard: an async function that returns a `Decision`."""
+    return _spec(HookInfo("guard", None, since, deadline))
 
 
 def hook_info(spec: Callable[..., Any]) -> HookInfo:
@@ -76,6 +141,41 @@ def implements(spec: F) -> Callable[[F], F]:
         return hookimpl(specname=spec.__name__)(function)
 
     return mark
+
+
+class _Method(Protocol[S_contra, C_contra, R_co]):
+    """A method that takes ``context``, before it is bound."""
+
+    def __call__(self, this: S_contra, /, context: C_contra) -> R_co: ...
+
+
+def handles(spec: Callable[[C], R]) -> Callable[[_Method[S, C, R]], Callable[[S, C], R]]:
+    """Mark a method of a session plugin as the handler of a hook; type checkers see what is wrong, as in `implements`.
+
+    Example::
+
+        class Budget:
+            @handles(lash_guard_commit)
+            async def small_enough(self, context: CommitProposed) -> Decision:
+                return ALLOW if context.bytes < 1_000_000 else Deny("over a megabyte")
+    """
+    hook_info(spec)
+
+    def mark(method: _Method[S, C, R]) -> Callable[[S, C], R]:
+        setattr(method, _HANDLED, spec)
+        return method
+
+    return mark
+
+
+def handled_hook(method: object) -> Callable[..., Any] | None:
+    """Give the specification that `handles` marked a method with."""
+    spec: Callable[..., Any] | None = getattr(method, _HANDLED, None)
+    return spec
+
+
+def _several(types: TypeRef | tuple[TypeRef, ...]) -> tuple[TypeRef, ...]:
+    return types if isinstance(types, tuple) else (types,)
 
 
 def _spec(info: HookInfo) -> Callable[[F], F]:

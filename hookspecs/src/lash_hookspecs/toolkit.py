@@ -10,7 +10,7 @@
     tools = FunctionTools([word_count])        # a ToolProvider
 
 The schema comes from the annotations, the descriptions from the docstring (Google style). A plain function that was
-never decorated works too and is ``side_effecting``.
+never decorated works too and is ``side_effecting``. A function that returns a `ToolOutput` can end the turn.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar, get_type_hints, overload
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeVar, get_type_hints, overload
 
 import attrs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
 from pydantic_core import to_jsonable_python
 
 from lash_hookspecs.errors import ConfigurationError, ToolError
-from lash_hookspecs.protocols.tools import Attachment, ToolCallContext
+from lash_hookspecs.protocols.tools import Attachment, ToolCallContext, ToolOutput
 from lash_hookspecs.records.attachments import guess_media_type
 from lash_hookspecs.records.model_base import clean_json
-from lash_hookspecs.records.tools import ToolKind, ToolSpec
+from lash_hookspecs.records.tools import Availability, ToolKind, ToolRetry, ToolSpec
 
 __all__ = ["FunctionTools", "tool"]
 
@@ -44,13 +44,29 @@ class _ToolOptions:
     name: str | None = None
     description: str | None = None
     serial: bool = False
+    availability: Availability = "showcased"
+    in_modes: Mapping[str, Availability] = attrs.field(factory=dict)
+    retry: ToolRetry = attrs.field(factory=ToolRetry)
+    keep: Literal["head", "tail"] = "head"
+    namespace: str = ""
+    aliases: tuple[str, ...] = ()
 
 
 @overload
 def tool(function: F, /) -> F: ...
 @overload
 def tool(
-    *, kind: ToolKind = ..., name: str | None = ..., description: str | None = ..., serial: bool = ...
+    *,
+    kind: ToolKind = ...,
+    name: str | None = ...,
+    description: str | None = ...,
+    serial: bool = ...,
+    availability: Availability = ...,
+    in_modes: Mapping[str, Availability] = ...,
+    retry: ToolRetry = ...,
+    keep: Literal["head", "tail"] = ...,
+    namespace: str = ...,
+    aliases: Iterable[str] = ...,
 ) -> Callable[[F], F]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -60,6 +76,12 @@ def tool(
     name: str | None = None,
     description: str | None = None,
     serial: bool = False,
+    availability: Availability = "showcased",
+    in_modes: Mapping[str, Availability] | None = None,
+    retry: ToolRetry | None = None,
+    keep: Literal["head", "tail"] = "head",
+    namespace: str = "",
+    aliases: Iterable[str] = (),
 ) -> Callable[..., Any]:
     """Say how a function is offered as a tool; the function itself stays as it is.
 
@@ -69,8 +91,25 @@ def tool(
         name: The tool's name; the function's by default.
         description: For the model; the docstring's first paragraph by default.
         serial: Whether calls run alone, one after another.
+        availability: How far it is available: ``off``, ``searchable``, ``callable`` or ``showcased``.
+        in_modes: The same for single execution modes, by name.
+        retry: How often a call that raised a retryable `ToolError` is made again; not for ``side_effecting``.
+        keep: Which end of an oversize output the model sees.
+        namespace: The group it belongs to, for search.
+        aliases: More words by which it is found.
     """
-    options = _ToolOptions(kind=kind, name=name, description=description, serial=serial)
+    options = _ToolOptions(
+        kind=kind,
+        name=name,
+        description=description,
+        serial=serial,
+        availability=availability,
+        in_modes=dict(in_modes or {}),
+        retry=retry or ToolRetry(),
+        keep=keep,
+        namespace=namespace,
+        aliases=tuple(aliases),
+    )
 
     def mark(marked: F) -> F:
         setattr(marked, _OPTIONS, options)
@@ -141,19 +180,7 @@ class _FunctionTool:
         for field in schema.get("properties", {}).values():
             field.pop("title", None)
         schema.setdefault("properties", {})
-        try:
-            spec = ToolSpec(
-                name=name,
-                description=options.description or summary,
-                input_schema=schema,
-                kind=options.kind,
-                serial=options.serial,
-            )
-        except ValidationError as error:
-            raise ConfigurationError(
-                f"{name!r} is no name for a tool: use letters, digits, '_' and '-', at most 64 (@tool(name=…))"
-            ) from error
-        return cls(spec, function, arguments, context_parameter)
+        return cls(_spec(name, options.description or summary, schema, options), function, arguments, context_parameter)
 
     async def run(self, context: ToolCallContext) -> Any:
         given = context.call.arguments
@@ -170,6 +197,8 @@ class _FunctionTool:
             value = await asyncio.to_thread(self.function, **named)
             if inspect.isawaitable(value):
                 value = await value
+        if isinstance(value, ToolOutput):
+            return attrs.evolve(value, value=_plain(value.value))
         return "" if value is None else _plain(value)
 
 
@@ -185,6 +214,23 @@ def _plain(value: Any) -> Any:
     if type(value) is dict and all(isinstance(key, str) for key in value):
         return {key: _plain(item) for key, item in value.items()}
     return to_jsonable_python(clean_json(value))
+
+
+def _spec(name: str, description: str, schema: dict[str, JsonValue], options: _ToolOptions) -> ToolSpec:
+    if options.retry.attempts > 1 and options.kind == "side_effecting":
+        raise ConfigurationError(
+            f"tool {name!r} is side_effecting and cannot be tried again; "
+            "say kind='idempotent' or kind='read_only' if it is, or leave out retry"
+        )
+    marked = attrs.asdict(options, recurse=False)
+    try:
+        return ToolSpec.model_validate(marked | {"name": name, "description": description, "input_schema": schema})
+    except ValidationError as error:
+        if error.errors()[0]["loc"][0] != "name":
+            raise ConfigurationError(f"tool {name!r}: {_explain(error)}") from error
+        raise ConfigurationError(
+            f"{name!r} is no name for a tool: use letters, digits, '_' and '-', at most 64 (@tool(name=…))"
+        ) from error
 
 
 def _explain(error: ValidationError) -> str:

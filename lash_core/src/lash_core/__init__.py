@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from lash_core.app import Agent, Lash, Session, Turn
     from lash_core.attachments.folder import FolderAttachments
     from lash_core.runtime.environment import Residency, RuntimeEnvironment
+    from lash_core.runtime.parked import ParkedSession
+    from lash_core.runtime.policy import SessionSpec
     from lash_core.runtime.runtime import LashRuntime
-    from lash_core.runtime.spec import ParkedSession, SessionSpec
     from lash_core.sync import SyncLash
 
 __all__ = [
@@ -44,11 +45,11 @@ _HOMES = {
     "FolderAttachments": "lash_core.attachments.folder",
     "Lash": "lash_core.app",
     "LashRuntime": "lash_core.runtime.runtime",
-    "ParkedSession": "lash_core.runtime.spec",
+    "ParkedSession": "lash_core.runtime.parked",
     "Residency": "lash_core.runtime.environment",
     "RuntimeEnvironment": "lash_core.runtime.environment",
     "Session": "lash_core.app",
-    "SessionSpec": "lash_core.runtime.spec",
+    "SessionSpec": "lash_core.runtime.policy",
     "SyncLash": "lash_core.sync",
     "Turn": "lash_core.app",
     "TurnLimits": "lash_hookspecs.records.turn",

@@ -14,12 +14,14 @@ from lash_hookspecs.protocols.attachments import AttachmentStore
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.protocols.tools import Attachment
+from lash_hookspecs.protocols.tracing import TraceSink
 from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.payloads import Message, ToolInvocation
 from lash_hookspecs.records.state import HeadDocument
 from lash_hookspecs.records.store import Head, Holder, SessionQuery
+from lash_hookspecs.records.traces import TraceContext, TraceLevel
 from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
 from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.toolkit import FunctionTools
@@ -30,8 +32,9 @@ from lash_core.builtins import BUILTINS
 from lash_core.graph.conversation import Item
 from lash_core.plugins.manager import PluginManager
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
+from lash_core.runtime.parked import ParkedSession
+from lash_core.runtime.policy import SessionSpec
 from lash_core.runtime.runtime import LashRuntime
-from lash_core.runtime.spec import ParkedSession, SessionSpec
 from lash_core.runtime.summary import SessionSummary, summarise
 from lash_core.runtime.text import check_text
 
@@ -109,6 +112,10 @@ class Lash:
         attachments: AttachmentStore | None = None,
         create: bool = True,
         name: str = "lash",
+        trace: TraceSink | None = None,
+        trace_level: TraceLevel = "standard",
+        trace_context: TraceContext | None = None,
+        trace_bodies: bool = False,
     ) -> _Opening:
         """Open a store; use it with ``async with``, or ``await`` it and `close` it yourself.
 
@@ -122,6 +129,10 @@ class Lash:
             attachments: Where files that users send are kept; each session's own store by default. Close it yourself.
             create: Whether a database that is not there may be made.
             name: What holders of leases are called, for people.
+            trace: Where a trace of everything goes; it is closed with the store.
+            trace_level: How much is traced; ``extended`` adds each piece of a streamed answer.
+            trace_context: What every trace record is about besides, such as the app's own ``metadata``.
+            trace_bodies: Whether prompts, messages, arguments and outputs go into the trace.
 
         Raises:
             UnknownName: Nobody offers the scheme, the model's provider or the mode.
@@ -142,6 +153,10 @@ class Lash:
                 tool_sets=chosen.tool_sets,
                 tools=chosen.tools,
                 name=name,
+                trace=trace,
+                trace_level=trace_level,
+                trace_context=trace_context,
+                trace_bodies=trace_bodies,
             )
             if host is not None:
                 env = env.evolve(host=host)
@@ -249,6 +264,8 @@ class Lash:
         """Close every session and the store, all of them even if one fails; may be called twice."""
         async with contextlib.AsyncExitStack() as closing:  # the last one entered is closed first
             if self._owns_environment:
+                if self.env.trace is not None:
+                    closing.callback(self.env.trace.close)
                 closing.push_async_callback(self.store.close)
                 closing.push_async_callback(self.env.providers.close)
             for session in reversed(list(self._sessions.values())):

@@ -7,17 +7,16 @@ from typing import Any
 import attrs
 import pytest
 from lash_core.stores.memory import MemoryBackend
-from lash_core.tools.surface import ToolSurface
 from lash_hookspecs.errors import StoreUnavailable
-from lash_hookspecs.protocols.tools import ToolCallContext
 from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.models import ToolTurn
 from lash_hookspecs.records.payloads import ToolInvocation
-from lash_hookspecs.records.tools import ToolCall, ToolResult
+from lash_hookspecs.records.tools import ToolResult
 from lash_hookspecs.toolkit import FunctionTools
 from pictures import PNG, png
 from probes import ProbeModel, calls, says
 from script_files import plugins
+from tool_probes import run_call
 
 from lash_core import Agent, Attachment, Lash, RuntimeEnvironment, tool
 
@@ -72,7 +71,7 @@ async def test_files_keep_their_places_in_a_value_and_the_same_file_its_number()
     }
     assert stored.attachments == (CHART, AttachmentRef.of(other))
     assert [file.data for file in seen.attachments] == [PNG, other]
-    assert (await backend.stats()).blobs == 2
+    assert {ref.id for ref in stored.attachments} <= set(backend.blobs)
 
 
 @pytest.mark.parametrize(
@@ -91,9 +90,8 @@ async def test_bytes_that_are_no_text_are_a_file(value: Any, output: Any, kept: 
 
 @pytest.mark.parametrize("value", [{"a": 1}, [1.5, None, True], "text", {"[attachment 1]": "x"}, 7])
 async def test_a_value_without_files_is_what_it_was(value: Any) -> None:
-    stored, seen, backend = await result_of(value)
+    stored, seen, _backend = await result_of(value)
     assert (stored.output, stored.attachments, seen.attachments) == (value, (), ())
-    assert (await backend.stats()).blobs == 0
 
 
 async def test_a_model_that_cannot_take_it_reads_that_there_was_one() -> None:
@@ -113,7 +111,7 @@ async def test_a_file_that_is_too_large_is_said_and_the_call_is_no_failure() -> 
         '["[attachment 1: chart.png (image/png, 76 bytes)]"]\n[attachment 1 was not kept: attachment chart.png '
         "(image/png, 76 bytes) is too large: at most 10 bytes are taken]"
     )
-    assert (await backend.stats()).blobs == 0
+    assert CHART.id not in backend.blobs
 
 
 async def test_a_media_type_that_is_none_is_the_tools_failure() -> None:
@@ -123,11 +121,7 @@ async def test_a_media_type_that_is_none_is_the_tools_failure() -> None:
 
 
 async def test_without_a_place_for_files_the_output_says_so() -> None:
-    surface = ToolSurface([("app", FunctionTools([draw_chart]))])
-    context = ToolCallContext(
-        session_id="s", turn_id="t", call=ToolCall(call_id="c", tool="draw_chart"), idempotency_key="k"
-    )
-    result = await surface.run(context)
+    result = await run_call(FunctionTools([draw_chart]), "draw_chart")
     assert result.attachments == ()
     assert str(result.output).endswith("[attachment 1 was not kept: no attachments are kept here]")
 
@@ -136,12 +130,8 @@ async def test_a_store_that_fails_ends_the_turn_as_any_failed_write_does() -> No
     async def keep(file: Attachment) -> AttachmentRef:
         raise StoreUnavailable("the disk is gone")
 
-    surface = ToolSurface([("app", FunctionTools([draw_chart]))], keep=keep)
-    context = ToolCallContext(
-        session_id="s", turn_id="t", call=ToolCall(call_id="c", tool="draw_chart"), idempotency_key="k"
-    )
     with pytest.raises(StoreUnavailable):
-        await surface.run(context)
+        await run_call(FunctionTools([draw_chart]), "draw_chart", keep=keep)
 
 
 def draw_chart() -> Attachment:

@@ -73,7 +73,7 @@ async def test_a_file_is_stored_with_the_message_and_shown_to_the_model() -> Non
     ]
     ref = AttachmentRef.of(PNG, name="photo.png")
     first = backend.commits[0]
-    assert (dict(first.blobs), first.nodes[0].refs) == ({ref.id: PNG}, (ref.id,))
+    assert (first.blobs[ref.id], first.nodes[0].refs) == (PNG, (ref.id,))
     [asked, _answered] = await session.messages()
     assert isinstance(asked, Message)
     assert asked.attachments == (AttachmentPart(ref=ref, stored="session"),)
@@ -222,7 +222,7 @@ async def test_a_turn_beside_one_that_runs_stores_no_file() -> None:
     await entered.wait()
     with pytest.raises(SessionBusy):
         await session.turn("see", attachments=[PNG])
-    assert (await backend.stats()).blobs == 0
+    assert AttachmentRef.of(PNG).id not in backend.blobs
     go.set()
     assert (await first.result()).outcome == "finished"
 
@@ -306,7 +306,7 @@ async def test_a_session_whose_file_is_lost_goes_on_from_before_it() -> None:
     before = session.runtime.path[-1].node_id
     await session.turn("look", attachments=[PNG])
     await session.close()
-    backend.blobs.clear()
+    del backend.blobs[AttachmentRef.of(PNG).id]
     again = await lash_with(model, store=backend).session("s")
     assert (await again.turn("and now?")).reason == "attachment_unresolved"
     await again.branch(before)
@@ -318,7 +318,8 @@ async def test_a_store_of_the_app_keeps_what_users_send_and_the_session_only_nam
     lash = lash_with(model, store=backend, attachments=FolderAttachments(tmp_path))
     session = await lash.session("s")
     await session.turn("see", attachments=[PNG])
-    assert (dict(backend.commits[0].blobs), backend.commits[0].nodes[0].refs) == ({}, ())
+    assert PNG not in backend.commits[0].blobs.values()
+    assert backend.commits[0].nodes[0].refs == ()
     assert await FolderAttachments(tmp_path).get(AttachmentRef.of(PNG)) == PNG
     await session.close()
     blind = await lash_with(model, store=backend).session("s")

@@ -396,7 +396,7 @@ async def test_only_the_active_path_is_held_after_a_branch_too() -> None:
     await session.turn("b")
     [first, *_] = await session.items()
     await session.branch(first.node.node_id)
-    assert len(session.runtime._resident.graph) == 1
+    assert len(session.runtime.session.resident.graph) == 1
 
 
 async def test_a_path_with_a_hole_is_refused_by_name() -> None:

@@ -14,9 +14,11 @@ from calls_mode import CallsMode
 from dying_host import DyingHost, Killed
 from lash_core.builtins import BUILTINS
 from lash_core.plugins.manager import PluginManager
-from lash_core.runtime import lease, runtime
-from lash_core.runtime.process import this_process
+from lash_core.process import this_process
+from lash_core.runtime import lease, opened
 from lash_core.stores.memory import MemoryBackend
+from lash_core.tools.dispatch import ToolDispatch
+from lash_core.tools.registry import ToolRegistry
 from lash_core.tools.surface import ToolSurface
 from lash_hookspecs.errors import SessionBusy, SessionDeleted, SessionExists, StoreFull
 from lash_hookspecs.markers import hookimpl
@@ -71,7 +73,7 @@ async def test_a_tool_may_cancel_its_own_turn(tmp_path: Path) -> None:
 async def test_a_cancel_that_is_cancelled_still_ends_the_turn() -> None:
     lash = lash_on(MemoryBackend(), ProbeModel(calls(("look", {}), ("sleep", {}))), look, sleep)
     session = await lash.session("s")
-    store: Any = session.runtime._resident.store
+    store: Any = session.runtime.session.resident.store
     append, writing, go_on = store.append, asyncio.Event(), asyncio.Event()
 
     async def slowly(*args: Any, **more: Any) -> Any:
@@ -93,7 +95,7 @@ async def test_a_late_answer_to_a_reader_does_not_replace_what_a_turn_stored() -
     session = await lash_on(backend, ProbeModel(says("a"), says("c"))).session("s")
     await session.turn("one")
     await (await lash_on(backend, ProbeModel(says("b"))).session("s")).turn("elsewhere")
-    store: Any = session.runtime._resident.store
+    store: Any = session.runtime.session.resident.store
     head, reading, go_on = store.head, asyncio.Event(), asyncio.Event()
 
     async def slowly() -> Any:
@@ -136,7 +138,7 @@ async def test_a_session_that_cannot_end_does_not_keep_the_others_open() -> None
     async for event in turn:
         if isinstance(event, ToolStarted):
             break
-    store: Any = session.runtime._resident.store
+    store: Any = session.runtime.session.resident.store
     store.commit = full
     with pytest.raises(StoreFull):
         await lash.close()
@@ -179,14 +181,18 @@ async def test_a_session_that_must_be_new_is_not_another_writers(monkeypatch: py
     take_lease = lease.take_lease
 
     async def late(*args: Any) -> Any:
-        monkeypatch.setattr(runtime, "take_lease", take_lease)
+        monkeypatch.setattr(opened, "take_lease", take_lease)
         await other.turn("first")
         return await take_lease(*args)
 
-    monkeypatch.setattr(runtime, "take_lease", late)
+    monkeypatch.setattr(opened, "take_lease", late)
     with pytest.raises(SessionExists):
         await mine.turn("second")
     assert len(await other.messages()) == 2
+
+
+async def unspilled(whole: bytes) -> str:
+    raise AssertionError("nothing is spilled")
 
 
 async def test_a_schema_that_is_none_is_a_result() -> None:
@@ -199,7 +205,8 @@ async def test_a_schema_that_is_none_is_a_result() -> None:
 
     call = ToolCall(call_id="c", tool="odd", arguments={})
     context = ToolCallContext(session_id="s", turn_id="t", call=call, idempotency_key="k")
-    result = await ToolSurface([("it", Provider())]).run(context)
+    surface = ToolSurface(ToolRegistry([("it", Provider())]))
+    result = await ToolDispatch(surface=surface, spill=unspilled).run(context)
     assert (result.status, result.error_code) == ("error", "tool_failed")
 
 

@@ -6,11 +6,14 @@ is asked for. A mode does no I/O, keeps nothing between calls but the state that
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import Enum
 from typing import Protocol, runtime_checkable
 
 import attrs
 from pydantic import JsonValue
 
+from lash_hookspecs.protocols.tools import ToolProvider
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, ModeEvent
 from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolSpec
@@ -22,11 +25,15 @@ __all__ = [
     "AskModel",
     "BoundaryPassed",
     "ExecutionMode",
+    "KEEP",
     "Finish",
+    "Keep",
     "ModeInput",
     "ModeStep",
+    "ModeTools",
     "ModelAnswered",
     "PassBoundary",
+    "RestorableMode",
     "RunTools",
     "ToolsFinished",
     "TurnBegan",
@@ -40,10 +47,14 @@ class TurnBegan:
     Attributes:
         input: What the user said.
         tools: What can be called in this turn.
+        session_state: What the mode kept in the turns before; ``None`` in the first one.
+        options: The session's mode options with the turn's own over them.
     """
 
     input: TurnInput
     tools: tuple[ToolSpec, ...] = ()
+    session_state: JsonValue = None
+    options: Mapping[str, JsonValue] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -111,6 +122,16 @@ class Finish:
 Action = Append | AskModel | RunTools | PassBoundary | Finish
 
 
+class Keep(Enum):
+    """Says that a session state stays as it is; its one value is `KEEP`."""
+
+    KEEP = "keep"
+
+
+#: Leaves the session state as it is.
+KEEP = Keep.KEEP
+
+
 @attrs.frozen
 class ModeStep:
     """What a mode answers: its new state and what is to be done.
@@ -118,10 +139,13 @@ class ModeStep:
     Attributes:
         state: JSON; stored at each boundary and given to the next step.
         actions: Any number of `Append`, then exactly one of `AskModel`, `RunTools`, `PassBoundary`, `Finish`.
+        session_state: JSON that outlives the turn, such as the variables of a mode that runs code: stored with each
+            commit, rewound by a branch, given to the next `TurnBegan`. `KEEP` leaves it as it is.
     """
 
     state: JsonValue
     actions: tuple[Action, ...]
+    session_state: JsonValue | Keep = KEEP
 
 
 @runtime_checkable
@@ -145,4 +169,26 @@ class ExecutionMode(Protocol):
 
     def step(self, state: JsonValue, event: ModeInput) -> ModeStep:
         """Take one step. The state is ``None`` for `TurnBegan`, which begins each turn."""
+        ...
+
+
+@runtime_checkable
+class RestorableMode(Protocol):
+    """What a mode has besides when it can read the session state of older versions of itself."""
+
+    def restore(self, version: int, session_state: JsonValue) -> JsonValue:
+        """Bring a stored session state up to this version; called once when a session opens.
+
+        A mode without it is given the state of its own version only, and an older one is refused. Whatever it raises
+        fails the opening, naming the mode (L5).
+        """
+        ...
+
+
+@runtime_checkable
+class ModeTools(Protocol):
+    """A mode with tools of its own; nobody else in the session may have one of their names."""
+
+    def tools(self) -> ToolProvider:
+        """Give the tools; asked once per session."""
         ...

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
+    from lash_hookspecs.protocols.tasks import SessionTasks
     from lash_hookspecs.records.models import ModelReply
     from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest, SessionReadView
+    from lash_hookspecs.records.tools import Availability
     from lash_hookspecs.records.turn import TurnInput, TurnResult
 
 __all__ = ["ChildSession", "SessionServices"]
@@ -43,6 +45,11 @@ class SessionServices(Protocol):
         """The session."""
         ...
 
+    @property
+    def tasks(self) -> SessionTasks | None:
+        """The session's background tasks; ``None`` without a task host (H2)."""
+        ...
+
     def view(self) -> SessionReadView:
         """Give the session as it is in memory at this moment."""
         ...
@@ -60,7 +67,7 @@ class SessionServices(Protocol):
         """Ask a model outside the conversation; the usage goes into this session's ledger (T8)."""
         ...
 
-    def set_tool_availability(self, names: tuple[str, ...], level: str | None) -> None:
+    def set_tool_availability(self, names: tuple[str, ...], level: Availability | None) -> None:
         """Override how far tools are available, ``None`` for their own level; durable with the next commit.
 
         Raises:
@@ -72,6 +79,6 @@ class SessionServices(Protocol):
         """Tell readers that something happened; stored with the next commit (T9)."""
         ...
 
-    def trace(self, name: str, **fields: JsonValue) -> None:
-        """Write a record into the trace, if there is one."""
+    def trace(self, plugin: str, name: str, **fields: JsonValue) -> None:
+        """Write the record ``plugin.{plugin}.{name}`` into the trace, if there is one."""
         ...

@@ -8,10 +8,11 @@ from typing import Any, Protocol, runtime_checkable
 import attrs
 from pydantic import JsonValue
 
+from lash_hookspecs.protocols.services import SessionServices
 from lash_hookspecs.records.attachments import AttachmentRef, guess_media_type
 from lash_hookspecs.records.tools import ToolCall, ToolSpec
 
-__all__ = ["Attachment", "ToolCallContext", "ToolProvider"]
+__all__ = ["Attachment", "DynamicTools", "LazyContracts", "ToolCallContext", "ToolOutput", "ToolProvider"]
 
 
 @attrs.frozen
@@ -47,12 +48,39 @@ class ToolCallContext:
         turn_id: The turn.
         call: The call; its arguments fit the tool's schema.
         idempotency_key: The same in every attempt at this call, in any process (T3).
+        session: What the tool may ask of its session; ``None`` where there is none, as in a test.
+        attempt: Which attempt this is, from 1.
     """
 
     session_id: str
     turn_id: str
     call: ToolCall
     idempotency_key: str
+    session: SessionServices | None = None
+    attempt: int = 1
+
+
+@attrs.frozen
+class ToolOutput:
+    """What a tool returns when its call does more than give an output: it ends the turn.
+
+    The turn ends once every call of the batch has its result; of several calls that end it, the first in order decides.
+
+    Attributes:
+        value: What the model sees, as `ToolProvider.run` would return it.
+        finish: The turn is finished; the output is its answer.
+        fail: The turn is stopped; the output says why.
+        handoff: The turn is finished, and this session takes over.
+    """
+
+    value: JsonValue | Attachment | list[Any] | dict[str, Any] = ""
+    finish: bool = attrs.field(default=False, kw_only=True)
+    fail: bool = attrs.field(default=False, kw_only=True)
+    handoff: str | None = attrs.field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.finish + self.fail + (self.handoff is not None) > 1:
+            raise ValueError("a ToolOutput can finish the turn, fail it or hand it off: only one of them")
 
 
 @runtime_checkable
@@ -60,15 +88,36 @@ class ToolProvider(Protocol):
     """A set of tools."""
 
     def specs(self) -> Sequence[ToolSpec]:
-        """List the tools; asked once per session."""
+        """List the tools; asked once per session, and when the source is refreshed."""
         ...
 
-    async def run(self, context: ToolCallContext) -> JsonValue | Attachment | list[Any] | dict[str, Any]:
+    async def run(self, context: ToolCallContext) -> JsonValue | ToolOutput | Attachment | list[Any] | dict[str, Any]:
         """Run one call and give what the model shall see: text, or JSON.
 
         An `Attachment` may be the value, or stand anywhere in it; it is kept, and a note stands in its place.
 
         Cancelling the caller cancels the call. Any exception becomes an error result that the model reads;
-        `ToolError` gives its text as it is.
+        `ToolError` gives its text as it is, and says whether the same call may succeed later.
         """
+        ...
+
+
+@runtime_checkable
+class DynamicTools(Protocol):
+    """A `ToolProvider` with tools that it does not list, such as those of a server with thousands."""
+
+    async def resolve(self, name: str) -> ToolSpec | None:
+        """Look up a tool by its exact name; ``None`` when there is none.
+
+        Asked when a name that nobody lists is called, and once more in each process that has the tool from before.
+        """
+        ...
+
+
+@runtime_checkable
+class LazyContracts(Protocol):
+    """A `ToolProvider` whose schemas cost something: its specs have ``input_schema=None``."""
+
+    async def contract(self, name: str) -> dict[str, JsonValue]:
+        """Give the JSON schema of a tool's arguments; asked once, when the tool is called or showcased."""
         ...

@@ -8,18 +8,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, JsonValue, TypeAdapter
 
 from lash_hookspecs.records.model_base import Record
 from lash_hookspecs.records.tools import ToolCall, ToolResult
 from lash_hookspecs.records.turn import StopReason, TurnOutcome
-from lash_hookspecs.records.usage import TokenUsage
+from lash_hookspecs.records.usage import TokenUsage, UsageRow
 
 __all__ = [
     "EVENTS",
+    "Branched",
+    "ChildUsage",
+    "ConfigChanged",
     "Event",
+    "HandedOff",
+    "HistoryRewritten",
     "LeafHealed",
+    "NodesAppended",
     "Notice",
+    "PluginEvent",
+    "PluginsChanged",
     "ReasoningDelta",
     "StoredEvent",
     "TextDelta",
@@ -117,6 +125,99 @@ class LeafHealed(Record):
     leaf: str | None
 
 
+class ConfigChanged(Record):
+    """The session's configuration changed. Stored.
+
+    Attributes:
+        fields: The names of what changed; values are in the configuration, not in an event.
+    """
+
+    type: Literal["config_changed"] = "config_changed"
+    fields: tuple[str, ...]
+
+
+class Branched(Record):
+    """Another node became the leaf. Stored.
+
+    Attributes:
+        leaf: The node.
+        abandoned: The leaf before.
+    """
+
+    type: Literal["branched"] = "branched"
+    leaf: str | None
+    abandoned: str | None
+
+
+class HistoryRewritten(Record):
+    """The path was replaced by a shorter or other one; the old one stays as a branch. Stored.
+
+    Attributes:
+        trigger: Why: ``manual`` or ``window_shrink``.
+        kept: Nodes at the beginning that both have.
+        added: Nodes that the new path has behind them.
+        abandoned: The leaf of the old path.
+    """
+
+    type: Literal["history_rewritten"] = "history_rewritten"
+    trigger: str
+    kept: int
+    added: int
+    abandoned: str | None
+
+
+class NodesAppended(Record):
+    """An app or a plugin put nodes on the path. Stored."""
+
+    type: Literal["nodes_appended"] = "nodes_appended"
+    node_ids: tuple[str, ...]
+
+
+class PluginEvent(Record):
+    """Something that a plugin tells. Stored.
+
+    Attributes:
+        plugin: Who.
+        name: What, in its own words.
+        body: More of it.
+    """
+
+    type: Literal["plugin_event"] = "plugin_event"
+    plugin: str
+    name: str
+    body: JsonValue = None
+
+
+class PluginsChanged(Record):
+    """Other plugins take part than in the commit before (P8). Stored.
+
+    Attributes:
+        added: ``distribution/name version`` of plugins that were not there.
+        removed: Those that are gone; what they kept stays.
+        changed: ``distribution/name old → new``.
+    """
+
+    type: Literal["plugins_changed"] = "plugins_changed"
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+class ChildUsage(Record):
+    """A child used something (H3, T8). Live; the ledger has it with the parent's next commit."""
+
+    type: Literal["child_usage"] = "child_usage"
+    session_id: str
+    row: UsageRow
+
+
+class HandedOff(Record):
+    """Another session took over (H3). Stored."""
+
+    type: Literal["handed_off"] = "handed_off"
+    successor: str
+
+
 class TurnEnded(Record):
     """A turn ended. Stored."""
 
@@ -127,10 +228,23 @@ class TurnEnded(Record):
     text: str = ""
     reason: StopReason | None = None
     message: str = ""
+    handoff: str | None = None
 
 
 StoredEvent = Annotated[
-    TurnStarted | ToolFinished | UsageReported | LeafHealed | TurnEnded, Field(discriminator="type")
+    TurnStarted
+    | ToolFinished
+    | UsageReported
+    | LeafHealed
+    | Branched
+    | ConfigChanged
+    | HandedOff
+    | HistoryRewritten
+    | NodesAppended
+    | PluginEvent
+    | PluginsChanged
+    | TurnEnded,
+    Field(discriminator="type"),
 ]
 Event = Annotated[
     TurnStarted
@@ -143,6 +257,14 @@ Event = Annotated[
     | ToolFinished
     | UsageReported
     | LeafHealed
+    | Branched
+    | ChildUsage
+    | ConfigChanged
+    | HandedOff
+    | HistoryRewritten
+    | NodesAppended
+    | PluginEvent
+    | PluginsChanged
     | TurnEnded,
     Field(discriminator="type"),
 ]
@@ -159,5 +281,13 @@ EVENTS: TypeAdapter[
     | ToolFinished
     | UsageReported
     | LeafHealed
+    | Branched
+    | ChildUsage
+    | ConfigChanged
+    | HandedOff
+    | HistoryRewritten
+    | NodesAppended
+    | PluginEvent
+    | PluginsChanged
     | TurnEnded
 ] = TypeAdapter(Event)

@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue
 
 from lash_hookspecs.records.events import StoredEvent
 from lash_hookspecs.records.model_base import Record
+from lash_hookspecs.records.tools import ToolAccess
 from lash_hookspecs.records.turn import OpenTurn, TurnInput
 from lash_hookspecs.records.usage import UsageRow
 
@@ -22,12 +23,18 @@ class SessionConfig(Record):
         mode: The execution mode's name.
         instructions: The system prompt.
         model_settings: Passed to the provider.
+        context_window: Tokens that the caller says the model can take; ``None`` to ask the provider (L3).
+        mode_options: Given to the mode at the beginning of each turn.
+        tool_access: Which tools it may have at all.
     """
 
     model: str = "offline"
     mode: str = "standard"
     instructions: str = ""
     model_settings: dict[str, JsonValue] = Field(default_factory=dict)
+    context_window: int | None = None
+    mode_options: dict[str, JsonValue] = Field(default_factory=dict)
+    tool_access: ToolAccess = ToolAccess()
 
 
 class SubagentAuthority(Record):
@@ -73,7 +80,6 @@ class HeadDocument(Record):
         forked_from: The session that this one was forked from.
         parent: Where a child or a successor comes from.
         successor: The session that took over from this one.
-        children: Whether children may have filed usage for it in its stream ``usage``.
         first_input: What the first turn is about, until that turn begins.
     """
 
@@ -84,7 +90,6 @@ class HeadDocument(Record):
     forked_from: str | None = None
     parent: ParentLink | None = None
     successor: str | None = None
-    children: bool = False
     first_input: TurnInput | None = None
 
 
@@ -101,7 +106,8 @@ class CommitDocument(Record):
     """What one commit says besides its nodes.
 
     Attributes:
-        step: What it was for: ``create``, ``input``, ``boundary``, ``final``, ``abandon``, ``branch``, ``fork``.
+        step: What it was for: ``input``, ``boundary``, ``final`` and ``abandon`` are a turn's; besides, ``append``,
+            ``branch``, ``completion``, ``config``, ``create``, ``fork``, ``handoff``, ``park``, ``rewrite``, ``state``.
         turn_id: The turn it belongs to, if any.
         turn_index: That turn's number.
         usage: Usage deltas of this commit (T8).

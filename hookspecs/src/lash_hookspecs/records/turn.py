@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue
 from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.effects import Effect
 from lash_hookspecs.records.model_base import Record
+from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.usage import TokenUsage
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "TurnInput",
     "TurnLimits",
     "TurnOutcome",
+    "TurnOverrides",
     "TurnResult",
 ]
 
@@ -37,6 +39,10 @@ StopReason = Literal[
     "model_error",
     "attachment_unresolved",
     "mode_error",
+    "plugin_error",
+    "host_error",
+    "denied",
+    "tool_stopped",
     "cancelled",
     "abandoned",
 ]
@@ -58,6 +64,20 @@ class TurnLimits(Record):
     seconds: float | None = Field(default=None, gt=0)
 
 
+class TurnOverrides(Record):
+    """What one turn does otherwise than its session.
+
+    Attributes:
+        model: ``provider:model`` for this turn.
+        model_settings: Passed to the provider, over the session's own.
+        prompt: The turn's own prompt layer; the last word in the system prompt.
+    """
+
+    model: str | None = None
+    model_settings: dict[str, JsonValue] | None = None
+    prompt: PromptLayer | None = None
+
+
 class TurnInput(Record):
     """What a caller says in a turn.
 
@@ -65,11 +85,15 @@ class TurnInput(Record):
         text: The user's words.
         source_key: The caller's own key for this input (T10).
         attachments: Files that belong to it; each must be stored, or come with the turn.
+        mode_options: Given to the mode for this turn, over the session's own.
+        overrides: What the turn does otherwise than its session.
     """
 
     text: str
     source_key: str | None = None
     attachments: tuple[AttachmentRef, ...] = ()
+    mode_options: dict[str, JsonValue] | None = None
+    overrides: TurnOverrides | None = None
 
 
 class TurnEnd(Record):
@@ -80,12 +104,14 @@ class TurnEnd(Record):
         text: The final answer; what there is of it when the turn did not finish.
         reason: Why it did not finish.
         message: The same for people.
+        handoff: The session that takes over, if the turn handed off.
     """
 
     outcome: TurnOutcome
     text: str = ""
     reason: StopReason | None = None
     message: str = ""
+    handoff: str | None = None
 
 
 class PendingStep(Record):
@@ -107,7 +133,8 @@ class MachineSnapshot(Record):
         version: The machine's version; another one's turn is continued only if it says it can.
         mode: The execution mode's name.
         mode_version: The mode's version.
-        mode_state: The mode's own state.
+        mode_state: The mode's own state, of this turn.
+        session_state: What the mode keeps from turn to turn.
         next_effect: Number of the next effect key.
         next_node: Number of the next node id.
         waiting: Effects that are out.
@@ -121,6 +148,7 @@ class MachineSnapshot(Record):
     mode: str
     mode_version: int
     mode_state: JsonValue = None
+    session_state: JsonValue = None
     next_effect: int = 1
     next_node: int = 1
     waiting: tuple[Effect, ...] = ()
@@ -138,12 +166,14 @@ class OpenTurn(Record):
         turn_index: Its number in the session, from 1.
         started_at: Microseconds since 1970-01-01 UTC.
         machine: Where it stands.
+        overrides: What it does otherwise than its session.
     """
 
     turn_id: str
     turn_index: int
     started_at: int
     machine: MachineSnapshot
+    overrides: TurnOverrides | None = None
 
 
 class TurnResult(Record):
@@ -158,6 +188,7 @@ class TurnResult(Record):
         head_revision: The session's revision after it.
         reason: Why it did not finish, for programs.
         message: The same for people.
+        handoff: The session that takes over, if the turn handed off.
     """
 
     session_id: str
@@ -168,3 +199,4 @@ class TurnResult(Record):
     head_revision: int = 0
     reason: StopReason | None = None
     message: str = ""
+    handoff: str | None = None

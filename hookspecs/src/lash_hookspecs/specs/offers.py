@@ -17,6 +17,8 @@ from lash_hookspecs.markers import offer
 if TYPE_CHECKING:
     from lash_hookspecs.protocols.models import ModelProvider
     from lash_hookspecs.protocols.modes import ExecutionMode
+    from lash_hookspecs.protocols.services import SessionServices
+    from lash_hookspecs.protocols.session_plugins import SessionPlugin
     from lash_hookspecs.protocols.stores import StoreBackend
     from lash_hookspecs.protocols.tools import ToolProvider
 
@@ -24,11 +26,14 @@ __all__ = [
     "ModeOffer",
     "OfferContext",
     "ProviderOffer",
+    "SessionPluginOffer",
+    "SessionSetup",
     "StoreOffer",
     "ToolOffer",
     "ToolSetup",
     "lash_offer_modes",
     "lash_offer_providers",
+    "lash_offer_session_plugins",
     "lash_offer_stores",
     "lash_offer_tools",
 ]
@@ -112,6 +117,42 @@ class ToolOffer:
     build: Callable[[ToolSetup], ToolProvider]
 
 
+@attrs.frozen(kw_only=True)
+class SessionSetup:
+    """What a session plugin may know of the session that it is built for.
+
+    Attributes:
+        session_id: The session.
+        parent_session_id: The session that started it, if any.
+        mode: The name of its execution mode.
+        root: The folder that file tools may not leave.
+        capabilities: What the host and the store can do here, such as ``"tasks"`` or ``"durable_store"``.
+        services: The session itself; not to be used before `SessionPlugin.restore` was called.
+    """
+
+    session_id: str
+    parent_session_id: str | None
+    mode: str
+    root: Path
+    capabilities: frozenset[str]
+    services: SessionServices
+
+
+@attrs.frozen(kw_only=True)
+class SessionPluginOffer:
+    """A part that each open session gets.
+
+    Attributes:
+        name: Tells it from the plugin's other ones, and what it keeps from what they keep; never change it.
+        build: Makes the part of one session.
+        needs: The capabilities that it cannot do without; a session that lacks one is not opened (H1).
+    """
+
+    name: str
+    build: Callable[[SessionSetup], SessionPlugin]
+    needs: tuple[str, ...] = ()
+
+
 @offer(StoreOffer, since="0.1")
 def lash_offer_stores(context: OfferContext) -> list[StoreOffer]:
     """Offer stores; called when a URL with a scheme of the plugin's manifest is opened.
@@ -160,5 +201,18 @@ def lash_offer_tools(context: OfferContext) -> list[ToolOffer]:
         @implements(lash_offer_tools)
         def tools(context: OfferContext) -> list[ToolOffer]:
             return [ToolOffer(name="clock", build=lambda setup: ClockTools())]
+    """
+    raise AssertionError("a specification is never called")
+
+
+@offer(SessionPluginOffer, since="0.1")
+def lash_offer_session_plugins(context: OfferContext) -> list[SessionPluginOffer]:
+    """Offer parts that live as long as an open session; called when the first session opens.
+
+    Example::
+
+        @implements(lash_offer_session_plugins)
+        def parts(context: OfferContext) -> list[SessionPluginOffer]:
+            return [SessionPluginOffer(name="budget", build=Budget)]
     """
     raise AssertionError("a specification is never called")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import attrs
 from lash_hookspecs.errors import AttachmentUnresolved, InvalidInput, LashError, MissingAttachment, UnreadableData
@@ -124,22 +123,17 @@ class SessionFiles:
             assert self._external is not None
             await self._put(self._external, ref, body)
 
-    async def resolve(
-        self, messages: tuple[ModelMessage, ...], prefixes: Callable[[], Awaitable[tuple[str, ...]]]
-    ) -> tuple[ModelMessage, ...]:
+    async def resolve(self, messages: tuple[ModelMessage, ...], prefixes: tuple[str, ...]) -> tuple[ModelMessage, ...]:
         """Put in the bytes that a model takes, and notes in place of everything else.
 
         Args:
             messages: Of a request.
-            prefixes: Asked, if there are attachments at all, for the media types that the model takes.
+            prefixes: Of the media types that the model takes, as `ModelInfo` says.
 
         Raises:
             AttachmentUnresolved: A file that the model takes cannot be read.
         """
-        if not any(_files_in(message) for message in messages):
-            return messages
-        taken = await prefixes()
-        return tuple([await self._resolved(message, taken) for message in messages])
+        return tuple([await self._resolved(message, prefixes) for message in messages])
 
     async def _resolved(self, message: ModelMessage, prefixes: tuple[str, ...]) -> ModelMessage:
         if isinstance(message, UserTurn) and message.attachments:
@@ -225,8 +219,7 @@ def _files_in(message: ModelMessage) -> bool:
 def _noted(result: ToolResult, shown: Sequence[AttachmentData], notes: Sequence[str]) -> ToolResult:
     if not notes:
         return result
-    said = result.output if isinstance(result.output, str) else json.dumps(result.output, ensure_ascii=False)
-    output = "\n".join([*([said] if said else []), *notes])
+    output = "\n".join([*([result.text] if result.text else []), *notes])
     return result.evolve(output=output, attachments=tuple(file.ref for file in shown))
 
 

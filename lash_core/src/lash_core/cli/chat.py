@@ -14,6 +14,7 @@ from lash_core.cli.errors import CANCELLED, OUTCOMES, report
 from lash_core.cli.opening import agent_options, open_lash, show_logs
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import to_stderr
+from lash_core.cli.tracing import TraceWish, trace_options
 from lash_core.cli.turn_output import show_turn
 from lash_core.runtime.text import check_session_id
 
@@ -24,8 +25,17 @@ __all__ = ["chat"]
 @click.option("--session", "session_id", metavar="ID", default="", help="The session; a fresh one by default.")
 @click.option("--resume", is_flag=True, help="Finish an interrupted turn first instead of abandoning it.")
 @agent_options
+@trace_options
 @common
-def chat(shared: Shared, session_id: str, resume: bool, model: str | None, mode: str | None, root: str | None) -> int:
+def chat(
+    shared: Shared,
+    session_id: str,
+    resume: bool,
+    model: str | None,
+    mode: str | None,
+    root: str | None,
+    trace: TraceWish,
+) -> int:
     """Talk with a session, a line at a time; also from a pipe.
 
     Ctrl-C cancels the turn that runs, not the session; Ctrl-D ends the chat.
@@ -33,7 +43,9 @@ def chat(shared: Shared, session_id: str, resume: bool, model: str | None, mode:
     show_logs(shared)
     chosen = check_session_id(session_id)
     with asyncio.Runner() as runner:
-        opening = open_lash(shared, "chat", session_id=chosen, make=True, model=model, mode=mode, root=root)
+        opening = open_lash(
+            shared, "chat", session_id=chosen, make=True, model=model, mode=mode, root=root, trace=trace
+        )
         lash = runner.run(opening.__aenter__())
         try:
             session = runner.run(lash.session(chosen))

@@ -27,6 +27,7 @@ COMMANDS = {
     "branch": ("lash_core.cli.sessions", "branch", "Go back to an earlier node of a session."),
     "delete": ("lash_core.cli.sessions", "delete", "Delete a session."),
     "turns": ("lash_core.cli.turns", "turns", "List, continue and abandon interrupted turns."),
+    "tasks": ("lash_core.cli.tasks", "tasks", "List, show and cancel background tasks."),
     "usage": ("lash_core.cli.usage", "usage", "Show what sessions have used."),
     "plugins": ("lash_core.cli.plugins", "plugins", "Show the installed plugins."),
 }

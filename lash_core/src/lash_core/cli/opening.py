@@ -19,6 +19,7 @@ from lash_core.app import Agent, Lash, open_backend
 from lash_core.builtins import BUILTINS
 from lash_core.cli.options import Shared
 from lash_core.cli.output import to_stderr
+from lash_core.cli.tracing import TraceWish
 from lash_core.config import Settings, StoreLocation, load_settings, locate_store, make_default_store
 from lash_core.plugins import PluginManager
 from lash_core.runtime.environment import Residency
@@ -26,6 +27,8 @@ from lash_core.runtime.environment import Residency
 __all__ = ["agent_options", "all_sessions", "head_of", "missing", "open_lash", "open_store", "run_async"]
 
 T = TypeVar("T")
+
+_NO_TRACE = TraceWish()
 
 
 def agent_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,6 +80,7 @@ async def open_lash(
     model: str | None = None,
     mode: str | None = None,
     root: str | None = None,
+    trace: TraceWish = _NO_TRACE,
 ) -> AsyncIterator[Lash]:
     """Open the store to work in it.
 
@@ -88,6 +92,7 @@ async def open_lash(
         model: ``--model``.
         mode: ``--mode``.
         root: ``--root``.
+        trace: What the trace options say; the file is opened before anything is written to the store.
     """
     settings = load_settings({"store": shared.store, "model": model, "mode": mode, "root": root})
     location = locate_store(settings)
@@ -96,20 +101,25 @@ async def open_lash(
         if not make:
             raise missing(session_id, location)
         _check_defaults(plugins, settings)
-        make_default_store(location)
-        to_stderr(f"lash: new store at {location.path}")
     agent = Agent(settings.model, mode=settings.mode, tool_sets=[offer.name for offer in plugins.tools()])
-    opening = Lash.open(
-        location.url,
-        agent=agent,
-        plugins=plugins,
-        root=settings.root,
-        residency=Residency.ACTIVE_PATH_ONLY,
-        create=make,
-        name=f"lash {command}",
-    )
-    async with opening as lash:
-        yield lash
+    with trace.opened() as sink:
+        if not location.exists:
+            make_default_store(location)
+            to_stderr(f"lash: new store at {location.path}")
+        opening = Lash.open(
+            location.url,
+            agent=agent,
+            plugins=plugins,
+            root=settings.root,
+            residency=Residency.ACTIVE_PATH_ONLY,
+            create=make,
+            name=f"lash {command}",
+            trace=sink,
+            trace_level=trace.level,
+            trace_bodies=trace.bodies,
+        )
+        async with opening as lash:
+            yield lash
 
 
 async def all_sessions(store: StoreBackend | None, *, open_turn: bool | None = None) -> AsyncIterator[SessionRow]:

@@ -11,6 +11,7 @@ from lash_core.attachments.reading import read_file
 from lash_core.cli.errors import OUTCOMES
 from lash_core.cli.opening import agent_options, open_lash, run_async
 from lash_core.cli.options import Shared, common
+from lash_core.cli.tracing import TraceWish, trace_options
 from lash_core.cli.turn_output import show_turn
 from lash_core.runtime.environment import MAX_ATTACHMENT
 from lash_core.runtime.text import check_session_id, check_text
@@ -24,6 +25,7 @@ __all__ = ["run"]
 @click.option("--resume", is_flag=True, help="Finish an interrupted turn first instead of abandoning it.")
 @click.option("--attach", "paths", metavar="FILE", multiple=True, help="A file that goes along; may be repeated.")
 @agent_options
+@trace_options
 @common
 def run(
     shared: Shared,
@@ -34,6 +36,7 @@ def run(
     model: str | None,
     mode: str | None,
     root: str | None,
+    trace: TraceWish,
 ) -> int:
     """Run one turn: TEXT is what you say, or - to read it from stdin.
 
@@ -46,7 +49,9 @@ def run(
     greeting = None if session_id else f"new session {chosen}"
 
     async def turn() -> int:
-        async with open_lash(shared, "run", session_id=chosen, make=True, model=model, mode=mode, root=root) as lash:
+        async with open_lash(
+            shared, "run", session_id=chosen, make=True, model=model, mode=mode, root=root, trace=trace
+        ) as lash:
             session = await lash.session(chosen)
             begun = session.stream(said, attachments=files, resume=resume)
             result = await show_turn(begun, as_json=shared.json, greeting=greeting)

@@ -10,6 +10,7 @@ from lash_core.cli.errors import OUTCOMES
 from lash_core.cli.opening import agent_options, all_sessions, open_lash, open_store, run_async
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import print_json, print_table, print_text, timestamp
+from lash_core.cli.tracing import TraceWish, trace_options
 from lash_core.cli.turn_output import result_document, show_turn
 from lash_core.runtime.summary import SessionSummary, summarise
 
@@ -66,13 +67,16 @@ def list_turns(shared: Shared, interrupted: bool) -> None:
 @turns.command("continue")
 @click.argument("session_id", metavar="SESSION")
 @agent_options
+@trace_options
 @common
-def continue_turn(shared: Shared, session_id: str, model: str | None, mode: str | None, root: str | None) -> int:
+def continue_turn(
+    shared: Shared, session_id: str, model: str | None, mode: str | None, root: str | None, trace: TraceWish
+) -> int:
     """Finish the interrupted turn of SESSION; what is finished is not repeated."""
 
     async def turn() -> int:
         async with open_lash(
-            shared, "turns continue", session_id=session_id, model=model, mode=mode, root=root
+            shared, "turns continue", session_id=session_id, model=model, mode=mode, root=root, trace=trace
         ) as lash:
             session = _unfinished(await lash.session(session_id, create=False))
             result = await show_turn(session.continue_turn(), as_json=shared.json)

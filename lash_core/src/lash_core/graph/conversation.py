@@ -6,7 +6,7 @@ A tool result stands beside its call here, wherever on the path it was stored (T
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 from lash_hookspecs.records.attachments import AttachmentData
@@ -24,7 +24,7 @@ from lash_hookspecs.records.payloads import (
 )
 from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolStatus
 
-__all__ = ["Conversation", "Item", "marked_result", "repair"]
+__all__ = ["Conversation", "Item", "invalid_messages", "marked_result", "repair"]
 
 
 @attrs.frozen
@@ -148,6 +148,25 @@ def repair(conversation: Conversation, known: Mapping[str, ToolStatus] | None = 
         )
         for call in conversation.unanswered
     )
+
+
+def invalid_messages(messages: Sequence[ModelMessage]) -> str | None:
+    """Say why messages are not provider-valid; ``None`` when they are."""
+    expected: tuple[str, ...] = ()
+    seen: set[str] = set()
+    for place, message in enumerate(messages, 1):
+        answered = tuple(result.call_id for result in message.results) if isinstance(message, ToolTurn) else ()
+        if answered != expected:
+            return f"message {place} answers calls {list(answered)}, but {list(expected)} wait for an answer"
+        expected = ()
+        if isinstance(message, AssistantTurn):
+            expected = tuple(part.call.call_id for part in message.parts if isinstance(part, ToolCallPart))
+            if not any(isinstance(part, (TextPart, ToolCallPart)) for part in message.parts):
+                return f"message {place} of the assistant says nothing"
+        if seen.intersection(expected) or len(set(expected)) < len(expected):
+            return f"message {place} uses a call id twice"
+        seen.update(expected)
+    return f"calls {list(expected)} are not answered" if expected else None
 
 
 _MARKS: dict[ToolStatus, str] = {

@@ -57,6 +57,11 @@ class SessionGraph:
         return self._path
 
     @property
+    def newest(self) -> str | None:
+        """The node that was put in last."""
+        return next(reversed(self._nodes), None)
+
+    @property
     def dangling(self) -> bool:
         """Whether the leaf is set but not among the nodes."""
         return self._leaf is not None and self._leaf not in self._nodes

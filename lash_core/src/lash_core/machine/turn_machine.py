@@ -7,7 +7,7 @@ responses give the same effects in any process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 import attrs
@@ -18,6 +18,7 @@ from lash_hookspecs.protocols.modes import (
     BoundaryPassed,
     ExecutionMode,
     Finish,
+    Keep,
     ModeInput,
     ModelAnswered,
     ModeStep,
@@ -41,6 +42,7 @@ from lash_hookspecs.records.turn import (
     TurnOutcome,
 )
 from lash_hookspecs.records.usage import TokenUsage, add_usage
+from pydantic import JsonValue
 
 from lash_core.graph.conversation import marked_result
 
@@ -48,6 +50,9 @@ __all__ = ["MACHINE_VERSION", "Produced", "TurnContext", "TurnMachine"]
 
 #: Grows when a snapshot of an older machine cannot be continued; such a turn can still be abandoned.
 MACHINE_VERSION = 1
+
+#: Why a turn ends whose model could not be asked; any other kind of failure is the model's own.
+_FAILURES: dict[str, StopReason] = {"attachment_unresolved": "attachment_unresolved", "plugin": "plugin_error"}
 
 
 @attrs.define
@@ -72,12 +77,18 @@ class TurnContext:
     """What the machine looks up and does not keep.
 
     Attributes:
-        tools: The session's tools by name.
+        tools: Every tool that the session knows, by name.
         call_ids: Call ids that the path has already.
+        mode_options: The session's mode options.
+        offered: Gives what can be called in the turn; every tool by default.
     """
 
     tools: Mapping[str, ToolSpec]
     call_ids: AbstractSet[str]
+    mode_options: Mapping[str, JsonValue] = attrs.field(factory=dict)
+    offered: Callable[[], tuple[ToolSpec, ...]] = attrs.Factory(
+        lambda self: lambda: tuple(self.tools.values()), takes_self=True
+    )
 
 
 class TurnMachine:
@@ -86,6 +97,7 @@ class TurnMachine:
     Attributes:
         end: How the turn ended; ``None`` while it runs.
         at_boundary: Whether it waits for `pass_boundary`.
+        session_state: What the mode keeps from turn to turn.
     """
 
     def __init__(
@@ -104,6 +116,7 @@ class TurnMachine:
         self._mode = mode
         self._context = context
         self._state = snapshot.mode_state
+        self.session_state = snapshot.session_state
         self._next_effect = snapshot.next_effect
         self._next_node = snapshot.next_node
         self._model_calls = snapshot.model_calls
@@ -128,12 +141,14 @@ class TurnMachine:
         turn_index: int,
         context: TurnContext,
         limits: TurnLimits,
+        session_state: JsonValue = None,
     ) -> TurnMachine:
         """Begin a turn: its snapshot goes into the commit of the user's message; `proceed` takes the first step."""
         snapshot = MachineSnapshot(
             version=MACHINE_VERSION,
             mode=mode.name,
             mode_version=mode.version,
+            session_state=session_state,
             pending=PendingStep(kind="turn_began", inputs=(turn_input,)),
             limits=limits,
         )
@@ -143,6 +158,11 @@ class TurnMachine:
     def usage(self) -> TokenUsage:
         """Usage of the whole turn so far."""
         return self._usage
+
+    @property
+    def model_calls(self) -> int:
+        """Calls of the model so far."""
+        return self._model_calls
 
     @property
     def wants_commit(self) -> bool:
@@ -170,6 +190,7 @@ class TurnMachine:
             mode=self._mode.name,
             mode_version=self._mode.version,
             mode_state=self._state,
+            session_state=self.session_state,
             next_effect=self._next_effect,
             next_node=self._next_node,
             waiting=self.outstanding(),
@@ -197,13 +218,26 @@ class TurnMachine:
         if isinstance(effect, ModelCall) and isinstance(response, ModelReplied):
             self._model_replied(response.reply)
         elif isinstance(effect, ModelCall) and isinstance(response, CallFailed):
-            unresolved = response.error_kind == "attachment_unresolved"
-            self.stop("failed", "attachment_unresolved" if unresolved else "model_error", response.message)
+            self.stop("failed", _FAILURES.get(response.error_kind, "model_error"), response.message)
         elif isinstance(effect, ToolRun) and isinstance(response, ToolReplied):
             self._tool_replied(effect, response.result)
         else:
             raise TurnError(f"effect {key} is a {effect.kind}; a {response.kind} does not answer it", step="feed")
         return True
+
+    def add(self, payloads: Iterable[Payload]) -> None:
+        """Put what is not the mode's on the path, behind what was produced so far."""
+        for payload in payloads:
+            if isinstance(payload, Message):
+                payload = payload.evolve(turn_index=self.turn_index)
+            self._produced.payloads.append((self._new_node_id(), payload))
+
+    def fail(self, reason: StopReason, message: str) -> None:
+        """Let the end of the turn be a failure, whatever it was."""
+        if self.end is None:
+            self.stop("failed", reason, message)
+        else:
+            self.end = self.end.evolve(outcome="failed", reason=reason, message=message)
 
     def pass_boundary(self, inputs: Iterable[TurnInput] = ()) -> None:
         """Let input in at a boundary; `proceed` goes on once everything that was produced is committed."""
@@ -216,7 +250,9 @@ class TurnMachine:
         if pending is None:
             return
         if pending.kind == "turn_began":
-            self._step(TurnBegan(pending.inputs[0], tuple(self._context.tools.values())))
+            began = pending.inputs[0]
+            options = {**self._context.mode_options, **(began.mode_options or {})}
+            self._step(TurnBegan(began, self._context.offered(), self.session_state, options))
         else:
             self._step(BoundaryPassed(pending.inputs))
 
@@ -246,7 +282,7 @@ class TurnMachine:
         self.end = TurnEnd(outcome=outcome, reason=reason, message=message)
 
     def _mark(self, key: str, effect: ToolRun, running: AbstractSet[str]) -> ToolStatus:
-        if effect.tool_kind == "read_only":
+        if effect.tool_kind == "read_only" and key not in self._begun:
             return "interrupted"
         if key in running:
             return "cancelled"
@@ -284,6 +320,8 @@ class TurnMachine:
             self.stop("failed", "mode_error", f"mode {self._mode.name!r} failed: {type(error).__name__}: {error}")
             return
         self._state = step.state
+        if not isinstance(step.session_state, Keep):
+            self.session_state = step.session_state
         for action in step.actions[:-1]:
             assert isinstance(action, Append)
             self._append(action.payload)
@@ -365,7 +403,9 @@ class TurnMachine:
             self._answer_early(run)
             return
         results = self._record_batch()
-        self._step(ToolsFinished(results))
+        self.end = _ended_by(results)
+        if self.end is None:
+            self._step(ToolsFinished(results))
 
     def _record_batch(self) -> tuple[ToolResult, ...]:
         batch, self._batch = self._batch, None
@@ -408,6 +448,18 @@ def _terminal(mode: ExecutionMode, step: object) -> AskModel | RunTools | PassBo
     if not isinstance(last, (AskModel, RunTools, PassBoundary, Finish)):
         raise TypeError(f"{last!r} is no action")
     return last
+
+
+def _ended_by(results: Iterable[ToolResult]) -> TurnEnd | None:
+    """Give the end that a tool's result makes of the turn; of several, the first in the order of the calls decides."""
+    for result in results:
+        if result.status != "ok" or (result.control is None and result.handoff is None):
+            continue
+        if result.control == "fail":
+            message = f"tool {result.tool!r} stopped the turn"
+            return TurnEnd(outcome="stopped", text=result.text, reason="tool_stopped", message=message)
+        return TurnEnd(outcome="finished", text=result.text, handoff=result.handoff)
+    return None
 
 
 def _check_versions(mode: ExecutionMode, snapshot: MachineSnapshot) -> None:

@@ -5,5 +5,15 @@ from __future__ import annotations
 from lash_core.plugins.manager import PluginManager
 from lash_core.plugins.manifest import Manifest
 from lash_core.plugins.records import Builtin, PluginRecord, PluginSettings
+from lash_core.plugins.session_hooks import Denial, SessionHooks, SnapshotReport
 
-__all__ = ["Builtin", "Manifest", "PluginManager", "PluginRecord", "PluginSettings"]
+__all__ = [
+    "Builtin",
+    "Denial",
+    "Manifest",
+    "PluginManager",
+    "PluginRecord",
+    "PluginSettings",
+    "SnapshotReport",
+    "SessionHooks",
+]

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lash_hookspecs.errors import PluginConflict, PluginError
+from lash_hookspecs.errors import PluginError
 from lash_hookspecs.markers import hook_info
-from lash_hookspecs.specs.offers import ModeOffer, OfferContext, ProviderOffer, StoreOffer, ToolOffer
-from lash_hookspecs.version import HOOKSPEC_API
+from lash_hookspecs.specs.offers import ModeOffer, ProviderOffer, StoreOffer, ToolOffer
 
-from lash_core.plugins.calls import Observer, call_observers
+from lash_core.plugins.calls import Handler, may_suspend, tell
 from lash_core.plugins.claims import Claims
-from lash_core.plugins.discovery import GROUP, discover
-from lash_core.plugins.manifest import OFFER_HOOKS, Manifest, did_you_mean
+from lash_core.plugins.discovery import discover
+from lash_core.plugins.loading import Loader, described
+from lash_core.plugins.manifest import OFFER_HOOKS, SESSION_PLUGINS
+from lash_core.plugins.offers import names_of
 from lash_core.plugins.order import in_order
+from lash_core.plugins.part_classes import PartClasses
 from lash_core.plugins.records import Builtin, PluginRecord, PluginSettings
-from lash_core.plugins.registration import (
-    SPECS,
-    Invalid,
-    call_offer,
-    check_implementations,
-    compare,
-    names_of,
-    new_registry,
-)
-from lash_core.version import DISTRIBUTION, core_version
+from lash_core.plugins.registration import Registry
+from lash_core.plugins.session_hooks import Participant, SessionHooks
+from lash_core.plugins.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from lash_hookspecs.records.state import PluginFingerprint
+    from lash_hookspecs.specs.offers import SessionSetup
 
 __all__ = ["PluginManager"]
 
 _log = logging.getLogger("lash.plugins")
+
+_OFFERS = frozenset(OFFER_HOOKS.values())
 
 
 class PluginManager:
@@ -46,19 +44,24 @@ class PluginManager:
         records: Every plugin, in the order of calls.
     """
 
-    def __init__(self, records: Iterable[PluginRecord], targets: dict[str, Any], settings: PluginSettings) -> None:
-        self._settings = settings
-        self._targets = targets
-        self._registry = new_registry()
-        self._loaded: dict[str, dict[str, Callable[..., Any]]] = {}
-        self._offers: dict[tuple[str, str], list[Any]] = {}
-        self._observers: dict[str, tuple[Observer, ...]] = {}
+    def __init__(
+        self,
+        records: Iterable[PluginRecord],
+        targets: dict[str, Any],
+        settings: PluginSettings,
+        specs: Iterable[Callable[..., Any]] = (),
+    ) -> None:
+        self._observers: dict[str, tuple[Handler, ...]] = {}
+        self._watchdog = Watchdog()
         found = list(records)
         for record in found:
             if record.name in settings.disabled or record.identity in settings.disabled:
                 record.settle("disabled", "listed in [lash.plugins] disabled")
         self.records: Sequence[PluginRecord] = tuple(in_order(found))
         self._claims = Claims(self.records, settings)
+        self._loader = Loader(self.records, targets, settings, specs)
+        # Told once, so that a plugin that fails later is missed rather than passed over: it may be a guard.
+        self._listening = tuple(record for record in self.records if record.usable and _listens(record))
 
     @classmethod
     def discover(cls, settings: PluginSettings | None = None, *, builtins: Iterable[Builtin] = ()) -> PluginManager:
@@ -69,30 +72,38 @@ class PluginManager:
             builtins: The app's own parts, always allowed.
         """
         parts = tuple(builtins)
-        records = [_builtin_record(part) for part in parts]
+        records = [part.record() for part in parts]
         targets = {record.identity: part.target for record, part in zip(records, parts, strict=True)}
         return cls([*records, *discover()], targets, settings or PluginSettings())
 
     @classmethod
-    def for_tests(cls, plugins: Iterable[object] = (), *, settings: PluginSettings | None = None) -> PluginManager:
+    def for_tests(
+        cls,
+        plugins: Iterable[object] = (),
+        *,
+        settings: PluginSettings | None = None,
+        specs: Iterable[Callable[..., Any]] = (),
+    ) -> PluginManager:
         """Build a manager of exactly these plugins; nothing is discovered.
 
         Args:
             plugins: Modules or objects with hook implementations, or `Builtin` values. What a module or object offers
                 is found by asking it at once.
             settings: What the settings say about plugins.
+            specs: More hook specifications, of a test's own.
 
         Raises:
             PluginError: One of them breaks a rule of the hook API.
         """
         settings = settings or PluginSettings()
+        registry = Registry(specs)
         records: list[PluginRecord] = []
         targets: dict[str, Any] = {}
         for number, plugin in enumerate(plugins):
-            part = plugin if isinstance(plugin, Builtin) else _described(plugin, number, settings)
-            records.append(_builtin_record(part))
+            part = plugin if isinstance(plugin, Builtin) else described(plugin, number, settings, registry)
+            records.append(part.record())
             targets[records[-1].identity] = part.target
-        return cls(records, targets, settings)
+        return cls(records, targets, settings, specs)
 
     def store(self, scheme: str) -> StoreOffer:
         """Import the plugin of a store scheme and give its offer.
@@ -138,137 +149,102 @@ class PluginManager:
         """List the names of a kind (``stores``, ``modes``, …) that plugins offer, sorted; imports nothing."""
         return self._claims.names(kind)
 
-    def observers(self, spec: Callable[..., Any]) -> Sequence[Observer]:
-        """Give the implementations of an observer hook, importing the plugins whose manifests list it.
+    async def open_session(self, setup: SessionSetup) -> SessionHooks:
+        """Gather who handles what in a session, and let the plugins make their parts of it.
 
-        A plugin that cannot be imported is logged and left out.
+        Imports every plugin that wants to be called while sessions run. One that cannot be used stops the opening,
+        unless it only observes: then it is logged and left out.
+
+        Raises:
+            ConfigurationError: A part needs a capability that is not there.
+            PluginError: A plugin cannot be used, or cannot make its part.
         """
-        hook = spec.__name__
-        known = self._observers.get(hook)
-        if known is None:
-            known = self._observers[hook] = tuple(self._find_observers(hook))
-        return known
+        return await SessionHooks.open(self._participants, setup, self._part_classes, self._watchdog)
 
     async def notify(self, spec: Callable[..., Any], context: object) -> None:
-        """Call every observer of a hook: together, isolated, with the hook's deadline. Never raises because of one."""
-        observers = self.observers(spec)
-        if observers:
-            await call_observers(spec.__name__, observers, context, hook_info(spec).deadline)
+        """Call the module-level observers of a hook: together, isolated. Never raises because of one.
+
+        Imports the plugins whose manifests list the hook; one that cannot be used is logged and left out.
+        """
+        hook = spec.__name__
+        if hook not in self._observers:
+            self._observers[hook] = tuple(self._find_observers(hook))
+        await tell(self._observers[hook], context, hook_info(spec).deadline, self._watchdog)
+
+    def taking_part(
+        self, *, mode: str | None = None, provider: str | None = None, tool_sets: Iterable[str] = ()
+    ) -> tuple[PluginFingerprint, ...]:
+        """Give the plugins that a session depends on, in the order of calls (P8); imports none of them.
+
+        These are the ones that handle hooks or make session plugins, and those that the session uses by name. The
+        core's own parts are in it when they do either.
+
+        Args:
+            mode: The session's mode.
+            provider: What stands before the colon of its model.
+            tool_sets: Its sets of tools.
+
+        Raises:
+            UnknownName, PluginConflict, PluginError: As in `store`, for one of the names.
+        """
+        from lash_core.plugins.fingerprints import fingerprint_of
+
+        asked = [("modes", mode), ("providers", provider), *(("tools", name) for name in tool_sets)]
+        part = {record.identity for record in self._listening}
+        part |= {self._claims.holder(kind, name).identity for kind, name in asked if name is not None}
+        return tuple(fingerprint_of(record) for record in self.records if record.identity in part)
 
     def fingerprint(self) -> tuple[PluginFingerprint, ...]:
-        """Give the plugins that took part so far, in the order of calls (P8)."""
-        from lash_hookspecs.records.state import PluginFingerprint
+        """Give the plugins that were imported so far, in the order of calls."""
+        from lash_core.plugins.fingerprints import fingerprint_of
 
-        return tuple(
-            PluginFingerprint(
-                distribution=record.distribution,
-                version=record.version,
-                name=record.name,
-                api=record.manifest.requires_api if record.manifest else HOOKSPEC_API,
-            )
-            for record in self.records
-            if record.identity in self._loaded
-        )
+        return tuple(fingerprint_of(record) for record in self.records if record.identity in self._loader.loaded)
+
+    @cached_property
+    def _part_classes(self) -> PartClasses:
+        return PartClasses(self._loader.registry)
+
+    @cached_property
+    def _participants(self) -> tuple[Participant, ...]:
+        return tuple(self._find_participants())
 
     def _offer(self, kind: str, name: str) -> Any:
         record = self._claims.holder(kind, name)
-        return next(offer for offer in self._offers_of(record, kind) if name in names_of(offer))
+        return next(offer for offer in self._loader.offers(record, kind) if name in names_of(offer))
 
-    def _offers_of(self, record: PluginRecord, kind: str) -> list[Any]:
-        key = (record.identity, kind)
-        if key not in self._offers:
-            function = self._load(record)[OFFER_HOOKS[kind]]
-            context = OfferContext(api=HOOKSPEC_API, settings=self._table(record))
+    def _find_observers(self, hook: str) -> Iterable[Handler]:
+        for record in self._listening:
+            if hook in record.hooks:
+                try:
+                    yield _handler(record, hook, self._loader.load(record)[hook])
+                except PluginError as error:
+                    _log.error("%s is not told of %s: %s", record.label, hook, error)
+
+    def _find_participants(self) -> Iterable[Participant]:
+        for record in self._listening:
             try:
-                made = call_offer(OFFER_HOOKS[kind], function, context)
-                compare(kind, record.offered(kind), made)
-            except Invalid as error:
-                raise record.fail(str(error), step="offer") from None
-            except (KeyboardInterrupt, GeneratorExit):
-                raise
-            except BaseException as error:  # a plugin's sys.exit must not end the host
-                raise record.fail(f"{OFFER_HOOKS[kind]} failed: {_what(error)}", step="offer", error=error) from error
-            self._offers[key] = made
-        return self._offers[key]
-
-    def _table(self, record: PluginRecord) -> dict[str, object]:
-        table = self._settings.tables.get(record.name)
-        if table and any(other is not record and other.usable and other.name == record.name for other in self.records):
-            raise PluginConflict(f"[lash.plugin.{record.name}] may be meant for either: {record.reason}")
-        return dict(table or {})
-
-    def _load(self, record: PluginRecord) -> dict[str, Callable[..., Any]]:
-        """Import and register a plugin once; its implementations by hook."""
-        if not record.usable:
-            raise record.unusable("import")
-        if record.identity not in self._loaded:
-            try:
-                self._loaded[record.identity] = self._register(record, _import(record, self._targets))
-            except Invalid as error:
-                raise record.fail(str(error), step="register") from None
-            except (KeyboardInterrupt, GeneratorExit):
-                raise
-            except BaseException as error:  # a plugin's sys.exit must not end the host
-                raise record.fail(f"it cannot be imported: {_what(error)}", step="import", error=error) from error
-        return self._loaded[record.identity]
-
-    def _register(self, record: PluginRecord, plugin: object) -> dict[str, Callable[..., Any]]:
-        found = check_implementations(self._registry, plugin)
-        declared = record.hooks
-        for hook in sorted(declared ^ found.keys()):
-            where = "the manifest lists it" if hook in declared else "the plugin implements it"
-            lacks = "the plugin does not implement it" if hook in declared else "the manifest does not list it"
-            raise Invalid(f"hook {hook}: {where}, but {lacks}{did_you_mean(hook, SPECS) if hook not in SPECS else ''}")
-        self._registry.register(plugin, name=record.identity)
-        return found
-
-    def _find_observers(self, hook: str) -> Iterable[Observer]:
-        for record in self.records:
-            if not record.usable or hook not in record.hooks:
-                continue
-            try:
-                yield Observer(record.label, self._load(record)[hook])
+                found = self._loader.load(record)
+                handlers = [_handler(record, hook, found[hook]) for hook in sorted(record.hooks - _OFFERS)]
+                offers = self._loader.offers(record, SESSION_PLUGINS) if record.offered(SESSION_PLUGINS) else []
             except PluginError as error:
-                _log.error("%s is not told of %s: %s", record.label, hook, error)
+                if not self._only_observes(record):
+                    raise
+                _log.error("%s is not told of what happens: %s", record.label, error)
+            else:
+                yield Participant(record, tuple(handlers), tuple(offers))
+
+    def _only_observes(self, record: PluginRecord) -> bool:
+        specs = [self._loader.registry.specs.get(hook) for hook in record.hooks - _OFFERS]
+        return not record.offered(SESSION_PLUGINS) and all(spec and hook_info(spec).kind == "observe" for spec in specs)
 
     def _ordered_names(self, kind: str) -> list[str]:
         return list(dict.fromkeys(name for record in self.records if record.usable for name in record.offered(kind)))
 
 
-def _import(record: PluginRecord, targets: dict[str, Any]) -> object:
-    target = targets.get(record.identity, record.value)
-    if isinstance(target, str):
-        return importlib.metadata.EntryPoint(record.name, target, GROUP).load()
-    return target
+def _listens(record: PluginRecord) -> bool:
+    """Tell whether a plugin wants to be called while sessions run."""
+    return bool(record.manifest and (record.manifest.runtime_hooks or record.offered(SESSION_PLUGINS)))
 
 
-def _what(error: BaseException) -> str:
-    if isinstance(error, SystemExit):
-        return f"it called sys.exit({error.code!r})"
-    return f"{type(error).__name__}: {error}"
-
-
-def _builtin_record(part: Builtin) -> PluginRecord:
-    value = part.target if isinstance(part.target, str) else getattr(part.target, "__name__", repr(type(part.target)))
-    manifest = Manifest(hooks=part.hooks, offers=part.offers)
-    return PluginRecord(
-        distribution=DISTRIBUTION, version=core_version(), name=part.name, value=value, manifest=manifest
-    )
-
-
-def _described(plugin: object, number: int, settings: PluginSettings) -> Builtin:
-    """Make a manifest for an object that has none, by asking it."""
-    name = getattr(plugin, "__name__", None) or f"{type(plugin).__name__}-{number}"
-    part = Builtin(name=name.rpartition(".")[2], target=plugin)
-    record = _builtin_record(part)
-    context = OfferContext(api=HOOKSPEC_API, settings=dict(settings.tables.get(part.name, {})))
-    try:
-        found = check_implementations(new_registry(), plugin)
-        offers = {
-            kind: tuple(name for offer in call_offer(hook, found[hook], context) for name in names_of(offer))
-            for kind, hook in OFFER_HOOKS.items()
-            if hook in found
-        }
-    except Invalid as error:
-        raise record.fail(str(error), step="register") from None
-    return Builtin(name=part.name, target=plugin, hooks=tuple(found), offers=offers)
+def _handler(record: PluginRecord, hook: str, function: Callable[..., Any]) -> Handler:
+    return Handler(record.name, record.label, hook, function, may_suspend(function))

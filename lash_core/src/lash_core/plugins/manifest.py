@@ -15,6 +15,7 @@ __all__ = [
     "KINDS",
     "MANIFEST",
     "OFFER_HOOKS",
+    "SESSION_PLUGINS",
     "IncompatibleApi",
     "Manifest",
     "ManifestError",
@@ -25,7 +26,7 @@ __all__ = [
 #: The file's name; it lies in the plugin's top-level package.
 MANIFEST = "lash-plugin.toml"
 
-#: What can be offered, and the word for one of it.
+#: What can be offered under a name that is asked for, and the word for one of it.
 KINDS = {
     "stores": "store scheme",
     "modes": "mode",
@@ -35,8 +36,11 @@ KINDS = {
     "commands": "command",
 }
 
+#: What else can be offered: every session gets all of it, so its names are the plugin's own business.
+SESSION_PLUGINS = "session_plugins"
+
 #: The hook that offers a kind. Hosts and commands have none yet.
-OFFER_HOOKS = {kind: f"lash_offer_{kind}" for kind in ("stores", "modes", "providers", "tools")}
+OFFER_HOOKS = {kind: f"lash_offer_{kind}" for kind in ("stores", "modes", "providers", "tools", SESSION_PLUGINS)}
 
 _KEYS = ("requires_api", "hooks", "before", "after", "offers", "settings")
 
@@ -58,7 +62,7 @@ class Manifest:
         hooks: The hooks that it implements.
         before: Plugins that come after it in the order of calls (P5).
         after: Plugins that come before it.
-        offers: Kind (see `KINDS`) → names.
+        offers: Kind (see `KINDS` and `SESSION_PLUGINS`) → names.
         settings: What the plugin says about its settings; kept as it is.
     """
 
@@ -73,6 +77,11 @@ class Manifest:
     def all_hooks(self) -> frozenset[str]:
         """The hooks, those that ``offers`` implies included."""
         return frozenset(self.hooks) | {OFFER_HOOKS[kind] for kind in self.offers if kind in OFFER_HOOKS}
+
+    @property
+    def runtime_hooks(self) -> frozenset[str]:
+        """The hooks that are called while sessions run; not those that only make offers."""
+        return frozenset(self.hooks) - set(OFFER_HOOKS.values())
 
     @classmethod
     def parse(cls, table: Mapping[str, Any]) -> Manifest:
@@ -90,13 +99,14 @@ class Manifest:
         _check_api(required)
         _known(table, _KEYS, "key")
         offers = _table(table, "offers")
-        _known(offers, KINDS, "kind of offer")
+        kinds = (*KINDS, SESSION_PLUGINS)
+        _known(offers, kinds, "kind of offer")
         return cls(
             requires_api=required,
             hooks=_names(table, "hooks"),
             before=_names(table, "before"),
             after=_names(table, "after"),
-            offers={kind: names for kind in KINDS if (names := _names(offers, kind, "offers."))},
+            offers={kind: names for kind in kinds if (names := _names(offers, kind, "offers."))},
             settings=_table(table, "settings"),
         )
 

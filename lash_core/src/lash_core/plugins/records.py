@@ -9,6 +9,7 @@ import attrs
 from lash_hookspecs.errors import PluginError
 
 from lash_core.plugins.manifest import Manifest
+from lash_core.version import DISTRIBUTION, core_version
 
 __all__ = ["Builtin", "PluginRecord", "PluginSettings", "State"]
 
@@ -45,6 +46,17 @@ class Builtin:
     target: Any
     hooks: tuple[str, ...] = ()
     offers: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+
+    def record(self) -> PluginRecord:
+        """Give its record; the core's distribution stands for it."""
+        target = self.target
+        return PluginRecord(
+            distribution=DISTRIBUTION,
+            version=core_version(),
+            name=self.name,
+            value=target if isinstance(target, str) else getattr(target, "__name__", repr(type(target))),
+            manifest=Manifest(hooks=self.hooks, offers=self.offers),
+        )
 
 
 @attrs.define(kw_only=True)

@@ -7,21 +7,29 @@ import time
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 from lash_hookspecs.protocols.attachments import AttachmentStore
 from lash_hookspecs.protocols.hosts import Host
-from lash_hookspecs.protocols.stores import StoreBackend
+from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.protocols.tools import ToolProvider
+from lash_hookspecs.protocols.tracing import TraceSink
+from lash_hookspecs.records.prompts import PromptLayer
+from lash_hookspecs.records.traces import TraceContext, TraceLevel
+from lash_hookspecs.records.turn import TurnLimits
 
 from lash_core.hosts.embedded import EmbeddedHost
 from lash_core.runtime.providers import ModelProviders
+from lash_core.tracing import SessionTracer
 
 if TYPE_CHECKING:
-    from lash_core.plugins.manager import PluginManager
+    from lash_hookspecs.protocols.tasks import TaskHost
 
-__all__ = ["MAX_ATTACHMENT", "Residency", "RetryPolicy", "RuntimeEnvironment", "now_us"]
+    from lash_core.plugins.manager import PluginManager
+    from lash_core.runtime.children import SessionStoreRequest
+
+__all__ = ["MAX_ATTACHMENT", "Residency", "RetryPolicy", "RuntimeEnvironment", "TerminationPolicy", "now_us"]
 
 
 #: Bytes of the largest file that is taken, unless an environment says otherwise.
@@ -56,6 +64,20 @@ class RetryPolicy:
         return float(min(self.first_wait * 2 ** (attempt - 1), self.longest_wait))
 
 
+@attrs.frozen(kw_only=True)
+class TerminationPolicy:
+    """How turns end that do not end by themselves.
+
+    Attributes:
+        limits: What one turn may use unless it brings limits of its own (T12).
+        unfinished: What becomes of a turn whose host returns before it is done: ``interrupted`` leaves it to be
+            continued, ``failed`` ends it.
+    """
+
+    limits: TurnLimits = attrs.field(factory=TurnLimits)
+    unfinished: Literal["interrupted", "failed"] = "interrupted"
+
+
 def now_us() -> int:
     """Microseconds since 1970-01-01 UTC."""
     return time.time_ns() // 1_000
@@ -80,9 +102,20 @@ class RuntimeEnvironment:
         attachments: Where the files that users send are kept; ``None`` for the session's own store.
         max_attachment: Bytes of the largest file that is taken.
         attachment_cache: Bytes of files that each runtime keeps in memory between model calls.
+        tasks: Where background tasks run; ``None`` for no background tasks (H2).
+        session_store_factory: Gives the store of a session that another one starts; ``store`` has them by default.
+        prompt: What the app says in every system prompt.
+        termination: What one turn may use, and what becomes of a turn that its host gives up.
+        plugin_policy: ``compatible`` opens a session whose plugins are others than before and says what differs;
+            ``strict`` refuses it (P8).
         name: What holders of leases are called, for people.
         clock: Gives microseconds since 1970-01-01 UTC.
         sleep: Waits between attempts.
+        trace: Where a trace of everything goes; ``None`` for nowhere. Who opened it closes it.
+        trace_level: How much is traced; ``extended`` adds each piece of a streamed answer.
+        trace_context: What every record is about besides, such as the app's own ``metadata``.
+        trace_bodies: Whether prompts, messages, arguments and outputs go into the trace.
+        tracer: Made of these.
     """
 
     plugins: PluginManager
@@ -99,12 +132,37 @@ class RuntimeEnvironment:
     attachments: AttachmentStore | None = None
     max_attachment: int = MAX_ATTACHMENT
     attachment_cache: int = 64 * 1024 * 1024
+    tasks: TaskHost | None = None
+    session_store_factory: Callable[[SessionStoreRequest], Awaitable[SessionStore]] | None = None
+    prompt: PromptLayer = attrs.field(factory=PromptLayer)
+    termination: TerminationPolicy = attrs.field(factory=lambda: TerminationPolicy())
+    plugin_policy: Literal["compatible", "strict"] = "compatible"
     name: str = "lash"
     clock: Callable[[], int] = now_us
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+    trace: TraceSink | None = attrs.field(default=None, repr=False)
+    trace_level: TraceLevel = attrs.field(default="standard", validator=attrs.validators.in_(("standard", "extended")))
+    trace_context: TraceContext | None = attrs.field(default=None, repr=False)
+    trace_bodies: bool = False
+    tracer: SessionTracer = attrs.field(
+        default=attrs.Factory(lambda self: _tracer_of(self), takes_self=True), repr=False, eq=False
+    )
 
     def evolve(self, **changes: Any) -> RuntimeEnvironment:
         """Give a copy with some services changed; other plugins bring other providers."""
         if "plugins" in changes:
             changes.setdefault("providers", ModelProviders(changes["plugins"]))
-        return attrs.evolve(self, **changes)
+        made = attrs.evolve(self, **changes)
+        if "tracer" in changes or not _TRACED.intersection(changes):
+            return made
+        return attrs.evolve(made, tracer=_tracer_of(made))
+
+
+#: What a tracer is made of.
+_TRACED = frozenset({"trace", "trace_level", "trace_context", "trace_bodies", "clock"})
+
+
+def _tracer_of(env: RuntimeEnvironment) -> SessionTracer:
+    return SessionTracer(
+        env.trace, level=env.trace_level, bodies=env.trace_bodies, context=env.trace_context, clock=env.clock
+    )

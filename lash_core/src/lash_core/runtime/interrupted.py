@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import attrs
 from lash_hookspecs.errors import TurnError, UnreadableData
@@ -25,7 +25,7 @@ from lash_hookspecs.records.turn import OpenTurn, TurnEnd, TurnLimits
 from pydantic import JsonValue, ValidationError
 
 from lash_core.machine.turn_machine import MACHINE_VERSION, TurnContext, TurnMachine
-from lash_core.runtime.turn_run import JOURNAL, LOST, STARTED
+from lash_core.runtime.turn_run import JOURNAL, LOST, STARTED, called_tools
 
 __all__ = ["ABANDONED", "Rebuilt", "rebuild", "rebuild_to_abandon"]
 
@@ -55,8 +55,21 @@ class Rebuilt:
         return cls(machine, rows[-1].sequence if rows else 0, out + lost)
 
 
-async def rebuild(store: SessionStore, open_turn: OpenTurn, mode: ExecutionMode, context: TurnContext) -> Rebuilt:
+async def rebuild(
+    store: SessionStore,
+    open_turn: OpenTurn,
+    mode: ExecutionMode,
+    context: TurnContext,
+    ensure: Callable[[set[str]], Awaitable[None]] | None = None,
+) -> Rebuilt:
     """Rebuild a turn in order to continue it.
+
+    Args:
+        store: The session's store.
+        open_turn: The turn.
+        mode: The session's mode.
+        context: What the machine looks up.
+        ensure: Looks up tools that nobody lists: to go on, the machine must know the kinds of those that it calls.
 
     Raises:
         TurnError: Another version began it.
@@ -64,7 +77,10 @@ async def rebuild(store: SessionStore, open_turn: OpenTurn, mode: ExecutionMode,
     """
     machine = TurnMachine(mode, open_turn.machine, open_turn.turn_id, open_turn.turn_index, context)
     rows = await store.read(JOURNAL)
-    machine.replay([_entry(row) for row in rows])
+    journal = [_entry(row) for row in rows]
+    if ensure is not None:
+        await ensure(called_tools(response for _, response in journal))
+    machine.replay(journal)
     return Rebuilt.of(machine, rows)
 
 

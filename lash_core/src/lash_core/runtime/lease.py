@@ -9,8 +9,8 @@ from lash_hookspecs.errors import LashError, SessionBusy, SessionLeased, StoreBu
 from lash_hookspecs.protocols.stores import LeasedStore, SessionStore
 from lash_hookspecs.records.store import Holder, Lease
 
+from lash_core.process import is_gone
 from lash_core.runtime.environment import RuntimeEnvironment
-from lash_core.runtime.process import is_gone
 
 __all__ = ["HeldLease", "is_live", "read_lease", "take_lease"]
 

@@ -12,7 +12,7 @@ from lash_hookspecs.errors import CorruptSession, UnreadableData
 from lash_hookspecs.protocols.stores import SessionStore
 from lash_hookspecs.records.events import LeafHealed, StoredEvent
 from lash_hookspecs.records.graph import Node
-from lash_hookspecs.records.payloads import Payload, kind_of, refs_of
+from lash_hookspecs.records.payloads import Payload, decode_payload, kind_of, refs_of
 from lash_hookspecs.records.state import CommitDocument, HeadDocument, PluginFingerprint
 from lash_hookspecs.records.store import (
     Absent,
@@ -23,6 +23,7 @@ from lash_hookspecs.records.store import (
     Head,
     Receipt,
     Writer,
+    blob_ref,
 )
 from lash_hookspecs.records.usage import UsageRow, merge_ledger
 from pydantic import ValidationError
@@ -47,15 +48,18 @@ class Change:
     Attributes:
         step: What it is for; see `CommitDocument`.
         document: The head's document after it; its ledger is added to by ``usage``.
-        payloads: New payloads with their node ids; they follow the leaf.
-        leaf: The new leaf, for a commit that moves it (a branch); else the last new node.
+        payloads: New payloads with their node ids; they follow the leaf and move it.
+        leaf: Where the leaf is moved before that, for a branch.
         moves_leaf: Whether ``leaf`` counts.
         events: Stored events.
         usage: Usage deltas.
         consumed: Stream entries that are used up.
         fork: For the first commit of a fork.
-        nodes: Nodes copied as they are, for a fork on a store that cannot share.
+        nodes: Nodes copied as they are, parents before children; the leaf is moved behind them.
         blobs: Bodies that new nodes refer to.
+        components: Bodies of components (S6); those that are not named stay as they are, unless ``all_components``.
+        all_components: Whether no other component stays.
+        plugins: Who took part (P8).
     """
 
     step: str
@@ -69,6 +73,9 @@ class Change:
     fork: Fork | None = None
     nodes: Sequence[Node] = ()
     blobs: Mapping[str, bytes] = attrs.field(factory=dict)
+    components: Mapping[str, bytes] = attrs.field(factory=dict)
+    all_components: bool = False
+    plugins: tuple[PluginFingerprint, ...] = ()
 
 
 class ResidentSession:
@@ -82,6 +89,9 @@ class ResidentSession:
         graph: Resident nodes (L4).
         epoch: The fencing number that this writer carries.
         labels: For the first commit.
+        unflushed: Usage of a commit that failed; it rides the next one (T7).
+        scope_id: Tells this runtime from any other one of the session; in traces.
+        tracer: What happens to the session is told to it.
     """
 
     def __init__(self, session_id: str, store: SessionStore, env: RuntimeEnvironment) -> None:
@@ -92,6 +102,10 @@ class ResidentSession:
         self.graph = SessionGraph()
         self.epoch = 0
         self.labels: Mapping[str, str] | None = None
+        self.unflushed: tuple[UsageRow, ...] = ()
+        self._lost: tuple[str, tuple[UsageRow, ...]] | None = None
+        self.scope_id = secrets.token_hex(8)
+        self.tracer = env.tracer.bind(session_id=session_id, scope_id=self.scope_id)
         self._env = env
         self._incarnation = secrets.token_hex(8)
         self._conversation: Conversation | None = None
@@ -102,6 +116,22 @@ class ResidentSession:
     def revision(self) -> int | None:
         """The stored revision as last seen."""
         return self.head.revision if self.head else None
+
+    @property
+    def component_refs(self) -> Mapping[str, str]:
+        """The stored component set: name → blob ref."""
+        return self.head.components if self.head else {}
+
+    async def component_bodies(self, refs: Mapping[str, str]) -> Mapping[str, bytes]:
+        """Read the bodies of components.
+
+        Raises:
+            MissingBlob: One is gone (S6).
+        """
+        if not refs:
+            return {}
+        bodies = await self.store.get_blobs(sorted(set(refs.values())))
+        return {name: bodies[ref] for name, ref in refs.items()}
 
     @property
     def writer(self) -> Writer:
@@ -129,6 +159,7 @@ class ResidentSession:
 
     async def _refresh(self) -> Absent | Deleted | Head:
         found = await self.store.head()
+        await self._settle_lost()
         if not isinstance(found, Head):
             if self.head is not None:
                 self._forget()
@@ -136,49 +167,78 @@ class ResidentSession:
         known = self.head
         if known is not None and (known.incarnation, known.revision) == (found.incarnation, found.revision):
             return found
-        self.document = read_document(found)
+        document = read_document(found)
         await self._load_graph(found, known)
-        self.head = found
+        self.head, self.document = found, document
         self._incarnation = found.incarnation
         return found
 
-    async def commit(self, change: Change, plugins: tuple[PluginFingerprint, ...] = ()) -> Receipt:
+    async def commit(self, change: Change) -> Receipt:
         """Store a change atomically and take it over; on an error the resident state is as it was (T7)."""
+        change = attrs.evolve(change, usage=(*self.unflushed, *change.usage))
         now = self._env.clock()
         nodes = self._nodes(change, now)
-        leaf = change.leaf if change.moves_leaf else (nodes[-1].node_id if nodes else self.graph.leaf)
         document = change.document.evolve(usage=merge_ledger(change.document.usage, change.usage))
+        components, bodies = self._components(change)
+        record = self._record(change)
         commit = Commit(
             session_id=self.session_id,
             commit_id=secrets.token_hex(8),
             writer=self.writer,
             expected_revision=self.revision,
-            leaf=leaf,
+            leaf=self._leaf(change, nodes),
             state=document.to_bytes(),
-            record=self._record(change, plugins).to_bytes(),
+            record=record.to_bytes(),
             committed_at=now,
             nodes=tuple(nodes),
-            components=self.head.components if self.head else {},
-            blobs=change.blobs,
+            components=components,
+            blobs={**change.blobs, **bodies},
             open_turn=document.open_turn.turn_id if document.open_turn else None,
             consumed=tuple(change.consumed),
             fork=change.fork,
             labels=self.labels if self.head is None else None,
         )
-        receipt = await self.store.commit(commit)
+        try:
+            with self.tracer.commit(record, commit):
+                receipt = await self.store.commit(commit)
+        except BaseException:
+            self.unflushed, self._lost = (), (commit.commit_id, tuple(change.usage))
+            raise
+        self.unflushed = ()
         self._take_over(commit, document, receipt, change)
         return receipt
 
+    async def _settle_lost(self) -> None:
+        """Learn whether a commit that failed is stored after all; the usage of one that is not rides the next."""
+        if self._lost is None:
+            return
+        commit_id, usage = self._lost
+        records = await self.store.records(after=self.revision or 0)
+        self._lost = None
+        if all(record.commit_id != commit_id for record in records):
+            self.unflushed = (*self.unflushed, *usage)
+
+    def _components(self, change: Change) -> tuple[Mapping[str, str], Mapping[str, bytes]]:
+        stored = self.head.components if self.head else {}
+        refs = {name: blob_ref(body) for name, body in change.components.items()}
+        bodies = {ref: change.components[name] for name, ref in refs.items() if stored.get(name) != ref}
+        return (refs if change.all_components else {**stored, **refs}), bodies
+
+    def _leaf(self, change: Change, nodes: Sequence[Node]) -> str | None:
+        if change.payloads or (nodes and not change.moves_leaf):
+            return nodes[-1].node_id
+        return change.leaf if change.moves_leaf else self.graph.leaf
+
     def _nodes(self, change: Change, now: int) -> list[Node]:
         nodes = list(change.nodes)
-        parent = nodes[-1].node_id if nodes else self.graph.leaf
+        parent = change.leaf if change.moves_leaf else (nodes[-1].node_id if nodes else self.graph.leaf)
         for node_id, payload in change.payloads:
             body = payload.to_bytes()
             nodes.append(Node(node_id, parent, now, kind_of(payload), body, refs=refs_of(payload)))
             parent = node_id
         return nodes
 
-    def _record(self, change: Change, plugins: tuple[PluginFingerprint, ...]) -> CommitDocument:
+    def _record(self, change: Change) -> CommitDocument:
         turn = change.document.open_turn or self.document.open_turn
         healed = self._healed
         events = tuple(change.events)
@@ -190,7 +250,7 @@ class ResidentSession:
             turn_index=turn.turn_index if turn else None,
             usage=tuple(change.usage),
             events=events,
-            plugins=plugins,
+            plugins=change.plugins,
         )
 
     def _take_over(self, commit: Commit, document: HeadDocument, receipt: Receipt, change: Change) -> None:
@@ -210,39 +270,51 @@ class ResidentSession:
         )
         self.document = document
         self._healed = None
-        self.graph.extend(commit.nodes)
+        copied = len(change.nodes)
+        self.graph.insert(commit.nodes[:copied])
         if change.moves_leaf:
-            self.graph.set_leaf(commit.leaf)
+            self.graph.set_leaf(change.leaf)
             self._conversation = None
-            if self._env.residency is Residency.ACTIVE_PATH_ONLY:
-                self.graph.trim()
+        self.graph.extend(commit.nodes[copied:])
+        if change.moves_leaf and self._env.residency is Residency.ACTIVE_PATH_ONLY:
+            self.graph.trim()
         if self._conversation is not None:
-            copied = len(change.nodes)
             for node, (_, payload) in zip(commit.nodes[copied:], change.payloads, strict=True):
                 self._conversation.add(node, payload)
 
     async def _load_graph(self, head: Head, known: Head | None) -> None:
-        same_graph = known is not None and known.incarnation == head.incarnation
-        if same_graph and known is not None and known.leaf is not None and head.leaf is not None:
-            try:
-                fresh = await self.store.path(head.leaf, after=known.leaf)
-            except CorruptSession:
-                pass  # the leaf moved to another branch: load it whole
-            else:
-                self.graph.insert(node for node in fresh if node.node_id not in self.graph)
-                self.graph.set_leaf(head.leaf)
-                self._conversation = None
-                return
+        if known is not None and known.incarnation == head.incarnation and await self._catch_up(head, known):
+            return
         self._conversation = None
         self.graph = await self._whole_graph(head)
 
-    async def _whole_graph(self, head: Head) -> SessionGraph:
-        if head.leaf is None:
-            return SessionGraph()
+    async def _catch_up(self, head: Head, known: Head) -> bool:
+        """Read what others have put behind the resident leaf; ``False`` when the leaf is elsewhere."""
+        if known.leaf is None or head.leaf is None or self.graph.dangling:
+            return False
         try:
-            if self._env.residency is Residency.ACTIVE_PATH_ONLY:
-                return SessionGraph(await self.store.path(head.leaf), head.leaf)
-            graph = SessionGraph(await self.store.graph(), head.leaf)
+            fresh = await self.store.path(head.leaf, after=known.leaf) if head.leaf != known.leaf else ()
+        except CorruptSession:
+            return False
+        if any(node.node_id in self.graph for node in fresh):
+            return False
+        if self._env.residency is Residency.KEEP_ALL:
+            on_path = {node.node_id for node in fresh}
+            beside = await self.store.graph(after=self.graph.newest)
+            self.graph.insert(node for node in beside if node.node_id not in on_path and node.node_id not in self.graph)
+        if self._conversation is not None:
+            read = [(node, payload) for node in fresh if (payload := decode_payload(node)) is not None]
+            for node, payload in read:
+                self._conversation.add(node, payload)
+        self.graph.extend(fresh)
+        return True
+
+    async def _whole_graph(self, head: Head) -> SessionGraph:
+        try:
+            if self._env.residency is Residency.KEEP_ALL:
+                graph = SessionGraph(await self.store.graph(), head.leaf)
+            else:
+                return SessionGraph(await self.store.path(head.leaf) if head.leaf is not None else (), head.leaf)
         except CorruptSession as error:
             if error.kind != "dangling_leaf":
                 raise

@@ -2,177 +2,357 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
 
 import attrs
 from lash_hookspecs.errors import (
     ConfigurationError,
     LashError,
-    NodeMissing,
+    SessionBindingMismatch,
     SessionDeleted,
     SessionExists,
     SessionMissing,
+    StoreRegressed,
     TurnError,
-    UnreadableData,
 )
-from lash_hookspecs.protocols.models import ModelProvider
-from lash_hookspecs.protocols.modes import ExecutionMode
-from lash_hookspecs.protocols.stores import SessionStore
+from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
+from lash_hookspecs.protocols.tasks import SessionTasks
 from lash_hookspecs.protocols.tools import Attachment
 from lash_hookspecs.records.attachments import AttachmentRef
-from lash_hookspecs.records.events import Event, Notice, TurnContinued, TurnStarted
+from lash_hookspecs.records.events import Branched, NodesAppended
 from lash_hookspecs.records.graph import Node
-from lash_hookspecs.records.models import ModelInfo
-from lash_hookspecs.records.payloads import Message, Payload, TextPart
+from lash_hookspecs.records.models import ModelReply
+from lash_hookspecs.records.payloads import Message, ModeEvent, Payload, PluginNode
+from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest, SessionReadView
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
-from lash_hookspecs.records.store import Absent, Deleted, Head, Holder, Receipt
-from lash_hookspecs.records.turn import OpenTurn, TurnInput, TurnLimits, TurnResult
-from lash_hookspecs.specs.events import SessionRestored, lash_on_session_restored
-from lash_hookspecs.specs.offers import ToolSetup
+from lash_hookspecs.records.store import Deleted, Head, Holder, Receipt
+from lash_hookspecs.records.tools import Availability
+from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
+from lash_hookspecs.specs.events import (
+    SessionClosed,
+    SessionRestored,
+    lash_on_session_closed,
+    lash_on_session_restored,
+)
 
-from lash_core.attachments.files import Accepted, SessionFiles
-from lash_core.attachments.session_store import SessionAttachments
-from lash_core.graph.conversation import Item, repair
-from lash_core.machine.turn_machine import TurnContext, TurnMachine
+from lash_core.graph.conversation import Item
+from lash_core.runtime.beginnings import begin_at, begin_with, origin_of, turn_index_of
+from lash_core.runtime.children import Child, create_child, end_of_chain
+from lash_core.runtime.completion import complete
+from lash_core.runtime.configuring import configure
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
-from lash_core.runtime.forking import begin_fork
-from lash_core.runtime.interrupted import ABANDONED, Rebuilt, rebuild, rebuild_to_abandon
-from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
-from lash_core.runtime.process import this_process
+from lash_core.runtime.live import refuse_live, register, unregister
+from lash_core.runtime.opened import OpenSession
+from lash_core.runtime.parked import ParkedSession
+from lash_core.runtime.policy import SessionPolicy, SessionSpec
+from lash_core.runtime.reading import EventCursor, SequencedEvent, orphaned_node_ids, replay_events
+from lash_core.runtime.report import RestoreReport
 from lash_core.runtime.resident import Change, ResidentSession
-from lash_core.runtime.slot import WriteSlot
-from lash_core.runtime.spec import ParkedSession, SessionSpec
-from lash_core.runtime.text import check_session_id, check_text
-from lash_core.runtime.turn_run import TurnRun, new_turn_id
+from lash_core.runtime.rewriting import new_node_id, rewrite_history
+from lash_core.runtime.services import read_view
+from lash_core.runtime.state import PersistedSessionState
+from lash_core.runtime.text import check_session_id, check_text, clean_payload
+from lash_core.runtime.turns import Emit, abandon, asking, begin, continue_turn, drive, refused
 from lash_core.stores.memory import MemoryBackend
-from lash_core.tools.surface import ToolSurface
 
-__all__ = ["LashRuntime"]
+__all__ = ["Appended", "LashRuntime", "StaleBranch"]
 
-Emit = Callable[[Event], None]
+Store = SessionStore | StoreBackend
+
+
+@attrs.frozen
+class Appended:
+    """Nodes were appended and committed.
+
+    Attributes:
+        node_ids: The new nodes, in order; the last one is the leaf.
+        receipt: The store's receipt.
+    """
+
+    node_ids: tuple[str, ...]
+    receipt: Receipt
+
+
+@attrs.frozen
+class StaleBranch:
+    """Nothing was appended: the path does not hold the required ancestor any more (G7).
+
+    Attributes:
+        current_leaf: Where the session stands.
+    """
+
+    current_leaf: str | None
 
 
 class LashRuntime:
     """One live session: it runs turns, branches, parks.
 
-    Build it with `from_environment` or `resume`. One turn runs at a time; a second one is refused.
+    Build it with one of the ``from_…`` doors or with `resume`. One turn runs at a time; a second one is refused.
+
+    All doors end in one order (L1): session id → policy → graph (a dangling leaf is healed) → plugins and mode → tool
+    state → plugin snapshots → mode state → `lash_on_session_restored`. Nothing is written, but for a state that the
+    store does not hold yet: that is committed at once.
     """
 
-    def __init__(self, env: RuntimeEnvironment, spec: SessionSpec, resident: ResidentSession) -> None:
-        self._env = env
-        self._spec = spec
-        self._resident = resident
-        self._files = SessionFiles(
-            SessionAttachments(resident.store, resident.session_id),
-            env.attachments,
-            max_bytes=min(env.max_attachment, (env.store and env.store.capabilities.max_value) or env.max_attachment),
-            cache_bytes=env.attachment_cache,
-        )
-        self._holder = this_process(env.name)
-        self._mode: ExecutionMode | None = None
-        self._tools: ToolSurface | None = None
-        self._holder_elsewhere: Holder | None = None
-        self._writing = WriteSlot(resident.session_id, self._holder)
-        self._run: TurnRun | None = None
+    def __init__(self, session: OpenSession) -> None:
+        """Wrap a session; use a door."""
+        self.session = session
+        self._parked: ParkedSession | None = None
+
+    # The doors
 
     @classmethod
     async def from_environment(
-        cls, env: RuntimeEnvironment, spec: SessionSpec, store: SessionStore | None = None
+        cls,
+        env: RuntimeEnvironment,
+        spec: SessionSpec,
+        state: PersistedSessionState | None = None,
+        store: Store | None = None,
     ) -> LashRuntime:
-        """Open a session.
-
-        The order: session id → stored head and path → policy → mode → tools → `SessionRestored`.
+        """Open a session by the door that fits: with a store or without, with background tasks or without.
 
         Args:
             env: Shared services.
             spec: Which session, and what the caller sets for it.
-            store: The session's store; else one of the environment's, else one in memory.
+            state: What the session is; ``None`` for what the store has, else a fresh one. One that was read from the
+                store must not be newer than the store; one that no store has is committed at once.
+            store: The session's store, or a database; else the environment's.
 
         Raises:
-            SessionMissing: ``spec.create`` is ``False`` and there is none.
-            SessionExists: ``spec.create`` is ``True`` and there is one.
-            UnknownName: The mode is offered by no plugin.
-            UnreadableData, CorruptSession: What is stored cannot be used.
+            ConfigurationError: ``Residency.ACTIVE_PATH_ONLY`` without a store; said before anything is read.
+            PolicyError: A value of the spec cannot be; names the field.
+            SessionMissing, SessionExists: As ``spec.create`` demands, or as ``state`` does.
+            UnknownName, PluginError: The mode, a tool set or a plugin of the session cannot be used; named.
+            UnreadableData, CorruptSession, MissingBlob: What is stored cannot be used.
         """
-        session_id = check_session_id(spec.session_id)
-        if env.residency is Residency.ACTIVE_PATH_ONLY and store is None and env.store is None:
-            raise ConfigurationError("Residency.ACTIVE_PATH_ONLY needs a store: what is not resident must be somewhere")
-        backend = env.store or MemoryBackend()
-        resident = ResidentSession(session_id, store or backend.session(session_id), env)
-        resident.labels = spec.labels
-        runtime = cls(env, attrs.evolve(spec, session_id=session_id), resident)
-        await runtime._open()
-        return runtime
+        stored, background = store is not None or env.store is not None, env.tasks is not None
+        if stored and background:
+            return await cls.from_persistent_background_state(env, spec, state, store)
+        if stored:
+            return await cls.from_persistent_embedded_state(env, spec, state, store)
+        if background:
+            return await cls.from_background_state(env, spec, state)
+        return await cls.from_embedded_state(env, spec, state)
+
+    @classmethod
+    async def from_embedded_state(
+        cls, env: RuntimeEnvironment, spec: SessionSpec, state: PersistedSessionState | None = None
+    ) -> LashRuntime:
+        """Open a session that lives in memory, without background tasks; raises like `from_environment`."""
+        return await cls._build(env.evolve(store=None, tasks=None), spec, state, None)
+
+    @classmethod
+    async def from_background_state(
+        cls, env: RuntimeEnvironment, spec: SessionSpec, state: PersistedSessionState | None = None
+    ) -> LashRuntime:
+        """Open a session that lives in memory, with background tasks; raises like `from_environment`."""
+        _require_tasks(env)
+        return await cls._build(env.evolve(store=None), spec, state, None)
+
+    @classmethod
+    async def from_persistent_embedded_state(
+        cls,
+        env: RuntimeEnvironment,
+        spec: SessionSpec,
+        state: PersistedSessionState | None = None,
+        store: Store | None = None,
+    ) -> LashRuntime:
+        """Open a session of a store, without background tasks; raises like `from_environment`."""
+        _require_store(env, store)
+        return await cls._build(env.evolve(tasks=None), spec, state, store)
+
+    @classmethod
+    async def from_persistent_background_state(
+        cls,
+        env: RuntimeEnvironment,
+        spec: SessionSpec,
+        state: PersistedSessionState | None = None,
+        store: Store | None = None,
+    ) -> LashRuntime:
+        """Open a session of a store, with background tasks; raises like `from_environment`."""
+        _require_store(env, store)
+        _require_tasks(env)
+        return await cls._build(env, spec, state, store)
 
     @classmethod
     async def resume(cls, parked: ParkedSession, env: RuntimeEnvironment) -> LashRuntime:
         """Open a parked session again, in any process (L8).
 
         Raises:
+            SessionBusy: The session is open in this process; names the runtime.
             SessionMissing: The handle has a revision and the store has no such session.
             SessionDeleted: The session was deleted.
             StoreRegressed: The store is older than the handle.
         """
-        spec = SessionSpec(session_id=parked.session_id, model=parked.model, mode=parked.mode)
         if env.store is None:
             raise ConfigurationError("resume needs an environment with a store")
-        found = await env.store.session(parked.session_id).head()
-        parked.check(found, env.store.name)
-        return await cls.from_environment(env, spec)
+        refuse_live(env.store, parked.session_id)
+        parked.check(await env.store.session(parked.session_id).head(), env.store.name)
+        return await cls.from_environment(env, parked.spec())
+
+    @classmethod
+    async def _build(
+        cls, env: RuntimeEnvironment, spec: SessionSpec, state: PersistedSessionState | None, store: Store | None
+    ) -> LashRuntime:
+        """Every door ends here (L1)."""
+        if store is not None and not isinstance(store, SessionStore):
+            env, store = env.evolve(store=store), None
+        if env.residency is Residency.ACTIVE_PATH_ONLY and store is None and env.store is None:
+            raise ConfigurationError("Residency.ACTIVE_PATH_ONLY needs a store: what is not resident must be somewhere")
+        session_id = check_session_id(spec.session_id or (state.session_id if state else ""))
+        spec = attrs.evolve(spec, session_id=session_id)
+        spec.over(SessionConfig())
+        backend = env.store or MemoryBackend()
+        durable = backend.capabilities.durability != "none" if store is None else True
+        resident = ResidentSession(session_id, store or backend.session(session_id), env)
+        resident.labels = spec.labels if spec.labels is not None or state is None else dict(state.labels)
+        runtime = cls(OpenSession(env, spec, resident, backend, durable=durable))
+        await runtime.session.open()
+        try:
+            if state is not None:
+                await runtime._take_up(state)
+            await runtime._announce()
+        except BaseException:
+            await runtime.session.parts.close()
+            raise
+        register(runtime, env.store)
+        return runtime
+
+    async def _take_up(self, state: PersistedSessionState) -> None:
+        """Hold a state that was brought to what the store has, and commit one that no store has."""
+        session, head = self.session, self.session.resident.head
+        if state.session_id not in ("", self.session_id):
+            raise SessionBindingMismatch(bound=self.session_id, requested=state.session_id)
+        if head is None and not state.fresh:
+            async with session.writing():
+                await begin_with(session, state, state.document, step="state")
+        elif head is not None and state.revision is None and not state.fresh:
+            raise SessionExists(
+                f"session {self.session_id!r} is in {session.backend.name} already, and the state that was given was "
+                "never stored: leave the state out to open what is stored, or give it another session id",
+                session_id=self.session_id,
+            )
+        elif head is not None and head.revision < (state.revision or 0):
+            raise StoreRegressed(
+                f"session {self.session_id!r} is at revision {head.revision} in {session.backend.name}, the state at "
+                f"{state.revision}: the store is older than the state",
+                session_id=self.session_id,
+            )
+
+    async def _announce(self) -> None:
+        session = self.session
+        session.resident.tracer.session_opened(
+            self.head, self.document.evolve(config=session.config), session.backend.name
+        )
+        await self.session.parts.hooks.notify(
+            lash_on_session_restored,
+            SessionRestored(
+                session_id=self.session_id,
+                revision=self.session.resident.revision,
+                turn_index=self.document.turn_index,
+                interrupted=self.interrupted,
+                session=self.session.services,
+            ),
+        )
+
+    # What it is
 
     @property
     def session_id(self) -> str:
         """The session."""
-        return self._resident.session_id
+        return self.session.session_id
+
+    @property
+    def env(self) -> RuntimeEnvironment:
+        """The shared services that it was built with."""
+        return self.session.env
+
+    @property
+    def scope_id(self) -> str:
+        """Tells this runtime from any other one of the session; in traces and in messages."""
+        return self.session.scope_id
+
+    @property
+    def me(self) -> Holder:
+        """This runtime as the holder of a lease."""
+        return self.session.holder
 
     @property
     def head(self) -> Head | None:
         """The stored head as last seen; ``None`` before the first commit."""
-        return self._resident.head
+        return self.session.resident.head
 
     @property
     def document(self) -> HeadDocument:
         """The head's document as last seen."""
-        return self._resident.document
+        return self.session.document
+
+    @property
+    def report(self) -> RestoreReport:
+        """What differs between the session as it was stored and as it is now (L5, P8)."""
+        return self.session.parts.report
 
     @property
     def interrupted(self) -> bool:
         """Whether a turn is unfinished and nobody works on it (L14)."""
-        return self._resident.document.open_turn is not None and not self.running
+        return self.document.open_turn is not None and not self.running
 
     @property
     def running(self) -> bool:
         """Whether a turn runs, here or elsewhere, as last seen."""
-        return self._run is not None or (
-            self._holder_elsewhere is not None and self._resident.document.open_turn is not None
+        return self.session.run is not None or (
+            self.session.holder_elsewhere is not None and self.document.open_turn is not None
         )
 
     @property
     def holder(self) -> Holder | None:
         """Who runs a turn elsewhere, as last seen."""
-        return self._holder_elsewhere
+        return self.session.holder_elsewhere
 
     @property
     def path(self) -> list[Node]:
         """The nodes of the active path, root first."""
-        return list(self._resident.graph.path)
+        return list(self.session.resident.graph.path)
 
     @property
     def items(self) -> list[Item]:
         """The nodes of the active path with their payloads, root first."""
-        return list(self._resident.conversation.items)
+        return list(self.session.resident.conversation.items)
+
+    @property
+    def resident_node_count(self) -> int:
+        """How many nodes are in memory (L4)."""
+        return len(self.session.resident.graph)
+
+    def view(self) -> SessionReadView:
+        """Give the session as it is in memory at this moment; never waits for a turn."""
+        return read_view(self.session)
+
+    def describe(self) -> str:
+        """Name this runtime, for messages."""
+        return f"runtime {self.scope_id} of {self.me.describe()}"
+
+    async def policy(self) -> SessionPolicy:
+        """Resolve what turns are run with: what the caller set, over what is stored, over what the provider says (L3).
+
+        Raises:
+            UnknownName, ConfigurationError: The model cannot be used.
+        """
+        policy = await self.session.policy()
+        policy.warn_if_assumed()
+        return policy
 
     async def refresh(self) -> None:
         """Read what others have committed, and whether a turn runs elsewhere; nothing while one runs here."""
-        if self._writing.taken:
+        if self.session.slot.taken:
             return
-        found = await self._resident.refresh()
-        if isinstance(found, Deleted) and self._spec.create is False:
+        found = await self.session.refresh()
+        if isinstance(found, Deleted) and self.session.spec.create is False:
             raise SessionDeleted(f"session {self.session_id!r} was deleted", session_id=self.session_id)
-        await self._see_lease()
+        await self.session.see_lease()
 
     async def attach(self, file: Attachment) -> AttachmentRef:
         """Store a file that a turn is about to refer to.
@@ -181,7 +361,9 @@ class LashRuntime:
             InvalidInput: It is too large, or its media type is none.
             StoreError: It cannot be stored.
         """
-        return await self._files.attach(file)
+        return await self.session.files.attach(file)
+
+    # Turns
 
     async def turn(
         self,
@@ -190,39 +372,69 @@ class LashRuntime:
         emit: Emit,
         *,
         resume: bool = False,
+        follow_handoffs: bool = False,
         files: Mapping[str, bytes] | None = None,
     ) -> TurnResult:
         """Run one turn to its final commit.
 
         An interrupted turn is abandoned first, its calls marked, unless ``resume`` asks to continue it, in which
-        case it is finished before this one begins (L14).
+        case it is finished before this one begins (L14). A session that was handed off passes the turn on to the one
+        that works now (H3).
 
         Args:
             turn_input: What the user says.
             limits: What the turn may use (T12).
             emit: Takes events as they happen.
             resume: Whether to continue an interrupted turn instead of abandoning it.
+            follow_handoffs: Whether a turn that hands off goes on with the successor's first turn.
             files: Bytes by id of those attachments that are not stored yet; stored with the user's message.
 
         Raises:
             InvalidInput: The text cannot be stored, or an attachment is neither stored nor given; nothing was written.
             SessionBusy: A turn runs already, here or elsewhere; nothing was written.
             ConfigurationError: Model, mode or limits cannot be used; nothing was written.
+            SuccessorMissing: The session was handed off to one that is gone.
             StoreError: A commit failed; the turn is interrupted and can be continued (T7).
         """
         check_text(turn_input.text, alone=not turn_input.attachments)
-        async with self._writing:
-            await self._refuse_if_not_as_specified()
-            provider, info = await self._model(limits)
-            accepted = await self._files.accept(turn_input.attachments, files)
+        result = await self._own_turn(turn_input, files, limits, emit, resume)
+        if result is None:
+            successor = await self.successor()
+            return await successor.turn(
+                turn_input, limits, emit, resume=resume, follow_handoffs=follow_handoffs, files=files
+            )
+        return (await self._followed(limits, emit) or result) if follow_handoffs else result
+
+    async def _own_turn(
+        self, turn_input: TurnInput, files: Mapping[str, bytes] | None, limits: TurnLimits, emit: Emit, resume: bool
+    ) -> TurnResult | None:
+        """Run a turn in this session; ``None`` when it was handed off."""
+        session = self.session
+        async with session.slot:
+            await session.refuse_if_not_as_specified()
+            if session.document.successor is not None:
+                return None
+            asked = await asking(session, limits, turn_input.overrides)
+            accepted = await session.files.accept(turn_input.attachments, files)
             turn_input = turn_input.evolve(attachments=tuple(part.ref for part in accepted.parts))
-            async with self._leased() as lease:
-                if self._resident.document.open_turn is not None and resume:
-                    await self._drive(await self._restore(emit), lease, self._open_turn().machine.limits)
-                elif self._resident.document.open_turn is not None:
-                    await self._abandon(emit)
-                run = await self._begin(turn_input, accepted, limits, provider, info, emit)
-                return await self._drive(run, lease, limits)
+            denied = await refused(session, turn_input)
+            if denied is not None:
+                return denied
+            async with session.leased() as lease:
+                if session.document.open_turn is not None and resume:
+                    await continue_turn(session, lease, emit)
+                elif session.document.open_turn is not None:
+                    await abandon(session, emit)
+                run = await begin(session, turn_input, accepted, limits, asked, emit)
+                return await drive(session, run, lease, limits)
+
+    async def _followed(self, limits: TurnLimits, emit: Emit) -> TurnResult | None:
+        """Run the first turn of the session that this one was handed off to, if it waits for one."""
+        if self.document.successor is None:
+            return None
+        successor = await self.successor()
+        first = successor.document.first_input
+        return None if first is None else await successor.turn(first, limits, emit, follow_handoffs=True)
 
     async def continue_turn(self, emit: Emit) -> TurnResult:
         """Continue the interrupted turn: what is finished is not repeated (T6).
@@ -231,12 +443,11 @@ class LashRuntime:
             TurnError: There is none, or it was begun by a version that this one cannot continue.
             SessionBusy: It is not interrupted but running; nothing was written.
         """
-        async with self._writing:
-            await self._refuse_if_not_as_specified()
+        async with self.session.slot:
+            await self.session.refuse_if_not_as_specified()
             self._refuse_uninterrupted()
-            async with self._leased() as lease:
-                run = await self._restore(emit)
-                return await self._drive(run, lease, self._open_turn().machine.limits)
+            async with self.session.leased() as lease:
+                return await continue_turn(self.session, lease, emit)
 
     async def abandon_turn(self) -> TurnResult:
         """Give the interrupted turn up: its unanswered calls get marked results, and it ends as stopped.
@@ -245,40 +456,151 @@ class LashRuntime:
             TurnError: There is none.
             SessionBusy: It is not interrupted but running; nothing was written.
         """
-        async with self._writing:
-            await self._refuse_if_not_as_specified()
+        async with self.session.slot:
+            await self.session.refuse_if_not_as_specified()
             self._refuse_uninterrupted()
-            async with self._leased():
-                return await self._abandon(lambda event: None)
+            async with self.session.leased():
+                return await abandon(self.session, lambda event: None)
+
+    def _refuse_uninterrupted(self) -> None:
+        if self.document.open_turn is None:
+            raise TurnError(f"session {self.session_id!r} has no interrupted turn", session_id=self.session_id)
 
     async def cancel(self) -> None:
         """Cancel the turn that runs in this runtime, if any; returns when that is committed."""
-        self._writing.cancelled = self._writing.taken
+        slot = self.session.slot
+        slot.cancelled = slot.taken
         try:
-            if self._run is not None:
-                await self._run.cancel()
+            if self.session.run is not None:
+                await self.session.run.cancel()
         except LashError:
-            await self._writing.wait()
+            await slot.wait()
             raise
-        await self._writing.wait()
+        await slot.wait()
+
+    async def complete(self, request: CompletionRequest) -> ModelReply:
+        """Ask a model outside the conversation; its usage goes into the ledger under the request's source (T8).
+
+        Raises:
+            ModelError: The call failed for good.
+        """
+        return await complete(self.session, request)
+
+    # The graph
 
     async def branch_to(self, node_id: str) -> Receipt:
-        """Make another node the leaf; committed at once (L11).
+        """Make another node the leaf; committed at once.
+
+        What tools, plugins and the mode keep goes back to what it was at that node (L11).
 
         Raises:
             NodeMissing: The node is not in the session's graph.
             TurnError: A turn is interrupted; continue or abandon it first.
         """
-        async with self._writing:
-            await self._refuse_if_not_as_specified()
-            self._refuse_interrupted("branch")
-            await self._refuse_unknown_node(node_id)
-            async with self._leased():
-                path = await self._resident.store.path(node_id)
-                missing = [each for each in path if each.node_id not in self._resident.graph]
-                self._resident.graph.insert(missing)
-                change = Change(step="branch", document=self.document, leaf=node_id, moves_leaf=True)
-                return await self._resident.commit(change, self._env.plugins.fingerprint())
+        session = self.session
+        async with session.writing("branch"):
+            await session.refuse_unknown_node(node_id)
+            assert session.resident.head is not None
+            origin = await origin_of(self.session_id, session.store, session.resident.head, node_id)
+            session.resident.graph.insert(node for node in origin.path if node.node_id not in session.resident.graph)
+            old_leaf = session.resident.graph.leaf
+            receipt = await session.commit(
+                Change(
+                    step="branch",
+                    document=session.document,
+                    leaf=node_id,
+                    moves_leaf=True,
+                    components=await session.resident.component_bodies(origin.refs),
+                    all_components=True,
+                    events=(Branched(leaf=node_id, abandoned=old_leaf),),
+                )
+            )
+            await session.rebuild_parts()
+            return receipt
+
+    async def append_nodes(
+        self, payloads: Sequence[Message | PluginNode | ModeEvent], *, requires_ancestor: str | None = None
+    ) -> Appended | StaleBranch:
+        """Append nodes behind the leaf; committed at once.
+
+        Args:
+            payloads: What the nodes hold, in order.
+            requires_ancestor: A node that must be on the active path.
+
+        Returns:
+            `StaleBranch`, and nothing is appended, when the ancestor is not on the path (G7).
+
+        Raises:
+            TurnError: A turn is interrupted; continue or abandon it first.
+        """
+        session = self.session
+        async with session.writing("append"):
+            graph = session.resident.graph
+            if requires_ancestor is not None and not graph.is_on_path(requires_ancestor):
+                return StaleBranch(graph.leaf)
+            named: list[tuple[str, Payload]] = [(new_node_id(session), clean_payload(payload)) for payload in payloads]
+            node_ids = tuple(node_id for node_id, _ in named)
+            receipt = await session.commit(
+                Change(
+                    step="append",
+                    document=session.document.evolve(config=session.config),
+                    payloads=named,
+                    events=(NodesAppended(node_ids=node_ids),),
+                )
+            )
+            return Appended(node_ids, receipt)
+
+    async def rewrite_history(self, instructions: str = "") -> bool:
+        """Let the installed rewriters make another path of the active one; the old path stays as a branch (G1).
+
+        Args:
+            instructions: What the rewriters should mind, in words.
+
+        Returns:
+            Whether anything changed; committed at once.
+
+        Raises:
+            PluginError: A rewriter failed; the path is as it was.
+            TurnError: A turn is interrupted; continue or abandon it first.
+        """
+        policy = await self.policy()
+        async with self.session.writing("rewrite its history"):
+            return await rewrite_history(self.session, "manual", instructions, policy.context_window)
+
+    async def get_historic_node(self, node_id: str) -> Node | None:
+        """Give any node of the graph: a resident one, else the stored one; ``None`` if there is none (L9).
+
+        Raises:
+            ConfigurationError: It is not resident, and the session has no store.
+        """
+        resident = self.session.resident.graph.get(node_id)
+        if resident is not None:
+            return resident
+        if self.env.store is None and not self.session.durable:
+            raise ConfigurationError(
+                f"node {node_id!r} is not in memory, and session {self.session_id!r} has no store to look into"
+            )
+        return next(iter(await self.session.store.nodes([node_id])), None)
+
+    async def orphaned_node_ids(self, *, after: str | None = None, limit: int | None = None) -> list[str]:
+        """List the nodes off the active path of the stored head, in the order in which they were stored (L10).
+
+        Args:
+            after: Only those stored behind this node.
+            limit: At most this many; read on with the last one as ``after``.
+
+        Raises:
+            CorruptSession: The stored leaf is unset (``no_leaf``) or absent (``dangling_leaf``).
+        """
+        return await orphaned_node_ids(self.session_id, self.session.store, after, limit)
+
+    def events(self, after: EventCursor | str | None = None) -> AsyncIterator[SequencedEvent]:
+        """Replay every committed event behind a cursor, once and in order (T9).
+
+        Raises:
+            InvalidInput: The text is no cursor.
+        """
+        return replay_events(self.session.store, EventCursor.parse(after) if isinstance(after, str) else after)
 
     async def fork(self, session_id: str, *, at: str | None = None) -> LashRuntime:
         """Make a new session that begins where this one is, or at a node of it (S12).
@@ -288,313 +610,264 @@ class LashRuntime:
             NodeMissing: The node is not in the session's graph.
         """
         await self.refresh()
-        leaf = at if at is not None else self._resident.graph.leaf
-        fork_spec = attrs.evolve(self._spec, session_id=session_id, create=True, labels=None)
-        if self._env.store is None:
+        session = self.session
+        if self.env.store is None:
             raise ConfigurationError("fork needs an environment with a store")
-        if self.head is None:
+        if session.resident.head is None:
             raise SessionMissing(
                 f"session {self.session_id!r} has nothing to fork yet: run a turn first", session_id=self.session_id
             )
         if at is not None:
-            await self._refuse_unknown_node(at)
-        forked = await LashRuntime.from_environment(self._env, fork_spec)
-        forked._resident.labels = dict(self.head.labels)
-        async with forked._writing, forked._leased():
-            await begin_fork(self._resident, forked._resident, leaf, self._env)
+            await session.refuse_unknown_node(at)
+        leaf = at if at is not None else session.resident.graph.leaf
+        origin = await origin_of(self.session_id, session.store, session.resident.head, leaf)
+        labels = dict(session.resident.head.labels)
+        spec = attrs.evolve(session.spec, session_id=session_id, create=True, labels=labels)
+        forked = await LashRuntime.from_environment(self.env, spec)
+        document = HeadDocument(
+            config=self.document.config, turn_index=turn_index_of(origin.path), forked_from=self.session_id
+        )
+        async with forked.session.writing():
+            await begin_at(forked.session, origin, document, step="fork", shares=session.shares)
         return forked
 
+    # Its state and configuration
+
+    async def export_state(self) -> PersistedSessionState:
+        """Give the session as a value, with what tools, plugins and the mode would keep now."""
+        session = self.session
+        nodes = tuple(session.resident.graph)
+        refs = sorted({ref for node in nodes for ref in node.refs})
+        snapshots = session.parts.snapshots()
+        carried = {name: ref for name, ref in session.resident.component_refs.items() if name not in snapshots}
+        return PersistedSessionState(
+            session_id=self.session_id,
+            document=self.document,
+            nodes=nodes,
+            leaf=session.resident.graph.leaf,
+            components={**await session.resident.component_bodies(carried), **snapshots},
+            blobs=await session.store.get_blobs(refs) if refs else {},
+            labels=dict(session.resident.head.labels) if session.resident.head else {},
+            revision=session.resident.revision,
+        )
+
+    async def set_persisted_state(self, state: PersistedSessionState) -> None:
+        """Make the session what a state says; committed at once, so nothing undoes it.
+
+        Nodes that the session has already are left alone; new ones are added, and the leaf, the configuration and
+        what tools, plugins and the mode keep become the state's. The ledger stays: what was used was used.
+
+        Raises:
+            SessionBindingMismatch: The state is another session's.
+            CorruptSession: Its leaf is not among its nodes, or a parent is missing.
+            TurnError: A turn is interrupted; continue or abandon it first.
+        """
+        if state.session_id not in ("", self.session_id):
+            raise SessionBindingMismatch(bound=self.session_id, requested=state.session_id)
+        session = self.session
+        async with session.writing("replace its state"):
+            known = {node.node_id for node in await session.store.graph()} if session.resident.head else set()
+            fresh = tuple(node for node in state.nodes if node.node_id not in known)
+            if state.leaf is not None:
+                path = await session.store.path(state.leaf) if state.leaf in known else ()
+                graph = session.resident.graph
+                graph.insert(node for node in path if node.node_id not in graph)
+            document = state.document.evolve(
+                usage=self.document.usage,
+                open_turn=None,
+                parent=self.document.parent,
+                successor=self.document.successor,
+            )
+            state = attrs.evolve(state, nodes=fresh)
+            await begin_with(session, state, document, step="state")
+
+    async def update_session_config(self, **changes: Any) -> SessionConfig:
+        """Change the stored configuration; committed at once.
+
+        Plugins may change what is stored (`lash_transform_config`). A smaller context window lets the rewriters
+        shorten the history first.
+
+        Args:
+            **changes: Fields of `SessionConfig`.
+
+        Raises:
+            PolicyError: A field does not exist or a value cannot be; names the field.
+            ConfigurationError: The mode; a session keeps its mode (P11).
+            TurnError: A turn is interrupted; continue or abandon it first.
+        """
+        async with self.session.writing("change its configuration"):
+            return await configure(self.session, changes)
+
+    def set_tool_availability(self, names: Sequence[str], level: Availability | None) -> None:
+        """Override how far tools are available, ``None`` for their own level; durable with the next commit.
+
+        Raises:
+            UnknownName: The session has no such tool.
+        """
+        self.session.services.set_tool_availability(tuple(names), level)
+
+    # Other sessions
+
+    async def create_session(self, request: SessionCreateRequest) -> Child:
+        """Start a child, or a successor (H3).
+
+        Raises:
+            SessionExists: There is a session of that name.
+            PolicyError: It would be deeper than the subagents' authority allows.
+        """
+        return await create_child(self.session, request)
+
+    @property
+    def tasks(self) -> SessionTasks | None:
+        """The session's background tasks; ``None`` without a task host (H2)."""
+        return self.session.tasks
+
+    @property
+    def children(self) -> Mapping[str, Child]:
+        """The sessions that this one has started and holds."""
+        return dict(self.session.children)
+
+    async def successor(self) -> LashRuntime:
+        """Open the session that works now, at the end of the chain of handoffs (H3).
+
+        Raises:
+            SuccessorMissing: One of the chain is gone.
+        """
+        last = await end_of_chain(self.session)
+        held = self.session.children.get(last)
+        if held is not None:
+            return held.runtime
+        if last == self.session_id:
+            return self
+        spec = attrs.evolve(self.session.spec, session_id=last, create=False, labels=None, mode=None, model=None)
+        runtime = await LashRuntime.from_environment(self.env, spec)
+        self.session.children[last] = Child(runtime, self.session)
+        return runtime
+
+    async def await_background_work(self) -> None:
+        """Wait for the session's hidden background tasks, then see and keep what they changed.
+
+        Raises:
+            ExceptionGroup: What tasks raised, all of it.
+        """
+        if self.session.tasks is not None:
+            await self.session.tasks.wait_hidden()
+        await self.refresh()
+        if self.session.unsaved and self.head is not None and not self.session.slot.taken:
+            async with self.session.writing():
+                await self.session.commit(Change(step="background", document=self.document))
+
+    # Its end
+
     async def delete(self) -> None:
-        """Delete the session; its writers are refused for ever (S8).
+        """Delete the session; its writers are refused for ever (S8). A chain of handoffs through it stays whole.
 
         Raises:
             SessionMissing: It was never committed.
             SessionBusy: A turn of it runs.
         """
-        async with self._writing:
-            await self._resident.refresh()
+        session = self.session
+        async with session.slot:
+            await session.resident.refresh()
             if self.head is None:
                 raise SessionMissing(f"there is no session {self.session_id!r}", session_id=self.session_id)
-            async with self._leased():
-                await self._resident.store.delete(
-                    incarnation=self._resident.writer.incarnation, deleted_at=self._env.clock()
-                )
-                await self._resident.refresh()
+            async with session.leased():
+                await session.store.delete(incarnation=session.resident.writer.incarnation, deleted_at=self.env.clock())
+                await session.resident.refresh()
 
     async def park(self) -> ParkedSession:
-        """Close the runtime and give a handle to the session (L6, L7).
+        """Commit what is not committed yet, close the runtime, and give a handle to the session (L6, L7).
+
+        When the commit fails the runtime stays usable. Parking a parked runtime gives the same handle again (L12).
 
         Raises:
             ConfigurationError: The store keeps nothing.
             SessionBusy: A turn runs.
         """
-        if self._env.store is None or self._env.store.capabilities.durability == "none":
+        if self._parked is not None:
+            return self._parked
+        if not self.session.durable:
             raise ConfigurationError("park needs a durable store; this session is held in memory")
-        async with self._writing:
-            await self._resident.refresh()
-        self._writing.closed = True
-        return ParkedSession(
-            session_id=self.session_id,
-            store=self._env.store.name,
-            revision=self._resident.revision,
-            epoch=self._resident.epoch,
-            model=self._spec.model,
-            mode=self._spec.mode,
+        if self.session.slot.closed:
+            raise ConfigurationError(f"session {self.session_id!r} was closed; open it again before you park it")
+        await self._save(always=True)
+        session = self.session
+        self._parked = ParkedSession.of(
+            session.spec, session.backend.name, session.resident.head, session.resident.epoch
         )
+        await self._end(parked=True)
+        return self._parked
 
     async def close(self) -> None:
         """Cancel a turn that runs here and give back what was opened; may be called twice (L12)."""
-        if not self._writing.closed:
-            try:
+        if self.session.slot.closed:
+            return
+        try:
+            await self.cancel()
+        finally:
+            await self._end(parked=False)
+
+    async def _save(self, *, always: bool) -> None:
+        """Commit what waits for a commit.
+
+        Args:
+            always: Whether to make a commit even if nothing waits, as long as nobody else works on the session.
+        """
+        session = self.session
+        try:
+            async with session.writing():
+                if session.unsaved or (always and self.head is not None) or self._would_be_lost():
+                    document = self.document.evolve(config=session.config)
+                    await session.commit(Change(step="park", document=document))
+        except LashError as error:
+            if getattr(error, "code", "") != "session_busy" or session.slot.taken or session.unsaved:
+                raise
+
+    def _would_be_lost(self) -> bool:
+        """Whether a session that was never committed has more to it than its handle tells."""
+        spec = self.session.spec
+        return self.head is None and any((spec.instructions, spec.model_settings, spec.mode_options, spec.labels))
+
+    async def _end(self, *, parked: bool) -> None:
+        self.session.slot.closed = True
+        unregister(self, self.env.store)
+        async with contextlib.AsyncExitStack() as closing:  # the last one entered is closed first
+            closing.push_async_callback(self.session.parts.close)
+            for child in list(self.session.children.values()):
+                closing.push_async_callback(child.close)
+            if self.session.tasks is not None:
+                closing.push_async_callback(self.session.tasks.close)
+        await self.session.parts.hooks.notify(
+            lash_on_session_closed, SessionClosed(session_id=self.session_id, parked=parked)
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Park where the store is durable, else close; after an error cancel the turn first and never mask it (L12)."""
+        try:
+            if self.session.slot.closed:
+                return
+            if error is not None:
                 await self.cancel()
-            finally:
-                self._writing.closed = True
-
-    # How it is opened
-
-    async def _open(self) -> None:
-        found = await self._resident.refresh()
-        self._check_create(found)
-        await self._see_lease()
-        self._resolve_mode()
-        await self._env.plugins.notify(
-            lash_on_session_restored,
-            SessionRestored(
-                session_id=self.session_id,
-                revision=self._resident.revision,
-                turn_index=self.document.turn_index,
-                interrupted=self.interrupted,
-            ),
-        )
-
-    def _check_create(self, found: Absent | Deleted | Head) -> None:
-        if self._spec.create is True and isinstance(found, Head):
-            raise SessionExists(f"session {self.session_id!r} exists already", session_id=self.session_id)
-        if self._spec.create is False and not isinstance(found, Head):
-            what = "was deleted" if isinstance(found, Deleted) else "does not exist"
-            raise SessionMissing(f"session {self.session_id!r} {what}", session_id=self.session_id)
-
-    async def _see_lease(self) -> None:
-        lease = await read_lease(self._resident.store)
-        mine = lease is not None and lease.holder.instance == self._holder.instance
-        self._holder_elsewhere = lease.holder if lease is not None and is_live(lease) and not mine else None
-
-    def _resolve_mode(self) -> None:
-        stored = self.document.config.mode
-        wanted = self._spec.mode
-        if self.head is not None and wanted is not None and wanted != stored:
-            raise ConfigurationError(
-                f"session {self.session_id!r} runs in mode {stored!r}; a session keeps its mode, so start another "
-                f"session for mode {wanted!r}",
-                session_id=self.session_id,
-            )
-        name = self._config().mode
-        if self._mode is None or self._mode.name != name:
-            self._mode = self._env.plugins.mode(name).build()
-
-    def _config(self) -> SessionConfig:
-        return self._spec.over(self.document.config)
-
-    # Before a turn
-
-    async def _refuse_if_not_as_specified(self) -> None:
-        known = self._resident.head
-        found = await self._resident.refresh()
-        if known is None:
-            self._check_create(found)
-        elif not isinstance(found, Head) or found.incarnation != known.incarnation:
-            raise SessionDeleted(
-                f"session {self.session_id!r} was deleted while it was open", session_id=self.session_id
-            )
-        self._resolve_mode()
-
-    async def _refuse_unknown_node(self, node_id: str) -> None:
-        if not await self._resident.store.nodes([node_id]):
-            raise NodeMissing(
-                f"session {self.session_id!r} has no node {node_id!r}; `lash sessions tree` lists them",
-                session_id=self.session_id,
-            )
-
-    def _refuse_uninterrupted(self) -> None:
-        if self.document.open_turn is None:
-            raise TurnError(f"session {self.session_id!r} has no interrupted turn", session_id=self.session_id)
-
-    def _refuse_interrupted(self, what: str) -> None:
-        if self.document.open_turn is not None:
-            raise TurnError(
-                f"session {self.session_id!r} has an unfinished turn: continue or abandon it before you {what}",
-                session_id=self.session_id,
-            )
-
-    async def _model(self, limits: TurnLimits) -> tuple[ModelProvider, ModelInfo]:
-        name, _, model = self._config().model.partition(":")
-        provider = self._env.providers.get(name)
-        info = await provider.model_info(model)
-        if limits.cost is not None and not info.reports_cost:
-            raise ConfigurationError(
-                f"a cost limit needs a model that reports its cost; {self._config().model!r} does not: "
-                "limit tokens or model calls instead",
-                session_id=self.session_id,
-            )
-        return provider, info
-
-    @contextlib.asynccontextmanager
-    async def _leased(self) -> AsyncIterator[HeldLease | None]:
-        """Hold the lease, and see what was committed before it was taken: the session may be another's by now."""
-        lease = await take_lease(self.session_id, self._resident.store, self._holder, self._env)
-        head = self._resident.head
-        self._resident.epoch = lease.epoch if lease is not None else (head.epoch if head is not None else 0)
-        self._holder_elsewhere = None
-        try:
-            await self._refuse_if_not_as_specified()
-            yield lease
-        finally:
-            if lease is not None:
-                with contextlib.suppress(LashError):  # it expires by itself; the caller's outcome is another
-                    await lease.release()
-
-    def _surface(self) -> ToolSurface:
-        if self._tools is None:
-            setup = ToolSetup(session_id=self.session_id, root=self._env.root)
-            named = [
-                (f"tool set {offer.name!r}", offer.build(setup))
-                for offer in self._env.plugins.tools(self._env.tool_sets)
-            ]
-            if self._env.tools is not None:
-                named.append(("the app", self._env.tools))
-            self._tools = ToolSurface(named, keep=self._files.keep)
-        return self._tools
-
-    # A turn
-
-    def _context(self) -> TurnContext:
-        return TurnContext(tools=self._surface().specs, call_ids=self._resident.conversation.call_ids)
-
-    async def _begin(
-        self,
-        turn_input: TurnInput,
-        accepted: Accepted,
-        limits: TurnLimits,
-        provider: ModelProvider,
-        info: ModelInfo,
-        emit: Emit,
-    ) -> TurnRun:
-        mode = self._mode
-        assert mode is not None
-        now = self._env.clock()
-        turn_id, turn_index = new_turn_id(now), self.document.turn_index + 1
-        config = self._config()
-        if info.notice and not any(row.model == config.model for row in self.document.usage):
-            emit(Notice(text=info.notice))
-        message = Message(
-            role="user",
-            parts=(TextPart(text=turn_input.text), *accepted.parts),
-            source_key=turn_input.source_key,
-            turn_index=turn_index,
-        )
-        mended = repair(self._resident.conversation)
-        payloads: list[tuple[str, Payload]] = [
-            (f"{turn_id}{0xFFFF0000 + number:08x}", result) for number, result in enumerate(mended)
-        ]
-        payloads.append((f"{turn_id}{0:08x}", message))
-        machine = TurnMachine.begin(mode, turn_input, turn_id, turn_index, self._context(), limits)
-        started = TurnStarted(turn_id=turn_id, turn_index=turn_index)
-        open_turn = OpenTurn(turn_id=turn_id, turn_index=turn_index, started_at=now, machine=machine.snapshot())
-        document = self.document.evolve(config=config, turn_index=turn_index, open_turn=open_turn)
-        await self._files.store_outside(accepted)
-        await self._resident.commit(
-            Change(step="input", document=document, payloads=payloads, events=(started,), blobs=accepted.blobs),
-            self._env.plugins.fingerprint(),
-        )
-        emit(started)
-        return self._turn_run(Rebuilt(machine, journaled=0, unknown_calls=0), provider, emit, now)
-
-    def _turn_run(self, rebuilt: Rebuilt, provider: ModelProvider, emit: Emit, started_at: int) -> TurnRun:
-        return TurnRun(
-            resident=self._resident,
-            machine=rebuilt.machine,
-            env=self._env,
-            tools=self._surface(),
-            files=self._files,
-            provider=provider,
-            emit=emit,
-            started_at=started_at,
-            journaled=rebuilt.journaled,
-            unknown_calls=rebuilt.unknown_calls,
-        )
-
-    async def _drive(self, run: TurnRun, lease: HeldLease | None, limits: TurnLimits) -> TurnResult:
-        self._run = run
-        if lease is not None:
-            lease.keep(run.fail)
-        timer = asyncio.create_task(_stop_after(run, limits.seconds)) if limits.seconds else None
-        try:
-            await run.settle()
-            if self._writing.cancelled:
-                await run.cancel()
-            if not run.done:
-                await self._env.host.run_turn(run)
-        finally:
-            self._run = None
-            if timer is not None:
-                timer.cancel()
-                await asyncio.gather(timer, return_exceptions=True)
-        if run.result is None:
-            raise TurnError(
-                f"host {self._env.host.name!r} returned before the turn was done; it is interrupted and can be "
-                "continued",
-                session_id=self.session_id,
-            )
-        return run.result
-
-    # An interrupted turn
-
-    def _open_turn(self) -> OpenTurn:
-        open_turn = self.document.open_turn
-        if open_turn is None:
-            raise TurnError(
-                f"the interrupted turn of session {self.session_id!r} was ended by somebody else meanwhile",
-                session_id=self.session_id,
-            )
-        return open_turn
-
-    async def _restore(self, emit: Emit) -> TurnRun:
-        open_turn = self._open_turn()
-        assert self._mode is not None
-        rebuilt = await rebuild(self._resident.store, open_turn, self._mode, self._context())
-        provider, _info = await self._model(open_turn.machine.limits)
-        emit(TurnContinued(turn_id=open_turn.turn_id, turn_index=open_turn.turn_index))
-        run = self._turn_run(rebuilt, provider, emit, open_turn.started_at)
-        await run.note_lost()
-        return run
-
-    async def _abandon(self, emit: Emit) -> TurnResult:
-        open_turn = self._open_turn()
-        assert self._mode is not None
-        store, context = self._resident.store, self._context()
-        try:
-            rebuilt = await rebuild(store, open_turn, self._mode, context)
-        except (TurnError, UnreadableData):
-            rebuilt = await rebuild_to_abandon(store, open_turn, context)
-        run = self._turn_run(rebuilt, _NoProvider(), emit, open_turn.started_at)
-        await run.stop("stopped", "abandoned", ABANDONED.message)
-        assert run.result is not None
-        return run.result
+            if self.session.durable:
+                await self._save(always=False)
+            await self.close()
+        except LashError:
+            if error is None:
+                raise
+            with contextlib.suppress(LashError):
+                await self.close()
 
 
-class _NoProvider:
-    """Stands where a turn that is only abandoned asks no model."""
-
-    async def model_info(self, model: str) -> ModelInfo:
-        return ModelInfo()
-
-    def stream(self, request: Any) -> Any:
-        raise TurnError("an abandoned turn asks no model")
-
-    async def close(self) -> None:
-        return None
+def _require_store(env: RuntimeEnvironment, store: Store | None) -> None:
+    if store is None and env.store is None:
+        raise ConfigurationError("a persistent session needs a store: give one, or an environment with one")
 
 
-async def _stop_after(run: TurnRun, seconds: float) -> None:
-    await asyncio.sleep(seconds)
-    await run.stop("stopped", "time_limit", f"the turn reached its time limit of {seconds:g} s")
+def _require_tasks(env: RuntimeEnvironment) -> None:
+    if env.tasks is None:
+        raise ConfigurationError("a session with background tasks needs an environment with a task host")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
 import unicodedata
+import uuid
 
 from lash_hookspecs.errors import InvalidInput, InvalidSessionId
+from lash_hookspecs.records.payloads import Payload
 
-__all__ = ["MAX_SESSION_ID", "check_session_id", "check_text"]
+__all__ = ["MAX_SESSION_ID", "check_session_id", "check_text", "clean_payload"]
 
 #: The longest session id, in bytes of UTF-8.
 MAX_SESSION_ID = 512
 
 
 def check_session_id(session_id: str) -> str:
-    """Give the id, or a fresh one for an empty id (L2).
+    """Give the id, or a fresh UUID for an empty id (L2).
 
     Any printable text of at most `MAX_SESSION_ID` bytes is an id; a store treats it as data.
 
@@ -22,7 +23,7 @@ def check_session_id(session_id: str) -> str:
         InvalidSessionId: It is too long, or holds control characters or text that UTF-8 cannot carry.
     """
     if not session_id:
-        return f"s-{secrets.token_hex(8)}"
+        return str(uuid.uuid4())
     shown = repr(session_id if len(session_id) <= 60 else session_id[:60] + "…")
     try:
         length = len(session_id.encode())
@@ -33,6 +34,19 @@ def check_session_id(session_id: str) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in session_id):
         raise InvalidSessionId(f"session id {shown} holds a control character; use printable text")
     return session_id
+
+
+def clean_payload(payload: Payload) -> Payload:
+    """Give what an app or a plugin puts on the path, with every text such as JSON can carry (G2).
+
+    Raises:
+        InvalidInput: It holds what JSON cannot carry.
+    """
+    try:
+        payload.to_bytes()
+    except ValueError as error:
+        raise InvalidInput(f"a {type(payload).__name__} cannot be stored: {error}") from error
+    return payload
 
 
 def check_text(text: str, *, alone: bool = True) -> str:

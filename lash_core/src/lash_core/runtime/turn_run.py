@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from lash_hookspecs.errors import AttachmentUnresolved, LashError
-from lash_hookspecs.protocols.models import ModelProvider
+from lash_hookspecs.errors import LashError, PluginError, TurnError
 from lash_hookspecs.protocols.tools import ToolCallContext
 from lash_hookspecs.records.effects import (
     RESPONSES,
@@ -25,23 +24,30 @@ from lash_hookspecs.records.effects import (
     ToolRun,
 )
 from lash_hookspecs.records.events import Event, StoredEvent, ToolFinished, ToolStarted, TurnEnded
-from lash_hookspecs.records.models import ModelRequest
+from lash_hookspecs.records.payloads import ToolCallPart
 from lash_hookspecs.records.store import Consumed, Receipt, StreamEntry
-from lash_hookspecs.records.tools import ToolResult
 from lash_hookspecs.records.turn import OpenTurn, StopReason, TurnEnd, TurnOutcome, TurnResult
 from lash_hookspecs.records.usage import UsageRow
-from lash_hookspecs.specs.events import TurnCommitted, TurnFinalized, lash_on_turn_committed, lash_on_turn_finalized
+from lash_hookspecs.specs.events import (
+    TurnCommitted,
+    TurnFinalized,
+    TurnPhase,
+    lash_on_turn_committed,
+    lash_on_turn_finalized,
+    lash_on_turn_phase,
+)
 
-from lash_core.attachments.files import SessionFiles
 from lash_core.machine.turn_machine import Produced, TurnMachine
-from lash_core.runtime.model_call import call_model
-from lash_core.runtime.resident import Change, ResidentSession
-from lash_core.tools.surface import ToolSurface, output_text
+from lash_core.runtime.asking import Asked, ask_model
+from lash_core.runtime.parts import MODE
+from lash_core.runtime.resident import Change
+from lash_core.runtime.turn_hooks import at_boundary, at_end
+from lash_core.tools.dispatch import ToolDispatch
 
 if TYPE_CHECKING:
-    from lash_core.runtime.environment import RuntimeEnvironment
+    from lash_core.runtime.opened import OpenSession
 
-__all__ = ["JOURNAL", "LOST", "STARTED", "TurnRun", "new_turn_id"]
+__all__ = ["JOURNAL", "LOST", "STARTED", "TurnRun", "called_tools", "new_turn_id"]
 
 #: The stream that holds the responses since the last commit.
 JOURNAL = "journal"
@@ -59,12 +65,9 @@ class TurnRun:
     def __init__(
         self,
         *,
-        resident: ResidentSession,
+        session: OpenSession,
         machine: TurnMachine,
-        env: RuntimeEnvironment,
-        tools: ToolSurface,
-        files: SessionFiles,
-        provider: ModelProvider,
+        asked: Asked | None,
         emit: Callable[[Event], None],
         started_at: int,
         journaled: int = 0,
@@ -73,28 +76,30 @@ class TurnRun:
         """Take up a turn.
 
         Args:
-            resident: The session.
+            session: The session.
             machine: The turn's machine, fed with what the journal holds.
-            env: Shared services.
-            tools: The session's tools.
-            files: The session's attachments.
-            provider: Who is asked.
+            asked: What its model is asked with; ``None`` for a turn that is only ended.
             emit: Takes events, live and stored ones.
             started_at: When the turn began, microseconds since 1970-01-01 UTC.
             journaled: The last sequence of the journal.
             unknown_calls: Model calls of a dead process whose response nobody has (T8).
         """
         self.result: TurnResult | None = None
-        self._resident = resident
+        self._session = session
         self._machine = machine
-        self._env = env
-        self._tools = tools
-        self._files = files
-        self._provider = provider
-        self._emit = emit
+        self._asked = asked
+        self.emit = emit
+        self._dispatch = ToolDispatch(
+            surface=session.parts.tools,
+            spill=self._spill,
+            keep=session.files.keep,
+            limit=session.env.max_tool_output,
+            sleep=session.env.sleep,
+        )
         self._started_at = started_at
         self._journaled = journaled
         self._unknown_calls = unknown_calls
+        self._tracer = session.resident.tracer.bind(turn_id=machine.turn_id, turn_index=machine.turn_index)
         self._running: dict[str, asyncio.Task[Response]] = {}
         self._writing = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
@@ -105,7 +110,7 @@ class TurnRun:
     @property
     def session_id(self) -> str:
         """The session."""
-        return self._resident.session_id
+        return self._session.session_id
 
     @property
     def turn_id(self) -> str:
@@ -129,6 +134,10 @@ class TurnRun:
         """Commit what the machine holds at a boundary or at its end; done once before a host takes over."""
         async with self._writing:
             await self._settle()
+
+    async def began(self) -> None:
+        """Tell probes that the user's message is committed."""
+        await self._phase("began")
 
     async def note_lost(self) -> None:
         """Make it durable that model calls are made again: whoever continues after this process counts them too."""
@@ -189,9 +198,14 @@ class TurnRun:
 
     def fail(self, error: LashError) -> None:
         """Give the turn up without writing: somebody else owns the session."""
+        self._give_up(error)
+        self._cut()
+
+    def _give_up(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._tracer.turn_interrupted(error)
         self._failure = error
         self._over.set()
-        self._cut()
 
     def _cut(self) -> frozenset[str]:
         self._stopping = True
@@ -203,60 +217,55 @@ class TurnRun:
     async def _perform(self, effect: ModelCall | ToolRun) -> Response:
         if isinstance(effect, ModelCall):
             return await self._call_model(effect)
-        if effect.tool_kind == "side_effecting":
+        if await self._has_side_effects(effect):
             await self._journal(effect.key + STARTED, Started())
             self._machine.feed(effect.key, Started())
-        self._emit(ToolStarted(call=effect.call))
+        self.emit(ToolStarted(call=effect.call))
+        await self._phase("tool_call", effect.call.tool)
         context = ToolCallContext(
             session_id=self.session_id,
             turn_id=self.turn_id,
             call=effect.call,
             idempotency_key=f"{self.session_id}:{effect.key}",
+            session=self._session.services,
         )
-        return ToolReplied(result=await self._bounded(await self._tools.run(context)))
+        with self._tracer.tool_call(effect) as call:
+            result = call.finished(await self._dispatch.run(context))
+        await self._phase("tool_replied", effect.call.tool)
+        return ToolReplied(result=result)
+
+    async def _has_side_effects(self, effect: ToolRun) -> bool:
+        """Tell whether a call may do harm; a tool that only a mode's code named is looked up here."""
+        tools = self._session.parts.tools
+        await tools.ensure([effect.call.tool])
+        spec = tools.specs.get(effect.call.tool)
+        return "side_effecting" in (effect.tool_kind, spec.kind if spec else None)
 
     async def _call_model(self, effect: ModelCall) -> ModelReplied | CallFailed:
-        config = self._resident.document.config
-        conversation = self._resident.conversation
-        model = config.model.partition(":")[2]
-        try:
-            messages = await self._files.resolve(conversation.provider_messages(), lambda: self._taken(model))
-        except AttachmentUnresolved as error:
-            return CallFailed(message=error.message, error_kind=error.code)
-        request = ModelRequest(
-            model=model,
-            instructions="\n\n".join(text for text in (config.instructions, *conversation.system) if text),
-            messages=messages,
-            tools=tuple(self._tools.specs.values()) if effect.tools else (),
-            settings=config.model_settings,
-            session_id=self.session_id,
-            call_key=effect.key,
+        if self._asked is None:
+            raise TurnError("a turn that is only ended asks no model", session_id=self.session_id)
+        await self._phase("model_call", effect.key)
+        answer = await ask_model(
+            self._session, self._asked, effect.key, tools=effect.tools, emit=self.emit, tracer=self._tracer
         )
-        return await call_model(self._provider, request, self._env, self._emit)
+        await self._session.parts.tools.ensure(called_tools([answer]))  # the machine must know their kinds
+        await self._phase("model_replied", effect.key)
+        return answer
 
-    async def _taken(self, model: str) -> tuple[str, ...]:
-        return (await self._provider.model_info(model)).attachments
-
-    async def _bounded(self, result: ToolResult) -> ToolResult:
-        """Spill an oversize output to a blob and keep its head (S11)."""
-        limit = self._env.max_tool_output
-        text = output_text(result.output)
-        if len(text) <= limit:
-            return result
-        [ref] = await self._resident.store.put_blobs([text.encode()])
-        note = f"\n[cut: the first {limit:,} of {len(text):,} characters; the whole is kept as blob {ref}]"
-        return result.evolve(output=text[:limit] + note, spilled=ref)
+    async def _spill(self, whole: bytes) -> str:
+        [ref] = await self._session.store.put_blobs([whole])
+        return ref
 
     async def _journal(self, key: str, response: Response) -> None:
         entry = StreamEntry(key, RESPONSES.dump_json(response, exclude_none=True))
-        [sequence] = await self._resident.store.append(JOURNAL, [entry], writer=self._resident.writer)
+        [sequence] = await self._session.store.append(JOURNAL, [entry], writer=self._session.resident.writer)
         self._journaled = max(self._journaled, sequence)
 
     async def _deliver(self, key: str, response: Response) -> None:
         if self._failure is not None or not self._machine.feed(key, response):
             return
         if isinstance(response, ToolReplied):
-            self._emit(ToolFinished(result=response.result))
+            self.emit(ToolFinished(result=response.result))
         if self._machine.wants_commit:
             await self._settle()
         else:
@@ -267,24 +276,48 @@ class TurnRun:
             self._machine.proceed()
             while self.result is None and self._machine.wants_commit:
                 if self._machine.at_boundary:
-                    self._machine.pass_boundary()
+                    await self._pass_boundary()
                 await self._commit_produced()
                 self._machine.proceed()
         except BaseException as error:
             if self.result is None:  # what the machine had produced is lost with the commit: nobody may go on with it
-                self._failure = error
-                self._over.set()
+                self._give_up(error)
             raise
 
+    async def _pass_boundary(self) -> None:
+        self._tracer.boundary(self._machine.usage)
+        await self._phase("boundary")
+        try:
+            denial, additions = await at_boundary(self._session, self._machine)
+        except PluginError as error:
+            self._machine.fail("plugin_error", error.message)
+            return
+        if denial is not None:
+            self._machine.stop("stopped", "denied", f"{denial.plugin}: {denial.reason}")
+            return
+        self._machine.add((*additions.messages, *additions.nodes))
+        self._machine.pass_boundary()
+
     async def _commit_produced(self) -> None:
+        if self._machine.end is not None:
+            await self._add_at_end(self._machine.end)
         produced = self._machine.produced()
         for event in produced.events:
             if not isinstance(event, ToolFinished):
-                self._emit(event)
+                self.emit(event)
         if self._machine.end is not None:
             await self._finish(self._machine.end, produced)
         else:
             await self._commit("boundary", produced, self._open_turn())
+            await self._phase("committed", "boundary")
+
+    async def _add_at_end(self, end: TurnEnd) -> None:
+        try:
+            additions = await at_end(self._session, self._machine, end)
+        except PluginError as error:
+            self._machine.fail("plugin_error", error.message)
+            return
+        self._machine.add((*additions.messages, *additions.nodes))
 
     def _open_turn(self) -> OpenTurn:
         return OpenTurn(
@@ -292,13 +325,21 @@ class TurnRun:
             turn_index=self._machine.turn_index,
             started_at=self._started_at,
             machine=self._machine.snapshot(),
+            overrides=self._asked.overrides if self._asked else None,
         )
 
     async def _finish(self, end: TurnEnd, produced: Produced) -> None:
         turn_index = self._machine.turn_index
-        await self._env.plugins.notify(
+        await self._phase("finalized", end.outcome)
+        await self._session.parts.hooks.notify(
             lash_on_turn_finalized,
-            TurnFinalized(session_id=self.session_id, turn_id=self.turn_id, turn_index=turn_index, end=end),
+            TurnFinalized(
+                session_id=self.session_id,
+                turn_id=self.turn_id,
+                turn_index=turn_index,
+                end=end,
+                session=self._session.services,
+            ),
         )
         ended = TurnEnded(
             turn_id=self.turn_id,
@@ -307,6 +348,7 @@ class TurnRun:
             text=end.text,
             reason=end.reason,
             message=end.message,
+            handoff=end.handoff,
         )
         produced.events.append(ended)
         step = "abandon" if end.reason == "abandoned" else "final"
@@ -320,30 +362,52 @@ class TurnRun:
             head_revision=receipt.revision,
             reason=end.reason,
             message=end.message,
+            handoff=end.handoff,
         )
         self._over.set()
-        self._emit(ended)
-        await self._env.plugins.notify(
+        self._tracer.turn_finished(self.result, self._started_at)
+        self.emit(ended)
+        await self._session.parts.hooks.notify(
             lash_on_turn_committed,
-            TurnCommitted(session_id=self.session_id, turn_id=self.turn_id, result=self.result, receipt=receipt),
+            TurnCommitted(
+                session_id=self.session_id,
+                turn_id=self.turn_id,
+                result=self.result,
+                receipt=receipt,
+                session=self._session.services,
+            ),
         )
+        await self._phase("ended", end.outcome)
 
     async def _commit(self, step: str, produced: Produced, open_turn: OpenTurn | None) -> Receipt:
         events: Sequence[StoredEvent] = produced.events
-        receipt = await self._resident.commit(
+        session_state = self._machine.session_state
+        body = self._session.parts.mode_body(session_state)
+        receipt = await self._session.commit(
             Change(
                 step=step,
-                document=self._resident.document.evolve(open_turn=open_turn),
+                document=self._session.document.evolve(open_turn=open_turn),
                 payloads=produced.payloads,
                 events=events,
                 usage=self._usage(produced),
                 consumed=[Consumed(JOURNAL, self._journaled)] if self._journaled else (),
-            ),
-            self._env.plugins.fingerprint(),
+                components={} if body is None else {MODE: body},
+            )
         )
+        self._session.parts.session_state = session_state
         self._journaled = 0
         self._unknown_calls = 0
         return receipt
+
+    @property
+    def _model(self) -> str:
+        return self._asked.policy.config.model if self._asked else self._session.document.config.model
+
+    async def _phase(self, phase: str, detail: str = "") -> None:
+        hooks = self._session.parts.hooks
+        if hooks.handles(lash_on_turn_phase):
+            context = TurnPhase(session_id=self.session_id, turn_id=self.turn_id, phase=phase, detail=detail)
+            await hooks.notify(lash_on_turn_phase, context)
 
     def _usage(self, produced: Produced) -> list[UsageRow]:
         if not produced.model_calls and not self._unknown_calls:
@@ -351,12 +415,23 @@ class TurnRun:
         return [
             UsageRow(
                 source="turn",
-                model=self._resident.document.config.model,
+                model=self._model,
                 usage=produced.usage,
                 calls=produced.model_calls,
                 unknown_calls=self._unknown_calls,
             )
         ]
+
+
+def called_tools(responses: Iterable[Response]) -> set[str]:
+    """Give the names of the tools that models call."""
+    return {
+        part.call.tool
+        for response in responses
+        if isinstance(response, ModelReplied)
+        for part in response.reply.parts
+        if isinstance(part, ToolCallPart)
+    }
 
 
 def new_turn_id(now: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -57,6 +56,5 @@ async def keep_attachments(result: ToolResult, files: Mapping[str, Attachment], 
             notes.append(f"[attachment {number} was not kept: {error.message}]")
     output = result.output
     if notes:
-        said = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-        output = "\n".join([said, *notes])
+        output = "\n".join([result.text, *notes])
     return result.evolve(output=output, attachments=tuple(refs))

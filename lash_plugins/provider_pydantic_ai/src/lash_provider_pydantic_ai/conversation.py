@@ -66,7 +66,11 @@ class Origin:
 def parameters_of(request: ModelRequest) -> ModelRequestParameters:
     """Give the tools and the instructions of a request."""
     tools = [
-        ToolDefinition(name=tool.name, description=tool.description or None, parameters_json_schema=tool.input_schema)
+        ToolDefinition(
+            name=tool.name,
+            description=tool.description or None,
+            parameters_json_schema=tool.input_schema or {"type": "object", "properties": {}},
+        )
         for tool in request.tools
     ]
     instructions = [library.InstructionPart(content=request.instructions)] if request.instructions else None

@@ -21,7 +21,16 @@ from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.store import Commit, Receipt, blob_ref, commit_digest
 
 from lash_store_sql import statements as sql
-from lash_store_sql.rows import SHIFT, PackedId, dump_mapping, join_refs, pack_body, pack_id, pack_optional
+from lash_store_sql.rows import (
+    SHIFT,
+    PackedId,
+    dump_mapping,
+    join_refs,
+    load_mapping,
+    pack_body,
+    pack_id,
+    pack_optional,
+)
 from lash_store_sql.stored import TENANT, Stored, check_size, corrupt, deleted, fence, fenced, find, is_dead
 
 __all__ = ["add_blobs", "pack_missing", "write_commit"]
@@ -144,7 +153,7 @@ def _write(
             commit.open_turn, commit.committed_at, components, commit.record,
         ),
     )  # fmt: skip
-    _check_refs(connection, commit)
+    _check_refs(connection, commit, stored)
     _check_sizes(commit, max_value)
     if commit.fork and stored.revision:
         raise InvalidInput(f"session {commit.session_id!r}: only the first commit of a session can fork")
@@ -167,9 +176,11 @@ def _write(
     )  # fmt: skip
 
 
-def _check_refs(connection: sqlite3.Connection, commit: Commit) -> None:
+def _check_refs(connection: sqlite3.Connection, commit: Commit, stored: Stored) -> None:
+    """Refuse what is not stored; a component that the head has already was checked when it came."""
+    carried = load_mapping(stored.components, "head")
     for component, ref in commit.components.items():
-        if ref not in commit.blobs and not _has_blob(connection, ref):
+        if ref not in commit.blobs and carried.get(component) != ref and not _has_blob(connection, ref):
             raise MissingBlob(session_id=commit.session_id, ref=ref, component=component)
     for node in commit.nodes:
         for ref in node.refs:

@@ -64,6 +64,7 @@ def _sessions() -> Iterator[tuple[str, Any]]:
     yield "SESSION", select(
         *(session.c[name] for name in (
             "key", "incarnation", "revision", "epoch", "graph", "leaf", "leaf_pos", "tail_pos", "stored_at",
+            "components",
         ))
     ).where(_named(session))  # fmt: skip
     yield "ADD_SESSION", _add(session, key=False)

@@ -15,8 +15,8 @@ HEAD = (
 #: tenant, session_id
 SESSION = (
     'SELECT session."key", session.incarnation, session.revision, session.epoch, session.graph, session.leaf, '
-    "session.leaf_pos, session.tail_pos, session.stored_at FROM session WHERE session.tenant = ? AND "
-    "session.session_id = ?"
+    "session.leaf_pos, session.tail_pos, session.stored_at, session.components FROM session WHERE session.tenant "
+    "= ? AND session.session_id = ?"
 )
 
 #: tenant, session_id, incarnation, graph, leaf, leaf_pos, tail_pos, revision, epoch, open_turn,

@@ -40,6 +40,7 @@ class Stored(NamedTuple):
     leaf_pos: int | None
     tail_pos: int | None
     stored_at: int
+    components: str = "{}"
 
 
 def find(connection: sqlite3.Connection, session_id: str) -> Stored | None:

@@ -1,4 +1,4 @@
-"""This process as the holder of a lease, and whether another one still lives (S5)."""
+"""This process as a holder of leases and tasks, and whether another one still lives (S5, H2)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import platform
 import secrets
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from lash_hookspecs.records.store import Holder
 
-__all__ = ["is_gone", "this_process"]
+__all__ = ["fate_of", "is_gone", "this_process"]
 
 _PROC = Path("/proc")
 
@@ -21,16 +22,21 @@ def this_process(name: str) -> Holder:
     return Holder(name=name, host=platform.node(), pid=pid, process=_identity(pid) or "", instance=secrets.token_hex(8))
 
 
-def is_gone(holder: Holder) -> bool:
-    """Tell whether a holder's process is certainly dead.
+def fate_of(holder: Holder) -> Literal["alive", "gone", "unknown"]:
+    """Tell what has become of a holder's process, as far as that can be known from here.
 
     Only a process that was started on this boot and in this pid namespace can be judged: pid and start time tell it
-    from a later one with the same pid. Of any other, and where there is no ``/proc``, the lease's expiry decides.
+    from a later one with the same pid. Of any other, and where there is no ``/proc``, time decides: a lease expires.
     """
     place, _, _started = holder.process.rpartition("/")
     if not place or place != _place():
-        return False
-    return _identity(holder.pid) != holder.process
+        return "unknown"
+    return "alive" if _identity(holder.pid) == holder.process else "gone"
+
+
+def is_gone(holder: Holder) -> bool:
+    """Tell whether a holder's process is certainly dead."""
+    return fate_of(holder) == "gone"
 
 
 def _identity(pid: int) -> str | None:

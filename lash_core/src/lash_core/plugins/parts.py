@@ -1,0 +1,192 @@
+"""The parts of one open session that plugins made, and what is kept of them (P10, P12)."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from lash_hookspecs.errors import ConfigurationError, PluginError, UnreadableData
+
+from lash_core.plugins.calls import Failed, Handler, ask, call, may_suspend, tell
+from lash_core.plugins.part_classes import PartClasses
+from lash_core.plugins.records import PluginRecord
+from lash_core.plugins.registration import Invalid
+from lash_core.plugins.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from lash_hookspecs.protocols.session_plugins import SessionPlugin
+    from lash_hookspecs.specs.offers import SessionPluginOffer, SessionSetup
+
+__all__ = ["PREFIX", "Part", "build_part", "check_needs", "close_parts", "handlers_of", "restore_parts"]
+
+#: What the names of plugins' components begin with.
+PREFIX = "plugin/"
+
+#: Seconds that the parts have to take up their snapshots, and to close.
+_RESTORE_DEADLINE = 30.0
+_CLOSE_DEADLINE = 5.0
+
+_JSON = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+@attrs.frozen(eq=False)
+class Part:
+    """A plugin's part of one session.
+
+    Attributes:
+        record: The plugin.
+        name: What the plugin calls the part.
+        session_id: The session.
+        plugin: The object that the plugin made.
+        component: What its snapshot is called among the components of a commit.
+    """
+
+    record: PluginRecord
+    name: str
+    session_id: str
+    plugin: SessionPlugin
+    component: str = attrs.field(init=False)
+    _saving: Handler = attrs.field(init=False)
+
+    @component.default
+    def _component(self) -> str:
+        return f"{PREFIX}{self.record.identity}/{self.name}"
+
+    @_saving.default
+    def _snapshot(self) -> Handler:
+        return self.calling("snapshot", lambda _: self.plugin.snapshot())
+
+    def snapshot(self, watchdog: Watchdog) -> bytes | None:
+        """Give its snapshot in an envelope; ``None`` when it has nothing to keep.
+
+        Raises:
+            PluginError: It fails, or gives what is no JSON.
+        """
+        data = call(self._saving, None, watchdog)
+        if isinstance(data, Failed):
+            raise self.error(f"snapshot() {data.reason}", "snapshot") from data.error
+        if data is None:
+            return None
+        envelope = {"schema_version": self.plugin.schema_version, "data": data}
+        try:
+            return _JSON.encode(envelope).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise self.error(f"snapshot() must return JSON: {error}", "snapshot") from error
+
+    def read(self, body: bytes) -> tuple[int, Any]:
+        """Open an envelope: the version that wrote it, and the snapshot.
+
+        Raises:
+            UnreadableData: It is none.
+            PluginError: A newer version wrote it.
+        """
+        try:
+            envelope = json.loads(body)
+            version, data = envelope["schema_version"], envelope["data"]
+            if type(version) is not int or version < 1:
+                raise ValueError(f"schema_version is {version!r}")
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            row = f"component {self.component!r}"
+            raise UnreadableData(row=row, reason=reason, session_id=self.session_id) from error
+        if version > self.plugin.schema_version:
+            raise self.error(
+                f"the session keeps a snapshot of schema version {version}, and this version of the plugin reads "
+                f"none above {self.plugin.schema_version}; install a newer one",
+                "restore",
+            )
+        return version, data
+
+    def calling(self, method: str, function: Callable[[Any], Any]) -> Handler:
+        """Make the call of a method of the protocol one like that of a hook."""
+        suspends = may_suspend(getattr(self.plugin, method, function))
+        shown = f"{method}() of session plugin {self.name!r}"
+        return Handler(self.record.name, self.record.label, shown, function, suspends)
+
+    def error(self, told: str, step: str) -> PluginError:
+        """Give the error that says what went wrong with it."""
+        return _error(self.record, self.name, told, self.session_id, step)
+
+
+def check_needs(record: PluginRecord, offer: SessionPluginOffer, setup: SessionSetup) -> None:
+    """Compare what a part needs with what there is (H1).
+
+    Raises:
+        ConfigurationError: Something is missing; the message names the plugin and it.
+    """
+    missing = [repr(need) for need in offer.needs if need not in setup.capabilities]
+    if missing:
+        there = ", ".join(sorted(setup.capabilities)) or "nothing"
+        raise ConfigurationError(
+            f"{record.label}: session plugin {offer.name!r} needs {', '.join(missing)}, which neither the host nor the "
+            f"store of session {setup.session_id!r} has (there is: {there})",
+            session_id=setup.session_id,
+            plugin=record.name,
+            step="open",
+        )
+
+
+def build_part(record: PluginRecord, offer: SessionPluginOffer, setup: SessionSetup, watchdog: Watchdog) -> Part:
+    """Let a plugin make its part of a session, which is to be checked then.
+
+    Raises:
+        PluginError: It cannot be built.
+    """
+    shown = f"build() of session plugin {offer.name!r}"
+    made = call(Handler(record.name, record.label, shown, offer.build), setup, watchdog)
+    if isinstance(made, Failed):
+        raise _error(record, offer.name, f"build() {made.reason}", setup.session_id, "open") from made.error
+    return Part(record, offer.name, setup.session_id, made)
+
+
+def handlers_of(part: Part, classes: PartClasses) -> list[Handler]:
+    """Check a part and give its methods that handle hooks.
+
+    Raises:
+        PluginError: It breaks a rule.
+    """
+    record, plugin = part.record, part.plugin
+    try:
+        handled = classes.handled(type(plugin))
+        version = plugin.schema_version
+        if type(version) is not int or version < 1:
+            raise Invalid(f"{type(plugin).__name__}.schema_version must be a number from 1, and is {version!r}")
+    except Invalid as error:
+        raise part.error(str(error), "open") from None
+    return [
+        Handler(record.name, record.label, each.hook, getattr(plugin, each.method), each.suspends) for each in handled
+    ]
+
+
+async def restore_parts(parts: Sequence[Part], kept: Sequence[tuple[int, Any]], watchdog: Watchdog) -> None:
+    """Hand over to each part what was kept of it.
+
+    Raises:
+        PluginError: One fails or takes too long; of several, the first in the plugins' order is told.
+    """
+    handlers = [
+        part.calling("restore", lambda _, part=part, one=one: part.plugin.restore(*one))  # type: ignore[misc]
+        for part, one in zip(parts, kept, strict=True)
+    ]
+    for part, answer in zip(parts, await ask(handlers, None, _RESTORE_DEADLINE, watchdog), strict=True):
+        if isinstance(answer, Failed):
+            raise part.error(f"restore() {answer.reason}", "restore") from answer.error
+
+
+async def close_parts(parts: Sequence[Part], watchdog: Watchdog) -> None:
+    """Close parts; what goes wrong is logged."""
+    handlers = [
+        part.calling("close", lambda _, part=part: part.plugin.close())  # type: ignore[misc]
+        for part in parts
+        if inspect.iscoroutinefunction(getattr(part.plugin, "close", None))  # one that broke a rule may have none
+    ]
+    await tell(handlers, None, _CLOSE_DEADLINE, watchdog)
+
+
+def _error(record: PluginRecord, name: str, told: str, session_id: str, step: str) -> PluginError:
+    return PluginError(
+        f"{record.label}: session plugin {name!r}: {told}", session_id=session_id, plugin=record.name, step=step
+    )

@@ -1,0 +1,263 @@
+"""The hooks of one open session: who handles what, called as the kind of each hook says (P4)."""
+
+from __future__ import annotations
+
+import logging
+import reprlib
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+from lash_hookspecs.errors import PluginError
+from lash_hookspecs.markers import HookInfo, HookKind, hook_info
+from lash_hookspecs.specs.decisions import Allow, Decision, Deny
+
+from lash_core.plugins.calls import Failed, Handler, ask, call, tell
+from lash_core.plugins.part_classes import PartClasses
+from lash_core.plugins.parts import PREFIX, Part, build_part, check_needs, close_parts, handlers_of, restore_parts
+from lash_core.plugins.records import PluginRecord
+from lash_core.plugins.values import wrong_items, wrong_value
+from lash_core.plugins.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from lash_hookspecs.specs.offers import SessionPluginOffer, SessionSetup
+
+__all__ = ["Denial", "Participant", "SnapshotReport", "SessionHooks"]
+
+_log = logging.getLogger("lash.plugins")
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+
+@attrs.frozen
+class Denial:
+    """A guard's no.
+
+    Attributes:
+        plugin: Whose, for messages.
+        reason: Why; an error of the guard is one.
+    """
+
+    plugin: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class SnapshotReport:
+    """What became of the plugins' snapshots; the names of components.
+
+    Attributes:
+        restored: Handed to their parts.
+        fresh: Parts of which nothing was kept.
+        kept: Of plugins that are not installed or make no such part; to be written back as they are.
+    """
+
+    restored: tuple[str, ...]
+    fresh: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+@attrs.frozen(eq=False)
+class Participant:
+    """A plugin that takes part in every session.
+
+    Attributes:
+        record: The plugin.
+        handlers: Its module-level implementations.
+        offers: The parts that it makes.
+    """
+
+    record: PluginRecord
+    handlers: tuple[Handler, ...]
+    offers: tuple[SessionPluginOffer, ...]
+
+
+class SessionHooks:
+    """The handlers of one session: the plugins' functions, and the methods of the parts they made for it.
+
+    They are called in the plugins' order, a plugin's function before the methods of its parts.
+    """
+
+    def __init__(
+        self, session_id: str, handlers: Iterable[Handler], parts: Sequence[Part] = (), watchdog: Watchdog | None = None
+    ) -> None:
+        grouped: dict[str, list[Handler]] = {}
+        for handler in handlers:
+            grouped.setdefault(handler.hook, []).append(handler)
+        self._handlers = {hook: tuple(found) for hook, found in grouped.items()}
+        self._session_id = session_id
+        self._parts = tuple(parts)
+        self._watchdog = watchdog or Watchdog()
+        self._restored = False
+
+    @classmethod
+    async def open(
+        cls, participants: Iterable[Participant], setup: SessionSetup, classes: PartClasses, watchdog: Watchdog
+    ) -> SessionHooks:
+        """Let the plugins make their parts. When one cannot, those that are made already are closed.
+
+        Raises:
+            ConfigurationError: A part needs what is not there; nothing was made.
+            PluginError: A part cannot be made, or breaks a rule.
+        """
+        participants = tuple(participants)
+        for participant in participants:
+            for offer in participant.offers:
+                check_needs(participant.record, offer, setup)
+        handlers: list[Handler] = []
+        parts: list[Part] = []
+        try:
+            for participant in participants:
+                handlers += participant.handlers
+                for offer in participant.offers:
+                    parts.append(build_part(participant.record, offer, setup, watchdog))
+                    handlers += handlers_of(parts[-1], classes)
+        except BaseException:
+            await close_parts(parts, watchdog)
+            raise
+        return cls(setup.session_id, handlers, parts, watchdog)
+
+    @property
+    def components(self) -> frozenset[str]:
+        """The names under which the parts' snapshots are kept; one that `snapshots` leaves out is to be dropped."""
+        return frozenset(part.component for part in self._parts)
+
+    def handles(self, spec: Callable[..., Any]) -> bool:
+        """Tell whether anybody handles a hook."""
+        return spec.__name__ in self._handlers
+
+    async def notify(self, spec: Callable[[C], Coroutine[Any, Any, None]], context: C) -> None:
+        """Tell every observer, together; what goes wrong is logged and goes no further."""
+        info, handlers = self._find(spec, "observe")
+        if handlers:
+            await tell(handlers, context, info.deadline, self._watchdog)
+
+    async def transform(self, spec: Callable[[C], Coroutine[Any, Any, R]], context: C) -> R:
+        """Hand a value through all transforms, each with what the one before made of it.
+
+        Args:
+            spec: The hook.
+            context: Holds the value in the hook's field.
+
+        Returns:
+            What the last one made of it; without any, the context's own value.
+
+        Raises:
+            PluginError: One failed, missed its deadline or returned a value of the wrong type.
+        """
+        info, handlers = self._find(spec, "transform")
+        value: Any = getattr(context, info.field)
+        for position, handler in enumerate(handlers):
+            if position:
+                context = attrs.evolve(context, **{info.field: value})  # type: ignore[misc]
+            (value,) = await ask((handler,), context, info.deadline, self._watchdog)
+            if isinstance(value, Failed):
+                raise self._error(handler, value.reason) from value.error
+            wrong = wrong_value(info, value)
+            if wrong:
+                raise self._error(handler, wrong)
+        return value  # type: ignore[no-any-return]
+
+    async def guard(self, spec: Callable[[C], Coroutine[Any, Any, Decision]], context: C) -> Denial | None:
+        """Ask all guards, together; one that fails, is late or answers nonsense denies.
+
+        Returns:
+            The first denial in the plugins' order; ``None`` when all allow it.
+        """
+        info, handlers = self._find(spec, "guard")
+        first: Denial | None = None
+        if handlers:
+            for handler, answer in zip(
+                handlers, await ask(handlers, context, info.deadline, self._watchdog), strict=True
+            ):
+                first = first or _denial(handler, answer)
+        return first
+
+    def collect(self, spec: Callable[[C], list[R]], context: C) -> list[tuple[str, R]]:
+        """Gather what is offered, each item with its plugin for messages.
+
+        Raises:
+            PluginError: One failed, or returned what is no list of the right items.
+        """
+        info, handlers = self._find(spec, "offer")
+        items: list[tuple[str, R]] = []
+        for handler in handlers:
+            answer = call(handler, context, self._watchdog)
+            if isinstance(answer, Failed):
+                raise self._error(handler, answer.reason) from answer.error
+            wrong = wrong_items(info, answer)
+            if wrong:
+                raise self._error(handler, wrong)
+            items += [(handler.label, item) for item in answer]
+        return items
+
+    def snapshots(self) -> dict[str, bytes]:
+        """Give what is to be kept of the parts, by component name.
+
+        Raises:
+            PluginError: A part fails, or gives what is no JSON.
+        """
+        if not self._restored:
+            raise RuntimeError("the plugins' snapshots were not restored yet; what is stored would be lost")
+        found = ((part.component, part.snapshot(self._watchdog)) for part in self._parts)
+        return {component: body for component, body in found if body is not None}
+
+    async def restore(self, bodies: Mapping[str, bytes]) -> SnapshotReport:
+        """Hand the parts what was kept of them; once. On a failure all are closed.
+
+        Args:
+            bodies: Component name → body. Those that belong to no part are left alone.
+
+        Raises:
+            UnreadableData: A body cannot be read.
+            PluginError: A newer version of a plugin wrote it, or a part fails.
+        """
+        if self._restored:
+            raise RuntimeError("plugins are restored once; open the session's hooks anew to go back")
+        self._restored = True
+        own = self.components
+        try:
+            kept = [
+                part.read(bodies[part.component]) if part.component in bodies else (0, None) for part in self._parts
+            ]
+            await restore_parts(self._parts, kept, self._watchdog)
+        except BaseException:
+            await self.close()
+            raise
+        return SnapshotReport(
+            restored=tuple(part.component for part in self._parts if part.component in bodies),
+            fresh=tuple(part.component for part in self._parts if part.component not in bodies),
+            kept=tuple(name for name in bodies if name.startswith(PREFIX) and name not in own),
+        )
+
+    async def close(self) -> None:
+        """Close the parts; nobody handles anything after it. A second time does nothing."""
+        parts, self._parts = self._parts, ()
+        self._handlers = {}
+        await close_parts(parts, self._watchdog)
+
+    def _find(self, spec: Callable[..., Any], kind: HookKind) -> tuple[HookInfo, Sequence[Handler]]:
+        info = hook_info(spec)
+        if info.kind != kind:
+            raise TypeError(f"{spec.__name__} is of kind {info.kind}, not {kind}")
+        return info, self._handlers.get(spec.__name__, ())
+
+    def _error(self, handler: Handler, told: str) -> PluginError:
+        return PluginError(
+            f"{handler.label}: {handler.hook} {told}",
+            session_id=self._session_id,
+            plugin=handler.plugin,
+            step=handler.hook,
+        )
+
+
+def _denial(handler: Handler, answer: object) -> Denial | None:
+    if isinstance(answer, Allow):
+        return None
+    if isinstance(answer, Deny) and isinstance(answer.reason, str):
+        return Denial(handler.label, answer.reason)
+    error = answer.error if isinstance(answer, Failed) else None
+    told = answer.reason if isinstance(answer, Failed) else f"must answer Allow or Deny, not {reprlib.repr(answer)}"
+    _log.error("%s: %s %s, which denies", handler.label, handler.hook, told, exc_info=error)
+    return Denial(handler.label, f"{handler.hook} {told}")

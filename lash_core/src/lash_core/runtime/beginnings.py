@@ -1,0 +1,120 @@
+"""The first commit of a session that begins with something: a fork, a child, a state that somebody brought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+from lash_hookspecs.protocols.stores import SessionStore
+from lash_hookspecs.records.graph import Node
+from lash_hookspecs.records.payloads import decode_payload
+from lash_hookspecs.records.state import HeadDocument
+from lash_hookspecs.records.store import Fork, Head
+
+from lash_core.runtime.reading import components_at
+from lash_core.runtime.resident import Change
+from lash_core.runtime.state import PersistedSessionState
+
+if TYPE_CHECKING:
+    from lash_core.runtime.opened import OpenSession
+
+__all__ = ["Origin", "begin_at", "begin_with", "origin_of", "turn_index_of"]
+
+
+@attrs.frozen(kw_only=True)
+class Origin:
+    """A node of another session, to begin at.
+
+    Attributes:
+        session_id: That session.
+        store: Its store.
+        leaf: The node; ``None`` for an empty path.
+        path: The nodes from the root to it.
+        refs: The component set as it was there (L11).
+    """
+
+    session_id: str
+    store: SessionStore
+    leaf: str | None
+    path: Sequence[Node]
+    refs: Mapping[str, str]
+
+
+async def origin_of(session_id: str, store: SessionStore, head: Head, leaf: str | None) -> Origin:
+    """Look up where a session stood at a node.
+
+    Raises:
+        CorruptSession: The node is not stored, or its path has a hole.
+    """
+    path = await store.path(leaf) if leaf is not None else ()
+    if leaf == head.leaf:
+        refs: Mapping[str, str] | None = head.components
+    else:
+        refs = await components_at(store, head, [node.node_id for node in path])
+    return Origin(session_id=session_id, store=store, leaf=leaf, path=path, refs=refs or {})
+
+
+async def begin_at(
+    target: OpenSession, origin: Origin, document: HeadDocument, *, step: str, shares: bool, inherits: bool = True
+) -> None:
+    """Commit a new session that begins at a node of another one (S12).
+
+    The store shares the graph; where it cannot, the path's nodes and the blobs that they refer to are copied. What
+    tools, plugins and the mode kept is copied, and what stands for it is built anew.
+
+    Args:
+        target: The new session.
+        origin: Where it begins.
+        document: Its head's document.
+        step: What the commit is for.
+        shares: Whether the new session's store can share the graph.
+        inherits: Whether what tools, plugins and the mode kept is taken over.
+    """
+    bodies = await origin.store.get_blobs(sorted(set(origin.refs.values()))) if inherits else {}
+    if shares:
+        target.resident.graph.insert(origin.path)
+    await target.commit(
+        Change(
+            step=step,
+            document=document,
+            leaf=origin.leaf,
+            moves_leaf=True,
+            fork=Fork(origin.session_id, origin.leaf) if shares else None,
+            nodes=() if shares else origin.path,
+            blobs={} if shares else await origin.store.get_blobs(_refs(origin.path)),
+            components={name: bodies[ref] for name, ref in origin.refs.items()} if inherits else {},
+            all_components=inherits,
+        )
+    )
+    await target.rebuild_parts()
+
+
+async def begin_with(target: OpenSession, state: PersistedSessionState, document: HeadDocument, *, step: str) -> None:
+    """Commit a state that the store does not hold; what stands for its components is built anew."""
+    await target.commit(
+        Change(
+            step=step,
+            document=document,
+            leaf=state.leaf,
+            moves_leaf=True,
+            nodes=state.nodes,
+            blobs=state.blobs,
+            components=state.components,
+            all_components=bool(state.components),
+        )
+    )
+    await target.rebuild_parts()
+
+
+def turn_index_of(path: Sequence[Node]) -> int:
+    """Give the turn of the last node that belongs to one; nodes of plugins do not."""
+    for node in reversed(path):
+        turn_index = getattr(decode_payload(node), "turn_index", None)
+        if turn_index is not None:
+            return int(turn_index)
+    return 0
+
+
+def _refs(path: Sequence[Node]) -> list[str]:
+    return sorted({ref for node in path for ref in node.refs})

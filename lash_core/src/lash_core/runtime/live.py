@@ -1,0 +1,57 @@
+"""Which sessions are open in this process, so that a parked one is not resumed beside itself (L8)."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+from lash_hookspecs.errors import SessionBusy
+
+if TYPE_CHECKING:
+    from lash_hookspecs.protocols.stores import StoreBackend
+
+    from lash_core.runtime.runtime import LashRuntime
+
+__all__ = ["find_live", "register", "unregister"]
+
+#: (store, session) → the runtime; one that nobody holds any more is not in it.
+_live: weakref.WeakValueDictionary[tuple[object, str], LashRuntime] = weakref.WeakValueDictionary()
+
+
+def register(runtime: LashRuntime, backend: StoreBackend | None) -> None:
+    """Remember a runtime as open; of several for one session the first that is still open counts."""
+    if backend is not None:
+        _live.setdefault(_key(backend, runtime.session_id), runtime)
+
+
+def unregister(runtime: LashRuntime, backend: StoreBackend | None) -> None:
+    """Forget a runtime; nothing happens to one that is not remembered."""
+    if backend is not None and _live.get(_key(backend, runtime.session_id)) is runtime:
+        del _live[_key(backend, runtime.session_id)]
+
+
+def find_live(backend: StoreBackend, session_id: str) -> LashRuntime | None:
+    """Give the open runtime of a session."""
+    return _live.get(_key(backend, session_id))
+
+
+def refuse_live(backend: StoreBackend, session_id: str) -> None:
+    """Hold a session that is open here to its one runtime.
+
+    Raises:
+        SessionBusy: Names the one that is open.
+    """
+    runtime = find_live(backend, session_id)
+    if runtime is not None:
+        raise SessionBusy(
+            f"session {session_id!r} of {backend.name} is open in this process already ({runtime.describe()}); park or "
+            "close that one first",
+            session_id=session_id,
+            holder=runtime.me,
+        )
+
+
+def _key(backend: StoreBackend, session_id: str) -> tuple[object, str]:
+    """Two backends with one name are one database, unless they are held in memory."""
+    held = backend.capabilities.durability == "none"
+    return (id(backend) if held else backend.name), session_id

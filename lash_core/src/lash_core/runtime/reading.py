@@ -1,0 +1,167 @@
+"""Reads of a stored session that need no open one: its past, its side branches, its events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Self
+
+import attrs
+from lash_hookspecs.errors import CorruptSession, InvalidInput, SessionDeleted, UnreadableData
+from lash_hookspecs.protocols.stores import SessionStore
+from lash_hookspecs.records.events import StoredEvent
+from lash_hookspecs.records.state import CommitDocument
+from lash_hookspecs.records.store import Absent, CommitRecord, Deleted, Head
+from pydantic import ValidationError
+
+__all__ = ["EventCursor", "SequencedEvent", "components_at", "orphaned_node_ids", "read_record", "replay_events"]
+
+#: Rows that are read at once.
+_WINDOW = 500
+
+
+@attrs.frozen(order=True)
+class EventCursor:
+    """Where a reader of events stands: behind an event of a commit (T9).
+
+    Attributes:
+        revision: The commit's revision.
+        position: The event's place in it, from 1; 0 stands before its first event.
+    """
+
+    revision: int = 0
+    position: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.revision}:{self.position}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what `str` gave.
+
+        Raises:
+            InvalidInput: It is no cursor.
+        """
+        revision, _, position = text.partition(":")
+        if not (revision.isdecimal() and position.isdecimal()):
+            raise InvalidInput(f"{text!r} is no event cursor: it must be REVISION:POSITION, such as 12:3")
+        return cls(int(revision), int(position))
+
+
+@attrs.frozen
+class SequencedEvent:
+    """A stored event with its place.
+
+    Attributes:
+        cursor: Give it as ``after`` to read on behind this event.
+        event: What happened.
+        turn_id: The turn that it belongs to, if any.
+        committed_at: The writer's clock, microseconds since 1970-01-01 UTC.
+    """
+
+    cursor: EventCursor
+    event: StoredEvent
+    turn_id: str | None
+    committed_at: int
+
+
+async def replay_events(store: SessionStore, after: EventCursor | None = None) -> AsyncIterator[SequencedEvent]:
+    """Give every committed event behind a cursor once, in order; costs what it gives (T9).
+
+    Raises:
+        UnreadableData: A commit record cannot be read (S9).
+    """
+    since = after or EventCursor()
+    at = max(0, since.revision - 1)
+    while True:
+        records = await store.records(after=at, limit=_WINDOW)
+        for record in records:
+            document = read_record(record)
+            for position, event in enumerate(document.events, 1):
+                cursor = EventCursor(record.revision, position)
+                if cursor > since:
+                    yield SequencedEvent(cursor, event, document.turn_id, record.committed_at)
+        if len(records) < _WINDOW:
+            return
+        at = records[-1].revision
+
+
+async def orphaned_node_ids(
+    session_id: str, store: SessionStore, after: str | None = None, limit: int | None = None
+) -> list[str]:
+    """List the nodes off the active path of the stored head, in the order in which they were stored (L10).
+
+    Args:
+        session_id: The session.
+        store: Its store.
+        after: Only those stored behind this node, which may be any of the graph.
+        limit: At most this many; read on with the last one as ``after``.
+
+    Raises:
+        CorruptSession: The stored leaf is unset (``no_leaf``) or absent (``dangling_leaf``): every node would seem
+            orphaned, so nothing is told.
+        SessionDeleted: The session was deleted.
+    """
+    head = await store.head()
+    if isinstance(head, Absent):
+        return []
+    if isinstance(head, Deleted):
+        raise SessionDeleted(f"session {session_id!r} was deleted", session_id=session_id)
+    if head.leaf is None:
+        raise CorruptSession(
+            f"session {session_id!r} has no leaf, so every node would seem orphaned; branch to a node first",
+            kind="no_leaf",
+            session_id=session_id,
+        )
+    active = {node.node_id for node in await store.path(head.leaf)}
+    found: list[str] = []
+    while limit is None or len(found) < limit:
+        nodes = await store.graph(after=after, limit=_WINDOW)
+        found.extend(node.node_id for node in nodes if node.node_id not in active)
+        if len(nodes) < _WINDOW:
+            break
+        after = nodes[-1].node_id
+    return found if limit is None else found[:limit]
+
+
+async def components_at(store: SessionStore, head: Head, path: Sequence[str]) -> Mapping[str, str] | None:
+    """Find the component set of the commit that stood nearest to a node, at it or before it (L11).
+
+    Of several commits with the same leaf the newest counts. One that stood at the node itself is found by looking back
+    from the head; without one every record of the session is looked at.
+
+    Args:
+        store: The session's store.
+        head: Its head.
+        path: The ids of the nodes from the root to that node.
+
+    Returns:
+        Component name → blob ref; ``None`` when no commit of this session stood on the path.
+    """
+    depths = {node_id: depth for depth, node_id in enumerate(path)}
+    nearest: tuple[int, Mapping[str, str]] | None = None
+    upto = head.revision
+    while upto > 0:
+        since = max(0, upto - _WINDOW)
+        records = [record for record in await store.records(after=since, limit=upto - since) if record.revision <= upto]
+        for record in reversed(records):
+            depth = depths.get(record.leaf, -1) if record.leaf is not None else -1
+            if depth > (nearest[0] if nearest else -1):
+                nearest = (depth, record.components)
+            if nearest and nearest[0] == len(path) - 1:
+                return nearest[1]
+        upto = since
+    return nearest[1] if nearest else None
+
+
+def read_record(record: CommitRecord) -> CommitDocument:
+    """Decode a commit's own document.
+
+    Raises:
+        UnreadableData: It does not fit.
+    """
+    try:
+        return CommitDocument.from_bytes(record.record)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"]) or "record"
+        raise UnreadableData(row=f"commit record {record.revision}", reason=f"{where}: {first['msg']}") from error
