@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 import attrs
@@ -122,6 +123,17 @@ class SessionFiles:
         for ref, body in accepted.outside:
             assert self._external is not None
             await self._put(self._external, ref, body)
+
+    async def copy_from(self, origin: SessionFiles, refs: Sequence[AttachmentRef]) -> None:
+        """Store what another session's store has of some files, so that this one's turns may refer to them.
+
+        A file that is not there is passed over: the turn that refers to it is refused by name.
+        """
+        for ref in refs:
+            with contextlib.suppress(InvalidInput):
+                part = await origin._find(ref)
+                if part.stored == "session":
+                    await self._put(self._session, part.ref, await origin._read(part.ref, part.stored))
 
     async def resolve(self, messages: tuple[ModelMessage, ...], prefixes: tuple[str, ...]) -> tuple[ModelMessage, ...]:
         """Put in the bytes that a model takes, and notes in place of everything else.

@@ -73,6 +73,7 @@ class Child:
         chosen = turn_input or self.runtime.document.first_input
         if chosen is None:
             raise InvalidInput(f"session {self.session_id!r} was created without a first input; give one")
+        await self.runtime.session.files.copy_from(self._parent.files, chosen.attachments)
         return await self.runtime.turn(chosen, TurnLimits(), lambda event: None)
 
     async def cancel(self) -> None:
@@ -149,6 +150,8 @@ async def _begin(
         turn_index = session.document.turn_index
     document = HeadDocument(config=child.config, turn_index=turn_index, parent=link, first_input=request.first_input)
     async with child.writing():
+        if request.first_input is not None:  # its first turn may begin in a process that knows the child alone
+            await child.files.copy_from(session.files, request.first_input.attachments)
         if isinstance(state, PersistedSessionState):
             await begin_with(child, state, document, step="create")
         elif origin is not None:
