@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 from lash_hookspecs.errors import AttachmentUnresolved, PluginError
 from lash_hookspecs.protocols.models import ModelProvider
+from lash_hookspecs.protocols.modes import ModePrompt
 from lash_hookspecs.records.effects import CallFailed, ModelReplied
 from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.models import ModelMessage, ModelReply, ModelRequest
@@ -108,7 +109,9 @@ def _prompt(session: OpenSession, asked: Asked, tools: frozenset[str]) -> Prompt
         tools=tools,
     )
     contributed = session.parts.hooks.collect(lash_contribute_prompt, context)
+    mode = session.parts.mode
     sources = PromptSources(
+        mode=mode.prompt() if isinstance(mode, ModePrompt) else _NOTHING,
         plugins=tuple(item for _, item in contributed),
         environment=session.env.prompt,
         instructions=asked.policy.config.instructions,

@@ -207,9 +207,13 @@ class OpenSession:
 
     async def rebuild_parts(self) -> None:
         """Build plugins, tools and mode again from what is stored now."""
-        await self.parts.close()
-        self.parts = await open_parts(self)
+        await self.take_parts(await open_parts(self))
+
+    async def take_parts(self, parts: SessionParts) -> None:
+        """Go on with other plugins' parts, tools and mode."""
+        before, self.parts = self.parts, parts
         self._stale = False
+        await before.close()
 
     async def see_lease(self) -> None:
         """See whether a turn runs elsewhere."""
@@ -360,21 +364,23 @@ class OpenSession:
         return bool(waiting) or self._snapshots_changed()
 
     def _snapshots_changed(self) -> bool:
-        stored = self.resident.component_refs
-        return any(stored.get(name) != blob_ref(body) for name, body in self.parts.snapshots().items())
+        stored, kept = self.resident.component_refs, self.parts.snapshots()
+        if any(stored.get(name) != blob_ref(body) for name, body in kept.items()):
+            return True
+        return bool(self.parts.dropped(kept) & stored.keys())
 
     async def _complete(self, change: Change) -> Change:
         rows, filed = await self._filed_usage()
         document = change.document
+        if not change.all_components:
+            kept = {**self.parts.snapshots(), **change.components}
+            change = attrs.evolve(change, components=kept, dropped=self.parts.dropped(kept))
         return attrs.evolve(
             change,
             document=document if self._successor is None else document.evolve(successor=self._successor),
             events=(*self._events, *change.events),
             usage=(*self._usage, *rows, *change.usage),
             consumed=(*change.consumed, *filed),
-            components=(
-                change.components if change.all_components else {**self.parts.snapshots(), **change.components}
-            ),
             plugins=self.fingerprint,
         )
 

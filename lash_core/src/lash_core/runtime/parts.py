@@ -73,6 +73,10 @@ class SessionParts:
         mode = self.mode_body(self.session_state)
         return bodies if mode is None else {**bodies, MODE: mode}
 
+    def dropped(self, kept: Mapping[str, bytes]) -> frozenset[str]:
+        """Give the components that these parts have nothing to keep in any more."""
+        return (self.hooks.components | {MODE}) - kept.keys()
+
     def mode_body(self, session_state: JsonValue) -> bytes | None:
         """Encode what the mode keeps; ``None`` for nothing."""
         if session_state is None:
