@@ -74,10 +74,14 @@ class ProbeModel:
     An answer is a reply, an exception to raise, or a function of the request that gives (or awaits) one of those.
     """
 
-    def __init__(self, *answers: Answer, notice: str = "", reports_cost: bool = False) -> None:
+    def __init__(
+        self, *answers: Answer, notice: str = "", reports_cost: bool = False, attachments: tuple[str, ...] = ()
+    ) -> None:
         self.answers = list(answers)
         self.requests: list[ModelRequest] = []
-        self._info = ModelInfo(context_window=100_000, notice=notice, reports_cost=reports_cost)
+        self._info = ModelInfo(
+            context_window=100_000, notice=notice, reports_cost=reports_cost, attachments=attachments
+        )
 
     async def model_info(self, model: str) -> ModelInfo:
         return self._info

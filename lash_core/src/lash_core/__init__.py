@@ -9,10 +9,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lash_hookspecs.protocols.tools import Attachment
     from lash_hookspecs.records.turn import TurnLimits, TurnResult
     from lash_hookspecs.toolkit import tool
 
     from lash_core.app import Agent, Lash, Session, Turn
+    from lash_core.attachments.folder import FolderAttachments
     from lash_core.runtime.environment import Residency, RuntimeEnvironment
     from lash_core.runtime.parked import ParkedSession
     from lash_core.runtime.policy import SessionSpec
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Agent",
+    "Attachment",
+    "FolderAttachments",
     "Lash",
     "LashRuntime",
     "ParkedSession",
@@ -37,6 +41,8 @@ __all__ = [
 
 _HOMES = {
     "Agent": "lash_core.app",
+    "Attachment": "lash_hookspecs.protocols.tools",
+    "FolderAttachments": "lash_core.attachments.folder",
     "Lash": "lash_core.app",
     "LashRuntime": "lash_core.runtime.runtime",
     "ParkedSession": "lash_core.runtime.parked",

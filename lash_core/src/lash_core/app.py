@@ -10,9 +10,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from lash_hookspecs.errors import LashError, SessionBusy, SessionMissing, UnknownName, redact_url
+from lash_hookspecs.protocols.attachments import AttachmentStore
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import StoreBackend
+from lash_hookspecs.protocols.tools import Attachment
 from lash_hookspecs.protocols.tracing import TraceSink
+from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.payloads import Message, ToolInvocation
@@ -24,6 +27,7 @@ from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.toolkit import FunctionTools
 from pydantic import JsonValue
 
+from lash_core.attachments.reading import Attachable, read_attachment
 from lash_core.builtins import BUILTINS
 from lash_core.graph.conversation import Item
 from lash_core.plugins.manager import PluginManager
@@ -105,6 +109,7 @@ class Lash:
         host: Host | None = None,
         root: str | Path | None = None,
         residency: Residency = Residency.KEEP_ALL,
+        attachments: AttachmentStore | None = None,
         create: bool = True,
         name: str = "lash",
         trace: TraceSink | None = None,
@@ -121,6 +126,7 @@ class Lash:
             host: Where turns run; in this process by default.
             root: The folder that file tools may not leave; the current one by default.
             residency: What is held in memory of each session (L4).
+            attachments: Where files that users send are kept; each session's own store by default. Close it yourself.
             create: Whether a database that is not there may be made.
             name: What holders of leases are called, for people.
             trace: Where a trace of everything goes; it is closed with the store.
@@ -142,6 +148,7 @@ class Lash:
                 plugins=manager,
                 store=backend,
                 residency=residency,
+                attachments=attachments,
                 root=Path(root) if root is not None else Path.cwd(),
                 tool_sets=chosen.tool_sets,
                 tools=chosen.tools,
@@ -312,17 +319,20 @@ class Session:
         self,
         text: str,
         *,
+        attachments: Sequence[Attachable] = (),
         source_key: str | None = None,
         limits: TurnLimits | None = None,
         resume: bool = False,
     ) -> TurnResult:
         """Run one turn and give its result; see `stream`."""
-        return await self.stream(text, source_key=source_key, limits=limits, resume=resume).result()
+        turn = self.stream(text, attachments=attachments, source_key=source_key, limits=limits, resume=resume)
+        return await turn.result()
 
     def stream(
         self,
         text: str,
         *,
+        attachments: Sequence[Attachable] = (),
         source_key: str | None = None,
         limits: TurnLimits | None = None,
         resume: bool = False,
@@ -330,18 +340,54 @@ class Session:
         """Begin one turn; it runs whether or not its events are read.
 
         Args:
-            text: What the user says.
+            text: What the user says; may be empty beside attachments.
+            attachments: Files: paths, bytes, `Attachment` objects, or what `attach` gave.
             source_key: The caller's own key for this input.
             limits: What the turn may use; the agent's limits by default.
             resume: Whether an interrupted turn is continued before this one, instead of abandoned.
 
         Raises:
             InvalidInput: The text cannot be stored. What else can go wrong is raised by `Turn.result`:
-                `SessionBusy`, `ConfigurationError`, `StoreError`.
+                `InvalidInput` for an attachment, `SessionBusy`, `ConfigurationError`, `StoreError`.
         """
-        turn_input = TurnInput(text=check_text(text), source_key=source_key)
-        chosen = limits or self._lash.agent.limits
-        return Turn(self.runtime, lambda emit: self.runtime.turn(turn_input, chosen, emit, resume=resume))
+        checked, chosen = check_text(text, alone=not attachments), limits or self._lash.agent.limits
+
+        async def begun(emit: Callable[[Event], None]) -> TurnResult:
+            refs, files = await self._read(attachments)
+            turn_input = TurnInput(text=checked, source_key=source_key, attachments=refs)
+            return await self.runtime.turn(turn_input, chosen, emit, resume=resume, files=files)
+
+        return Turn(self.runtime, begun)
+
+    async def attach(
+        self, data: str | Path | bytes | Attachment, *, name: str | None = None, media_type: str | None = None
+    ) -> AttachmentRef:
+        """Store a file now, for turns that follow soon; a file that no message refers to is garbage after a while.
+
+        Args:
+            data: The bytes, or the path of a file.
+            name: What it is called; by default the name of the file.
+            media_type: Counts where the bytes do not show it.
+
+        Raises:
+            InvalidInput: It cannot be read, or is too large.
+            StoreError: It cannot be stored.
+        """
+        file = await read_attachment(data, self._lash.env.max_attachment)
+        named = Attachment(file.data, media_type or file.media_type, name or file.name)
+        return await self.runtime.attach(named)
+
+    async def _read(self, given: Sequence[Attachable]) -> tuple[tuple[AttachmentRef, ...], dict[str, bytes]]:
+        refs: list[AttachmentRef] = []
+        files: dict[str, bytes] = {}
+        for each in given:
+            if isinstance(each, AttachmentRef):
+                refs.append(each)
+                continue
+            file = await read_attachment(each, self._lash.env.max_attachment)
+            refs.append(file.ref())
+            files[refs[-1].id] = file.data
+        return tuple(refs), files
 
     def continue_turn(self) -> Turn:
         """Continue the interrupted turn: what is finished is not repeated (T6)."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from lash_hookspecs.errors import ConfigurationError, InvalidInput, LashError, SessionBindingMismatch
+from lash_hookspecs.protocols.tools import Attachment
+from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, ModeEvent, PluginNode
 from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest
@@ -55,6 +57,7 @@ class LashRuntime(OpenableRuntime):
         *,
         resume: bool = False,
         follow_handoffs: bool = False,
+        files: Mapping[str, bytes] | None = None,
     ) -> TurnResult:
         """Run one turn to its final commit.
 
@@ -68,9 +71,11 @@ class LashRuntime(OpenableRuntime):
             emit: Takes events as they happen.
             resume: Whether to continue an interrupted turn instead of abandoning it.
             follow_handoffs: Whether a turn that hands off goes on with the successor's first turn.
+            files: Bytes by id of those attachments that are not stored yet; stored with the user's message.
 
         Raises:
-            InvalidInput: The text cannot be stored, or there is none; nothing was written.
+            InvalidInput: There is no text, it cannot be stored, or an attachment is neither stored nor given; nothing
+                was written.
             SessionBusy: A turn runs already, here or elsewhere; nothing was written.
             ConfigurationError: Model, mode or limits cannot be used; nothing was written.
             SuccessorMissing: The session was handed off to one that is gone.
@@ -78,12 +83,14 @@ class LashRuntime(OpenableRuntime):
         """
         if turn_input is None:
             turn_input = await self._first_input()
-        check_text(turn_input.text)
+        check_text(turn_input.text, alone=not turn_input.attachments)
         limits = limits or self.env.termination.limits
-        result = await turn_doors.run_turn(self.session, turn_input, limits, emit, resume=resume)
+        result = await turn_doors.run_turn(self.session, turn_input, limits, emit, resume=resume, files=files)
         if result is None:
             successor = await self.successor()
-            return await successor.turn(turn_input, limits, emit, resume=resume, follow_handoffs=follow_handoffs)
+            return await successor.turn(
+                turn_input, limits, emit, resume=resume, follow_handoffs=follow_handoffs, files=files
+            )
         return (await self._followed(limits, emit) or result) if follow_handoffs else result
 
     async def _first_input(self) -> TurnInput:
@@ -101,6 +108,15 @@ class LashRuntime(OpenableRuntime):
         if successor.document.first_input is None:
             return None
         return await successor.turn(None, limits, emit, follow_handoffs=True)
+
+    async def attach(self, file: Attachment) -> AttachmentRef:
+        """Store a file that a turn is about to refer to.
+
+        Raises:
+            InvalidInput: It is too large, or its media type is none.
+            StoreError: It cannot be stored.
+        """
+        return await self.session.files.attach(file)
 
     async def continue_turn(self, emit: Emit = lambda event: None) -> TurnResult:
         """Continue the interrupted turn: what is finished is not repeated (T6).
