@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
     from lash_core.app import Agent, Lash, Session, Turn
     from lash_core.attachments.folder import FolderAttachments
+    from lash_core.hosts.local_tasks import LocalTaskHost
     from lash_core.runtime.environment import Residency, RuntimeEnvironment
     from lash_core.runtime.parked import ParkedSession
     from lash_core.runtime.policy import SessionSpec
     from lash_core.runtime.runtime import LashRuntime
+    from lash_core.runtime.state import PersistedSessionState
     from lash_core.sync import SyncLash
 
 __all__ = [
@@ -27,7 +29,9 @@ __all__ = [
     "FolderAttachments",
     "Lash",
     "LashRuntime",
+    "LocalTaskHost",
     "ParkedSession",
+    "PersistedSessionState",
     "Residency",
     "RuntimeEnvironment",
     "Session",
@@ -45,7 +49,9 @@ _HOMES = {
     "FolderAttachments": "lash_core.attachments.folder",
     "Lash": "lash_core.app",
     "LashRuntime": "lash_core.runtime.runtime",
+    "LocalTaskHost": "lash_core.hosts.local_tasks",
     "ParkedSession": "lash_core.runtime.parked",
+    "PersistedSessionState": "lash_core.runtime.state",
     "Residency": "lash_core.runtime.environment",
     "RuntimeEnvironment": "lash_core.runtime.environment",
     "Session": "lash_core.app",

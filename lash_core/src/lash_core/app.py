@@ -13,13 +13,16 @@ from lash_hookspecs.errors import LashError, SessionBusy, SessionMissing, Unknow
 from lash_hookspecs.protocols.attachments import AttachmentStore
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import StoreBackend
+from lash_hookspecs.protocols.tasks import SessionTasks, TaskHost
 from lash_hookspecs.protocols.tools import Attachment
 from lash_hookspecs.protocols.tracing import TraceSink
 from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.graph import Node
+from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, ToolInvocation
-from lash_hookspecs.records.state import HeadDocument
+from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest
+from lash_hookspecs.records.state import HeadDocument, SessionConfig
 from lash_hookspecs.records.store import Head, Holder, SessionQuery
 from lash_hookspecs.records.traces import TraceContext, TraceLevel
 from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
@@ -30,10 +33,13 @@ from pydantic import JsonValue
 from lash_core.attachments.reading import Attachable, read_attachment
 from lash_core.builtins import BUILTINS
 from lash_core.graph.conversation import Item
+from lash_core.hosts.local_tasks import LocalTaskHost
 from lash_core.plugins.manager import PluginManager
+from lash_core.runtime.children import Child
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
 from lash_core.runtime.parked import ParkedSession
 from lash_core.runtime.policy import SessionSpec
+from lash_core.runtime.reading import EventCursor, SequencedEvent
 from lash_core.runtime.runtime import LashRuntime
 from lash_core.runtime.summary import SessionSummary, summarise
 from lash_core.runtime.text import check_text
@@ -112,6 +118,7 @@ class Lash:
         attachments: AttachmentStore | None = None,
         create: bool = True,
         name: str = "lash",
+        tasks: TaskHost | None = None,
         trace: TraceSink | None = None,
         trace_level: TraceLevel = "standard",
         trace_context: TraceContext | None = None,
@@ -129,6 +136,7 @@ class Lash:
             attachments: Where files that users send are kept; each session's own store by default. Close it yourself.
             create: Whether a database that is not there may be made.
             name: What holders of leases are called, for people.
+            tasks: Where background tasks run; in this process by default. It is closed with the store.
             trace: Where a trace of everything goes; it is closed with the store.
             trace_level: How much is traced; ``extended`` adds each piece of a streamed answer.
             trace_context: What every trace record is about besides, such as the app's own ``metadata``.
@@ -153,6 +161,7 @@ class Lash:
                 tool_sets=chosen.tool_sets,
                 tools=chosen.tools,
                 name=name,
+                tasks=tasks or LocalTaskHost(name),
                 trace=trace,
                 trace_level=trace_level,
                 trace_context=trace_context,
@@ -268,8 +277,10 @@ class Lash:
                     closing.callback(self.env.trace.close)
                 closing.push_async_callback(self.store.close)
                 closing.push_async_callback(self.env.providers.close)
+                if self.env.tasks is not None:
+                    closing.push_async_callback(self.env.tasks.close)
             for session in reversed(list(self._sessions.values())):
-                closing.push_async_callback(session.close)
+                closing.push_async_callback(session.leave)
 
 
 class Session:
@@ -429,6 +440,56 @@ class Session:
         self._lash._sessions[session.id] = session
         return session
 
+    def events(self, after: EventCursor | str | None = None) -> AsyncIterator[SequencedEvent]:
+        """Replay every committed event behind a cursor, once and in order (T9).
+
+        Args:
+            after: The cursor of the last event that was read; all of them by default.
+
+        Raises:
+            InvalidInput: The text is no cursor.
+        """
+        return self.runtime.events(after)
+
+    @property
+    def tasks(self) -> SessionTasks | None:
+        """The session's background tasks (H2)."""
+        return self.runtime.tasks
+
+    async def update_config(self, **changes: Any) -> SessionConfig:
+        """Change the stored configuration, such as ``model`` or ``instructions``; committed at once.
+
+        Raises:
+            PolicyError: A field does not exist or a value cannot be; names the field.
+            TurnError: A turn is unfinished.
+        """
+        return await self.runtime.update_session_config(**changes)
+
+    async def compact(self, instructions: str = "") -> bool:
+        """Let the installed rewriters shorten the history; the old path stays as a branch. Tells if anything changed.
+
+        Raises:
+            PluginError: A rewriter failed; nothing changed.
+            TurnError: A turn is unfinished.
+        """
+        return await self.runtime.rewrite_history(instructions)
+
+    async def create_session(self, request: SessionCreateRequest) -> Child:
+        """Start a child, or a successor (H3).
+
+        Raises:
+            SessionExists: There is a session of that name.
+        """
+        return await self.runtime.create_session(request)
+
+    async def complete(self, request: CompletionRequest) -> ModelReply:
+        """Ask a model outside the conversation; the usage goes into this session's ledger (T8).
+
+        Raises:
+            ModelError: The call failed for good.
+        """
+        return await self.runtime.complete(request)
+
     def usage(self) -> tuple[UsageRow, ...]:
         """Give the ledger: one row per source and model (T8)."""
         return self.runtime.document.usage
@@ -457,11 +518,18 @@ class Session:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Park where the store is durable, else close; an error on the way never masks the original one (L12)."""
         try:
-            await self.close()
-        except LashError:
-            if error is None:  # the original error is never masked (L12)
-                raise
+            await self.runtime.__aexit__(kind, error, trace)
+        finally:
+            self._forget()
+
+    async def leave(self) -> None:
+        """Cancel a turn that runs here, keep what is not kept yet, and forget the session."""
+        try:
+            await self.runtime.leave()
+        finally:
+            self._forget()
 
     def _forget(self) -> None:
         self.closed = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -374,22 +373,30 @@ class LashRuntime(OpenableRuntime):
         await ending.end(session, parked=True)
         return self._parked
 
-    async def __aenter__(self) -> Self:
-        return self
+    async def leave(self) -> None:
+        """Cancel a turn that runs here, keep what is not kept yet where the store is durable, and close (L12).
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Park where the store is durable, else close; after an error cancel the turn first and never mask it (L12)."""
+        Raises:
+            StoreError: Something could not be kept; the runtime is closed all the same.
+        """
         if self.closed:
             return
         try:
             await self.cancel()
             if self.session.durable:
                 await self._park(always=False)
+        finally:
             await self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Park where the store is durable, else close; an error on the way never masks the original one (L12)."""
+        try:
+            await self.leave()
         except LashError:
             if error is None:
                 raise
-            with contextlib.suppress(LashError):
-                await self.close()
