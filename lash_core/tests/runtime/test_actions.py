@@ -20,7 +20,6 @@ from script_files import plugins
 
 from lash_core import LashRuntime, RuntimeEnvironment, SessionSpec
 
-
 HI = Message(role="user", parts=(TextPart(text="hi"),))
 
 
