@@ -25,6 +25,7 @@ from lash_hookspecs.specs.restore import (
 from pydantic import JsonValue, ValidationError
 
 from lash_core.plugins.session_hooks import SessionHooks
+from lash_core.runtime.actions import Offered, gather_actions
 from lash_core.runtime.policy import check_mode
 from lash_core.runtime.report import RestoreReport
 from lash_core.tools.hooks import ToolHooks
@@ -56,6 +57,7 @@ class SessionParts:
         tool_sets: The names of the plugins' tool sets that it has.
         refs: The stored component refs that these parts stand for.
         report: What became of what was stored.
+        actions: What a host may ask of its plugins, by name.
     """
 
     hooks: SessionHooks
@@ -66,6 +68,7 @@ class SessionParts:
     session_state: JsonValue = None
     refs: Mapping[str, str] = attrs.field(factory=dict)
     report: RestoreReport = attrs.field(factory=RestoreReport)
+    actions: Mapping[str, Offered] = attrs.field(factory=dict)
 
     def snapshots(self) -> dict[str, bytes]:
         """Give what tools, plugins and mode keep, as component bodies."""
@@ -126,6 +129,7 @@ async def open_parts(session: OpenSession, stored: Mapping[str, str] | None = No
         snapshots = await hooks.restore({name: body for name, body in bodies.items() if name.startswith("plugin/")})
         parts.report = attrs.evolve(parts.report, snapshots=snapshots)
         await _restore_mode(session, parts, bodies.get(MODE))
+        parts.actions = gather_actions(session, hooks)
     except BaseException:
         await hooks.close()
         raise

@@ -16,8 +16,10 @@ from lash_hookspecs.records.state import SessionConfig
 from lash_hookspecs.records.store import Receipt
 from lash_hookspecs.records.tools import Availability
 from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
+from pydantic import JsonValue
 
 from lash_core.runtime import ending, graph_changes, state_changes, turn_doors
+from lash_core.runtime.actions import invoke
 from lash_core.runtime.beginnings import fork
 from lash_core.runtime.children import Child, create_child, hold, open_child
 from lash_core.runtime.completion import complete
@@ -265,6 +267,17 @@ class LashRuntime(OpenableRuntime):
             UnknownName: The session has no such tool.
         """
         self.session.services.set_tool_availability(tuple(names), level)
+
+    async def invoke(self, name: str, arguments: Mapping[str, Any] | None = None) -> JsonValue:
+        """Make a request of a plugin: run one of its `actions`.
+
+        Raises:
+            UnknownName: No plugin of the session offers it; the message says what is near.
+            InvalidInput: The arguments do not fit; the action was not run.
+            PluginError: The action failed, or gave what it had not promised; names plugin and action.
+            SessionError: The runtime was closed.
+        """
+        return await invoke(self.session, name, arguments or {})
 
     # Other sessions
 
