@@ -348,7 +348,7 @@ class OpenSession:
         return bool(waiting) or self._snapshots_changed()
 
     def _snapshots_changed(self) -> bool:
-        stored = self.resident.component_refs
+        stored = self.resident.component_refs if self.resident.head is not None else self.parts.fresh
         return any(stored.get(name) != blob_ref(body) for name, body in self.parts.snapshots().items())
 
     async def _complete(self, change: Change) -> Change:

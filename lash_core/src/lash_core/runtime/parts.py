@@ -10,6 +10,7 @@ import attrs
 from lash_hookspecs.errors import PluginError, UnreadableData
 from lash_hookspecs.protocols.modes import ExecutionMode, ModeTools, RestorableMode
 from lash_hookspecs.protocols.tools import ToolProvider
+from lash_hookspecs.records.store import blob_ref
 from lash_hookspecs.records.tools import ToolState
 from lash_hookspecs.specs.offers import SessionSetup, ToolOffer, ToolSetup
 from lash_hookspecs.specs.restore import (
@@ -27,6 +28,7 @@ from pydantic import JsonValue, ValidationError
 from lash_core.plugins.session_hooks import SessionHooks
 from lash_core.runtime.policy import check_mode
 from lash_core.runtime.report import RestoreReport
+from lash_core.tools.hooks import ToolHooks
 from lash_core.tools.registry import ToolRegistry
 from lash_core.tools.surface import ToolSurface
 
@@ -54,6 +56,7 @@ class SessionParts:
         session_state: What the mode keeps from turn to turn, as of the last commit.
         tool_sets: The names of the plugins' tool sets that it has.
         refs: The stored component refs that these parts stand for.
+        fresh: For a session that was never committed, what its parts began with: component name → ref.
         report: What became of what was stored.
     """
 
@@ -64,6 +67,7 @@ class SessionParts:
     tool_sets: tuple[str, ...] = ()
     session_state: JsonValue = None
     refs: Mapping[str, str] = attrs.field(factory=dict)
+    fresh: Mapping[str, str] = attrs.field(factory=dict)
     report: RestoreReport = attrs.field(factory=RestoreReport)
 
     def snapshots(self) -> dict[str, bytes]:
@@ -103,7 +107,7 @@ async def open_parts(session: OpenSession, stored: Mapping[str, str] | None = No
         tool_sets = session.env.plugins.tools(session.env.tool_sets)
         registry = ToolRegistry(_tool_sources(session, mode, tool_sets))
         surface = ToolSurface(
-            registry, mode=mode.name, access=session.config.tool_access, session=session.services, hooks=hooks
+            registry, mode=mode.name, access=session.config.tool_access, hooks=ToolHooks(hooks, session.services)
         )
         parts = SessionParts(
             hooks=hooks,
@@ -117,6 +121,8 @@ async def open_parts(session: OpenSession, stored: Mapping[str, str] | None = No
         snapshots = await hooks.restore({name: body for name, body in bodies.items() if name.startswith("plugin/")})
         parts.report = attrs.evolve(parts.report, snapshots=snapshots)
         await _restore_mode(session, parts, bodies.get(MODE))
+        if session.resident.head is None:
+            parts.fresh = {name: blob_ref(body) for name, body in parts.snapshots().items()}
     except BaseException:
         await hooks.close()
         raise

@@ -811,13 +811,15 @@ class LashRuntime:
         unregister(self, self.env.store)
         async with contextlib.AsyncExitStack() as closing:  # the last one entered is closed first
             closing.push_async_callback(self.session.parts.close)
+            closing.push_async_callback(self._tell_closed, parked)
             for child in list(self.session.children.values()):
                 closing.push_async_callback(child.close)
             if self.session.tasks is not None:
                 closing.push_async_callback(self.session.tasks.close)
-        await self.session.parts.hooks.notify(
-            lash_on_session_closed, SessionClosed(session_id=self.session_id, parked=parked)
-        )
+
+    async def _tell_closed(self, parked: bool) -> None:
+        told = SessionClosed(session_id=self.session_id, parked=parked)
+        await self.session.parts.hooks.notify(lash_on_session_closed, told)
 
     async def __aenter__(self) -> Self:
         return self
