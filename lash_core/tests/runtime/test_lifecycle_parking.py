@@ -338,7 +338,7 @@ async def test_tools_that_came_and_went_while_a_session_was_parked_are_reported_
     runtime = await opened(environment(backend, tools=_Tools(look, listen).provider))
     await say(runtime, "a")
     for level in ("callable", "off", "callable"):
-        runtime.set_tool_availability(["listen"], level)  # type: ignore[arg-type]
+        runtime.set_tool_availability(["listen"], level)
     runtime.set_tool_availability(["look"], "callable")
     first = await reopened(runtime, environment(backend, tools=_Tools(look_closer).provider))
     assert first.report.tools is not None

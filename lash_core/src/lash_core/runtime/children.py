@@ -25,7 +25,7 @@ from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
 from lash_core.runtime.beginnings import Origin, begin_at, begin_with, origin_of, turn_index_of
 from lash_core.runtime.policy import SessionSpec
 from lash_core.runtime.resident import Change, read_document
-from lash_core.runtime.state import PersistedSessionState
+from lash_core.runtime.state import PersistedSessionState, check_graph
 from lash_core.runtime.text import check_session_id
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ async def _begin(
     document = HeadDocument(config=child.config, turn_index=turn_index, parent=link, first_input=request.first_input)
     async with child.writing():
         if isinstance(state, PersistedSessionState):
+            check_graph(state)
             await begin_with(child, state, document, step="create")
         elif origin is not None:
             shares = session.env.session_store_factory is None and session.shares

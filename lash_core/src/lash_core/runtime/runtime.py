@@ -42,6 +42,7 @@ from lash_core.runtime.children import Child, create_child, end_of_chain
 from lash_core.runtime.completion import complete
 from lash_core.runtime.configuring import configure
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
+from lash_core.runtime.listening import heard_by
 from lash_core.runtime.live import refuse_live, register, unregister
 from lash_core.runtime.opened import OpenSession
 from lash_core.runtime.parked import ParkedSession
@@ -51,7 +52,7 @@ from lash_core.runtime.report import RestoreReport
 from lash_core.runtime.resident import Change, ResidentSession
 from lash_core.runtime.rewriting import new_node_id, rewrite_history
 from lash_core.runtime.services import read_view
-from lash_core.runtime.state import PersistedSessionState
+from lash_core.runtime.state import PersistedSessionState, check_graph
 from lash_core.runtime.text import check_session_id, check_text, clean_payload
 from lash_core.runtime.turns import Emit, abandon, asking, begin, continue_turn, drive, refused
 from lash_core.stores.memory import MemoryBackend
@@ -225,6 +226,7 @@ class LashRuntime:
         if state.session_id not in ("", self.session_id):
             raise SessionBindingMismatch(bound=self.session_id, requested=state.session_id)
         if head is None and not state.fresh:
+            check_graph(state)
             async with session.writing():
                 await begin_with(session, state, state.document, step="state")
         elif head is not None and state.revision is None and not state.fresh:
@@ -291,7 +293,8 @@ class LashRuntime:
     @property
     def report(self) -> RestoreReport:
         """What differs between the session as it was stored and as it is now (L5, P8)."""
-        return self.session.parts.report
+        session = self.session
+        return attrs.evolve(session.parts.report, plugins=session.plugin_changes, healed=session.resident.healed)
 
     @property
     def interrupted(self) -> bool:
@@ -370,7 +373,7 @@ class LashRuntime:
         Args:
             turn_input: What the user says.
             limits: What the turn may use (T12).
-            emit: Takes events as they happen.
+            emit: Takes events as they happen; one that raises is not called again, and harms no turn.
             resume: Whether to continue an interrupted turn instead of abandoning it.
             follow_handoffs: Whether a turn that hands off goes on with the successor's first turn.
 
@@ -381,6 +384,7 @@ class LashRuntime:
             StoreError: A commit failed; the turn is interrupted and can be continued (T7).
         """
         check_text(turn_input.text)
+        emit = heard_by(emit)
         result = await self._own_turn(turn_input, limits, emit, resume)
         if result is None:
             successor = await self.successor()
@@ -425,7 +429,7 @@ class LashRuntime:
             await self.session.refuse_if_not_as_specified()
             self._refuse_uninterrupted()
             async with self.session.leased() as lease:
-                return await continue_turn(self.session, lease, emit)
+                return await continue_turn(self.session, lease, heard_by(emit))
 
     async def abandon_turn(self) -> TurnResult:
         """Give the interrupted turn up: its unanswered calls get marked results, and it ends as stopped.
@@ -646,8 +650,8 @@ class LashRuntime:
         async with session.writing("replace its state"):
             known = {node.node_id for node in await session.store.graph()} if session.resident.head else set()
             fresh = tuple(node for node in state.nodes if node.node_id not in known)
-            if state.leaf is not None:
-                path = await session.store.path(state.leaf) if state.leaf in known else ()
+            if state.leaf in known:
+                path = await session.store.path(state.leaf)
                 graph = session.resident.graph
                 graph.insert(node for node in path if node.node_id not in graph)
             document = state.document.evolve(
@@ -657,6 +661,7 @@ class LashRuntime:
                 successor=self.document.successor,
             )
             state = attrs.evolve(state, nodes=fresh)
+            check_graph(state, known)
             await begin_with(session, state, document, step="state")
 
     async def update_session_config(self, **changes: Any) -> SessionConfig:

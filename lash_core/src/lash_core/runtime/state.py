@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import attrs
-from lash_hookspecs.errors import SessionDeleted, SessionMissing
+from lash_hookspecs.errors import CorruptSession, SessionDeleted, SessionMissing
 from lash_hookspecs.protocols.stores import SessionStore
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
@@ -13,7 +13,7 @@ from lash_hookspecs.records.store import Absent, Deleted
 
 from lash_core.runtime.resident import read_document
 
-__all__ = ["PersistedSessionState", "load_persisted_state"]
+__all__ = ["PersistedSessionState", "check_graph", "load_persisted_state"]
 
 
 @attrs.frozen(kw_only=True)
@@ -54,6 +54,38 @@ class PersistedSessionState:
         """Give the same state as another session's beginning: its own revision, ledger and links (H3)."""
         document = HeadDocument(config=self.document.config, turn_index=self.document.turn_index)
         return attrs.evolve(self, session_id=session_id, document=document, labels={}, revision=None)
+
+
+def check_graph(state: PersistedSessionState, known: Container[str] = ()) -> None:
+    """Hold a state to what a store may be given: every parent is there, and so is the leaf.
+
+    Args:
+        state: The state.
+        known: Ids of nodes that are stored already.
+
+    Raises:
+        CorruptSession: Kind ``dangling_leaf``, ``dangling_parent`` or ``parent_cycle``; names the nodes (G4).
+    """
+    parents = {node.node_id: node.parent_node_id for node in state.nodes}
+    if state.leaf is not None and state.leaf not in parents and state.leaf not in known:
+        raise _corrupt(state, "dangling_leaf", f"its leaf {state.leaf} is not among its nodes", state.leaf)
+    sound: set[str] = set()
+    for node_id in parents:
+        seen: list[str] = []
+        at: str | None = node_id
+        while at is not None and at in parents and at not in sound:
+            if at in seen:
+                raise _corrupt(state, "parent_cycle", f"the parents of node {at} go in a circle", *sorted(seen))
+            seen.append(at)
+            child, at = at, parents[at]
+            if at is not None and at not in parents and at not in known:
+                raise _corrupt(state, "dangling_parent", f"node {child} follows {at}, which is not there", child, at)
+        sound.update(seen)
+
+
+def _corrupt(state: PersistedSessionState, kind: str, what: str, *node_ids: str) -> CorruptSession:
+    message = f"the state of session {state.session_id!r} cannot be used: {what}"
+    return CorruptSession(message, kind=kind, node_ids=node_ids, session_id=state.session_id or None)
 
 
 async def load_persisted_state(session_id: str, store: SessionStore, *, blobs: bool = False) -> PersistedSessionState:
