@@ -119,7 +119,7 @@ async def test_a_dangling_leaf_that_is_parked_at_once_is_mended_by_that_commit(r
     resumed = await LashRuntime.resume(handle, environment(backend, residency=residency))
     assert texts(resumed) == await stored_texts(backend) == ["a", "ok", "c", "ok"]
     told = [each.event async for each in resumed.events() if each.event.type == "leaf_healed"]
-    assert [event.dangling for event in told] == ["gone"]  # type: ignore[union-attr]
+    assert [event.dangling for event in told] == ["gone"]
 
 
 @BOTH
