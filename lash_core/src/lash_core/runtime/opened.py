@@ -36,13 +36,11 @@ from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.specs.persistence import CommitProposed, Committed, lash_guard_commit, lash_on_committed
 from pydantic import TypeAdapter
 
-from lash_core.plugins.fingerprints import PluginChanges
 from lash_core.process import this_process
 from lash_core.prompts.sources import PromptBuilder
 from lash_core.runtime.environment import RuntimeEnvironment
 from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
 from lash_core.runtime.parts import SessionParts, open_parts
-from lash_core.runtime.plugin_set import changed_plugins, told_of
 from lash_core.runtime.policy import SessionPolicy, SessionSpec, resolve_policy
 from lash_core.runtime.resident import Change, ResidentSession
 from lash_core.runtime.services import Services
@@ -81,7 +79,6 @@ class OpenSession:
         reports_to: The open session that started it, which its usage is told to as it happens.
         run: The turn that runs.
         prompts: Renders the system prompt.
-        plugin_changes: Which plugins take part now and did not in the newest commit, or the other way round (P8).
     """
 
     parts: SessionParts
@@ -113,8 +110,6 @@ class OpenSession:
         self.holder_elsewhere: Holder | None = None
         self.slot = WriteSlot(resident.session_id, self.holder)
         self.services = Services(self)
-        self.plugin_changes = PluginChanges()
-        self._plugins_told: tuple[StoredEvent, ...] = ()
         self._events: list[StoredEvent] = []
         self._usage: list[UsageRow] = []
         self._successor: str | None = None
@@ -185,13 +180,6 @@ class OpenSession:
         await self.see_lease()
         self._usage_filed = isinstance(found, Head) and bool(await self.store.read(USAGE, limit=1))
         self.parts = await open_parts(self)
-        try:
-            self.plugin_changes = await changed_plugins(self)
-        except BaseException:
-            await self.parts.close()
-            raise
-        if self.plugin_changes:
-            self._plugins_told = (told_of(self.plugin_changes),)
 
     async def refresh(self) -> Absent | Deleted | Head:
         """Read what others have committed; plugins, tools and mode follow when what they kept is another."""
@@ -317,7 +305,6 @@ class OpenSession:
             del self._usage[:usage]  # the resident session keeps it until it is known whether the commit is stored
             raise
         del self._events[:events]
-        self._plugins_told = ()
         del self._usage[:usage]
         if first and self.tasks is not None:
             await self.tasks.flush()
@@ -370,7 +357,7 @@ class OpenSession:
         return attrs.evolve(
             change,
             document=document if self._successor is None else document.evolve(successor=self._successor),
-            events=(*self._plugins_told, *self._events, *change.events),
+            events=(*self._events, *change.events),
             usage=(*self._usage, *rows, *change.usage),
             consumed=(*change.consumed, *filed),
             components=(

@@ -90,7 +90,6 @@ class ResidentSession:
         epoch: The fencing number that this writer carries.
         labels: For the first commit.
         unflushed: Usage of a commit that failed; it rides the next one (T7).
-        healed: A dangling leaf that was moved since the session was opened (G3).
         scope_id: Tells this runtime from any other one of the session; in traces.
         tracer: What happens to the session is told to it.
     """
@@ -110,7 +109,6 @@ class ResidentSession:
         self._env = env
         self._incarnation = secrets.token_hex(8)
         self._conversation: Conversation | None = None
-        self.healed: Healed | None = None
         self._healed: Healed | None = None
         self._refreshing = asyncio.Lock()
 
@@ -322,7 +320,7 @@ class ResidentSession:
                 raise
             graph = SessionGraph(await self.store.graph(), head.leaf)
         if graph.dangling:
-            self.healed = self._healed = graph.heal(await self._last_known_path(head, graph))
+            self._healed = graph.heal(await self._last_known_path(head, graph))
         if self._env.residency is Residency.ACTIVE_PATH_ONLY:
             graph.trim()
         return graph

@@ -293,8 +293,7 @@ class LashRuntime:
     @property
     def report(self) -> RestoreReport:
         """What differs between the session as it was stored and as it is now (L5, P8)."""
-        session = self.session
-        return attrs.evolve(session.parts.report, plugins=session.plugin_changes, healed=session.resident.healed)
+        return self.session.parts.report
 
     @property
     def interrupted(self) -> bool:
