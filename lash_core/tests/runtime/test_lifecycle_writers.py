@@ -486,7 +486,7 @@ async def test_a_strict_environment_refuses_other_plugins_and_says_which() -> No
     backend = DurableBackend()
     await say(await opened(environment(backend, more=[part("counter", Counter)])), "a")
     strict = environment(backend, more=[part("counter", Counter), part("other", Counter)], plugin_policy="strict")
-    with pytest.raises(PluginError, match=r"was committed with other plugins: added plugin 'other' .*; bring those"):
+    with pytest.raises(PluginError, match=r"was committed with other plugins .*: added plugin 'other' "):
         await opened(strict)
     same = environment(backend, more=[part("counter", Counter)], plugin_policy="strict")
     assert (await say(await opened(same), "b")).turn_index == 2

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from lash_hookspecs.protocols.tools import ToolProvider
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, ModeEvent
+from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolSpec
 from lash_hookspecs.records.turn import TurnEnd, TurnInput
 
@@ -29,6 +30,7 @@ __all__ = [
     "Finish",
     "Keep",
     "ModeInput",
+    "ModePrompt",
     "ModeStep",
     "ModeTools",
     "ModelAnswered",
@@ -191,4 +193,13 @@ class ModeTools(Protocol):
 
     def tools(self) -> ToolProvider:
         """Give the tools; asked once per session."""
+        ...
+
+
+@runtime_checkable
+class ModePrompt(Protocol):
+    """A mode that has something to say in the system prompt; everybody else comes after it."""
+
+    def prompt(self) -> PromptLayer:
+        """Give the mode's layer; the same one as long as nothing has changed."""
         ...

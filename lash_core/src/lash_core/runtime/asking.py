@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 from lash_hookspecs.errors import PluginError
 from lash_hookspecs.protocols.models import ModelProvider
+from lash_hookspecs.protocols.modes import ModePrompt
 from lash_hookspecs.records.effects import CallFailed, ModelReplied
 from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.models import ModelMessage, ModelReply, ModelRequest
@@ -106,7 +107,9 @@ def _prompt(session: OpenSession, asked: Asked, tools: frozenset[str]) -> Prompt
         tools=tools,
     )
     contributed = session.parts.hooks.collect(lash_contribute_prompt, context)
+    mode = session.parts.mode
     sources = PromptSources(
+        mode=mode.prompt() if isinstance(mode, ModePrompt) else _NOTHING,
         plugins=tuple(item for _, item in contributed),
         environment=session.env.prompt,
         instructions=asked.policy.config.instructions,
@@ -120,6 +123,7 @@ async def _prepared(session: OpenSession, asked: Asked, messages: tuple[ModelMes
     hooks = session.parts.hooks
     if not hooks.handles(lash_prepare_history):
         return messages
+    asked.policy.warn_if_assumed()
     context = HistoryPrepared(
         session=session.services,
         session_id=session.session_id,

@@ -44,6 +44,7 @@ async def configure(session: OpenSession, changes: Mapping[str, Any]) -> Session
             step="config",
             document=session.document.evolve(config=current),
             events=(ConfigChanged(fields=fields),) if fields else (),
+            plugins=session.plugins.of(current),
         )
     )
     session.spec = session.spec.agreeing_with(current)

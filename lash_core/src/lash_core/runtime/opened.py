@@ -20,7 +20,7 @@ from lash_hookspecs.errors import (
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.records.events import ChildUsage, Event, StoredEvent
 from lash_hookspecs.records.prompts import PromptLayer
-from lash_hookspecs.records.state import HeadDocument, PluginFingerprint, SessionConfig
+from lash_hookspecs.records.state import HeadDocument, SessionConfig
 from lash_hookspecs.records.store import (
     Absent,
     Consumed,
@@ -41,6 +41,7 @@ from lash_core.prompts.sources import PromptBuilder
 from lash_core.runtime.environment import RuntimeEnvironment
 from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
 from lash_core.runtime.parts import SessionParts, open_parts
+from lash_core.runtime.plugin_set import PluginSet
 from lash_core.runtime.policy import SessionPolicy, SessionSpec, resolve_policy
 from lash_core.runtime.resident import Change, ResidentSession
 from lash_core.runtime.services import Services
@@ -79,6 +80,7 @@ class OpenSession:
         reports_to: The open session that started it, which its usage is told to as it happens.
         run: The turn that runs.
         prompts: Renders the system prompt.
+        plugins: Who takes part, and who did in the last commit (P8).
     """
 
     parts: SessionParts
@@ -106,6 +108,7 @@ class OpenSession:
         self.reports_to: OpenSession | None = None
         self.run: TurnRun | None = None
         self.prompts = PromptBuilder()
+        self.plugins = PluginSet(self)
         self.holder = this_process(env.name)
         self.holder_elsewhere: Holder | None = None
         self.slot = WriteSlot(resident.session_id, self.holder)
@@ -115,8 +118,6 @@ class OpenSession:
         self._successor: str | None = None
         self._usage_filed = False
         self._stale = False
-        self._warned = False
-        self._fingerprint: tuple[tuple[str, str], tuple[PluginFingerprint, ...]] | None = None
 
     @property
     def session_id(self) -> str:
@@ -139,16 +140,6 @@ class OpenSession:
         return self.spec.over(self.document.config)
 
     @property
-    def fingerprint(self) -> tuple[PluginFingerprint, ...]:
-        """The plugins that take part (P8)."""
-        config = self.config
-        key = (config.mode, config.model.partition(":")[0])
-        if self._fingerprint is None or self._fingerprint[0] != key:
-            found = self.env.plugins.taking_part(mode=key[0], provider=key[1], tool_sets=self.parts.tool_sets)
-            self._fingerprint = (key, found)
-        return self._fingerprint[1]
-
-    @property
     def capabilities(self) -> frozenset[str]:
         """What plugins may count on here (H1)."""
         found = {"tasks": self.env.tasks is not None, "durable_store": self.durable, "sharing": self.shares}
@@ -168,8 +159,7 @@ class OpenSession:
         config = config or self.config
         provider = self.env.providers.get(config.model.partition(":")[0])
         prompt = self.spec.prompt or PromptLayer()
-        is_new, self._warned = not self._warned and self.document.turn_index == 0, True
-        return await resolve_policy(config, provider, self.env.termination.limits, prompt, warn=is_new)
+        return await resolve_policy(config, provider, self.env.termination.limits, prompt)
 
     # Reading
 
@@ -195,9 +185,13 @@ class OpenSession:
 
     async def rebuild_parts(self) -> None:
         """Build plugins, tools and mode again from what is stored now."""
-        await self.parts.close()
-        self.parts = await open_parts(self)
+        await self.take_parts(await open_parts(self))
+
+    async def take_parts(self, parts: SessionParts) -> None:
+        """Go on with other plugins' parts, tools and mode."""
+        before, self.parts = self.parts, parts
         self._stale = False
+        await before.close()
 
     async def see_lease(self) -> None:
         """See whether a turn runs elsewhere."""
@@ -306,6 +300,7 @@ class OpenSession:
             raise
         del self._events[:events]
         del self._usage[:usage]
+        self.plugins.committed(change.plugins)
         if first and self.tasks is not None:
             await self.tasks.flush()
         self._successor = None
@@ -349,21 +344,25 @@ class OpenSession:
 
     def _snapshots_changed(self) -> bool:
         stored = self.resident.component_refs if self.resident.head is not None else self.parts.fresh
-        return any(stored.get(name) != blob_ref(body) for name, body in self.parts.snapshots().items())
+        kept = self.parts.snapshots()
+        if any(stored.get(name) != blob_ref(body) for name, body in kept.items()):
+            return True
+        return bool(self.parts.dropped(kept) & stored.keys())
 
     async def _complete(self, change: Change) -> Change:
         rows, filed = await self._filed_usage()
         document = change.document
+        if not change.all_components:
+            kept = {**self.parts.snapshots(), **change.components}
+            change = attrs.evolve(change, components=kept, dropped=self.parts.dropped(kept))
+        plugins = change.plugins or self.plugins.of(self.spec.over(document.config))
         return attrs.evolve(
             change,
             document=document if self._successor is None else document.evolve(successor=self._successor),
-            events=(*self._events, *change.events),
+            events=(*await self.plugins.events(plugins), *self._events, *change.events),
             usage=(*self._usage, *rows, *change.usage),
             consumed=(*change.consumed, *filed),
-            components=(
-                change.components if change.all_components else {**self.parts.snapshots(), **change.components}
-            ),
-            plugins=self.fingerprint,
+            plugins=plugins,
         )
 
     async def _filed_usage(self) -> tuple[list[UsageRow], list[Consumed]]:

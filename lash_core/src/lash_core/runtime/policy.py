@@ -80,6 +80,7 @@ class SessionPolicy:
         limits: What one turn may use unless it brings limits of its own (T12).
         prompt: The session's own prompt layer.
         model_info: What the provider says of the model.
+        assumed: Whether nobody said the context size, so that it is `DEFAULT_CONTEXT_WINDOW`.
     """
 
     config: SessionConfig
@@ -87,6 +88,16 @@ class SessionPolicy:
     limits: TurnLimits
     prompt: PromptLayer
     model_info: ModelInfo
+    assumed: bool = False
+
+    def warn_if_assumed(self) -> None:
+        """Say that nobody knows the context size, where somebody is about to rely on it."""
+        if self.assumed:
+            _log.warning(
+                "nobody says how many tokens %s can take: %d are assumed; set context_window",
+                self.config.model,
+                self.context_window,
+            )
 
 
 def check_config(config: SessionConfig) -> SessionConfig:
@@ -105,7 +116,7 @@ def check_config(config: SessionConfig) -> SessionConfig:
 
 
 async def resolve_policy(
-    config: SessionConfig, provider: ModelProvider, limits: TurnLimits, prompt: PromptLayer, *, warn: bool = True
+    config: SessionConfig, provider: ModelProvider, limits: TurnLimits, prompt: PromptLayer
 ) -> SessionPolicy:
     """Ask the provider for what nobody has set.
 
@@ -114,7 +125,6 @@ async def resolve_policy(
         provider: Who is asked.
         limits: What one turn may use.
         prompt: The session's prompt layer.
-        warn: Whether to log that nobody knows the context size.
 
     Raises:
         UnknownName, ConfigurationError: The model cannot be used; see `ModelProvider.model_info`.
@@ -122,15 +132,14 @@ async def resolve_policy(
     """
     info = await provider.model_info(config.model.partition(":")[2])
     window = config.context_window if config.context_window is not None else info.context_window
+    assumed = window is None
     if window is None:
         window = DEFAULT_CONTEXT_WINDOW
-        if warn:
-            _log.warning(
-                "nobody says how many tokens %s can take: %d are assumed; set context_window", config.model, window
-            )
     if window <= 0:
         raise PolicyError(f"the provider of {config.model!r} says context_window {window}; set one that is at least 1")
-    return SessionPolicy(config=config, context_window=window, limits=limits, prompt=prompt, model_info=info)
+    return SessionPolicy(
+        config=config, context_window=window, limits=limits, prompt=prompt, model_info=info, assumed=assumed
+    )
 
 
 def check_mode(session_id: str, spec: SessionSpec, stored: SessionConfig, *, is_new: bool) -> str:

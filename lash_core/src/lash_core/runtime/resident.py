@@ -58,6 +58,7 @@ class Change:
         nodes: Nodes copied as they are, parents before children; the leaf is moved behind them.
         blobs: Bodies that those nodes refer to.
         components: Bodies of components (S6); those that are not named stay as they are, unless ``all_components``.
+        dropped: Components that do not stay.
         all_components: Whether no other component stays.
         plugins: Who took part (P8).
     """
@@ -74,6 +75,7 @@ class Change:
     nodes: Sequence[Node] = ()
     blobs: Mapping[str, bytes] = attrs.field(factory=dict)
     components: Mapping[str, bytes] = attrs.field(factory=dict)
+    dropped: frozenset[str] = frozenset()
     all_components: bool = False
     plugins: tuple[PluginFingerprint, ...] = ()
 
@@ -116,6 +118,11 @@ class ResidentSession:
     def revision(self) -> int | None:
         """The stored revision as last seen."""
         return self.head.revision if self.head else None
+
+    @property
+    def healed(self) -> Healed | None:
+        """A dangling leaf that was moved in memory; its next commit records it (G3)."""
+        return self._healed
 
     @property
     def component_refs(self) -> Mapping[str, str]:
@@ -222,7 +229,10 @@ class ResidentSession:
         stored = self.head.components if self.head else {}
         refs = {name: blob_ref(body) for name, body in change.components.items()}
         bodies = {ref: change.components[name] for name, ref in refs.items() if stored.get(name) != ref}
-        return (refs if change.all_components else {**stored, **refs}), bodies
+        if change.all_components:
+            return refs, bodies
+        carried = {name: ref for name, ref in stored.items() if name not in change.dropped}
+        return {**carried, **refs}, bodies
 
     def _leaf(self, change: Change, nodes: Sequence[Node]) -> str | None:
         if change.payloads or (nodes and not change.moves_leaf):

@@ -46,6 +46,7 @@ from lash_core.runtime.listening import heard_by
 from lash_core.runtime.live import refuse_live, register, unregister
 from lash_core.runtime.opened import OpenSession
 from lash_core.runtime.parked import ParkedSession
+from lash_core.runtime.parts import open_parts
 from lash_core.runtime.policy import SessionPolicy, SessionSpec
 from lash_core.runtime.reading import EventCursor, SequencedEvent, orphaned_node_ids, replay_events
 from lash_core.runtime.report import RestoreReport
@@ -341,7 +342,9 @@ class LashRuntime:
         Raises:
             UnknownName, ConfigurationError: The model cannot be used.
         """
-        return await self.session.policy()
+        policy = await self.session.policy()
+        policy.warn_if_assumed()
+        return policy
 
     async def refresh(self) -> None:
         """Read what others have committed, and whether a turn runs elsewhere; nothing while one runs here."""
@@ -484,19 +487,23 @@ class LashRuntime:
             assert session.resident.head is not None
             origin = await origin_of(self.session_id, session.store, session.resident.head, node_id)
             session.resident.graph.insert(node for node in origin.path if node.node_id not in session.resident.graph)
-            old_leaf = session.resident.graph.leaf
-            receipt = await session.commit(
-                Change(
-                    step="branch",
-                    document=session.document,
-                    leaf=node_id,
-                    moves_leaf=True,
-                    components=await session.resident.component_bodies(origin.refs),
-                    all_components=True,
-                    events=(Branched(leaf=node_id, abandoned=old_leaf),),
+            rewound = await open_parts(session, origin.refs)
+            try:
+                receipt = await session.commit(
+                    Change(
+                        step="branch",
+                        document=session.document,
+                        leaf=node_id,
+                        moves_leaf=True,
+                        components=await session.resident.component_bodies(origin.refs),
+                        all_components=True,
+                        events=(Branched(leaf=node_id, abandoned=session.resident.graph.leaf),),
+                    )
                 )
-            )
-            await session.rebuild_parts()
+            except BaseException:
+                await rewound.close()
+                raise
+            await session.take_parts(rewound)
             return receipt
 
     async def append_nodes(
@@ -813,17 +820,15 @@ class LashRuntime:
     async def _end(self, *, parked: bool) -> None:
         self.session.slot.closed = True
         unregister(self, self.env.store)
+        await self.session.parts.hooks.notify(
+            lash_on_session_closed, SessionClosed(session_id=self.session_id, parked=parked)
+        )
         async with contextlib.AsyncExitStack() as closing:  # the last one entered is closed first
             closing.push_async_callback(self.session.parts.close)
-            closing.push_async_callback(self._tell_closed, parked)
             for child in list(self.session.children.values()):
                 closing.push_async_callback(child.close)
             if self.session.tasks is not None:
                 closing.push_async_callback(self.session.tasks.close)
-
-    async def _tell_closed(self, parked: bool) -> None:
-        told = SessionClosed(session_id=self.session_id, parked=parked)
-        await self.session.parts.hooks.notify(lash_on_session_closed, told)
 
     async def __aenter__(self) -> Self:
         return self
