@@ -58,6 +58,9 @@ _log = logging.getLogger("lash.runtime")
 #: The stream in which children file what they used.
 USAGE = "usage"
 
+#: Commits that only save: when one fails, what plugins, tools and mode keep stays as it is and rides the next one.
+_SAVING = frozenset({"park", "background", "completion"})
+
 _ROWS: TypeAdapter[list[UsageRow]] = TypeAdapter(list[UsageRow])
 
 
@@ -295,7 +298,7 @@ class OpenSession:
         try:
             receipt = await self.resident.commit(change)
         except BaseException:
-            self._stale = True
+            self._stale = self._stale or change.step not in _SAVING
             del self._usage[:usage]  # the resident session keeps it until it is known whether the commit is stored
             raise
         del self._events[:events]
