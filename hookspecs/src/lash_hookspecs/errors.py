@@ -279,9 +279,10 @@ class SessionBindingMismatch(StoreError):
 
     code = "session_binding_mismatch"
 
-    def __init__(self, *, bound: str, requested: str) -> None:
+    def __init__(self, *, bound: str, requested: str, guidance: str = "") -> None:
+        told = f"this store handle is bound to session {bound!r}, the commit is for {requested!r}"
         super().__init__(
-            f"this store handle is bound to session {bound!r}, the commit is for {requested!r}",
+            f"{told}: {guidance}" if guidance else told,
             session_id=bound,
             step="commit",
         )

@@ -9,8 +9,8 @@ import attrs
 import pytest
 from hook_kinds import function, part
 from keeping_mode import keeping
-from lash_core.runtime.children import SessionStoreRequest
 from lash_core.runtime.runtime import LashRuntime
+from lash_core.runtime.session_stores import SessionStoreRequest
 from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.errors import (
     ConfigurationError,
@@ -384,10 +384,16 @@ async def test_a_chain_of_handoffs_stays_whole_when_its_middle_is_closed() -> No
     assert (await stored_texts(backend, "c"))[-2:] == ["who is there?", "ok"]
 
 
+async def _delete_past_every_runtime(backend: DurableBackend, session_id: str) -> None:
+    head = await backend.session(session_id).head()
+    assert isinstance(head, Head)
+    await backend.session(session_id).delete(incarnation=head.incarnation, deleted_at=0)
+
+
 async def test_a_successor_that_is_gone_is_named() -> None:
     backend = DurableBackend()
     first = await chain(environment(backend))
-    await (await opened(environment(backend), "c", create=False)).delete()
+    await _delete_past_every_runtime(backend, "c")
     await first.close()
     with pytest.raises(SuccessorMissing) as caught:
         await say(await opened(environment(backend), "a"), "who is there?")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lash_hookspecs.protocols.session_plugins import SessionPlugin
     from lash_hookspecs.protocols.stores import StoreBackend
     from lash_hookspecs.protocols.tools import ToolProvider
+    from lash_hookspecs.records.state import SubagentAuthority
 
 __all__ = [
     "ModeOffer",
@@ -128,6 +129,7 @@ class SessionSetup:
         root: The folder that file tools may not leave.
         capabilities: What the host and the store can do here, such as ``"tasks"`` or ``"durable_store"``.
         services: The session itself; not to be used before `SessionPlugin.restore` was called.
+        authority: What it may do, if it is a subagent; how deep it may start others is held to by the core.
     """
 
     session_id: str
@@ -136,6 +138,7 @@ class SessionSetup:
     root: Path
     capabilities: frozenset[str]
     services: SessionServices
+    authority: SubagentAuthority | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lash_hookspecs.protocols.tasks import TaskHost
 
     from lash_core.plugins.manager import PluginManager
-    from lash_core.runtime.children import SessionStoreRequest
+    from lash_core.runtime.session_stores import SessionStoreRequest
 
 __all__ = ["Residency", "RetryPolicy", "RuntimeEnvironment", "TerminationPolicy", "now_us"]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-from collections.abc import AsyncIterator, Sequence
+import secrets
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,30 +18,19 @@ from lash_hookspecs.errors import (
     TurnError,
 )
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
-from lash_hookspecs.records.events import ChildUsage, Event, StoredEvent
+from lash_hookspecs.records.events import Event, HandedOff, StoredEvent
 from lash_hookspecs.records.prompts import PromptLayer
-from lash_hookspecs.records.state import HeadDocument, SessionConfig
-from lash_hookspecs.records.store import (
-    Absent,
-    Consumed,
-    Deleted,
-    Head,
-    Holder,
-    Receipt,
-    StreamEntry,
-    Writer,
-    blob_ref,
-)
+from lash_hookspecs.records.state import HeadDocument, PluginFingerprint, SessionConfig
+from lash_hookspecs.records.store import Absent, Deleted, Head, Holder, Receipt, blob_ref
 from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.specs.persistence import CommitProposed, Committed, lash_guard_commit, lash_on_committed
-from pydantic import TypeAdapter
 
 from lash_core.process import this_process
 from lash_core.prompts.sources import PromptBuilder
+from lash_core.runtime.child_usage import Filings, is_filed, read_filings, report
 from lash_core.runtime.environment import RuntimeEnvironment
 from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
 from lash_core.runtime.parts import SessionParts, open_parts
-from lash_core.runtime.plugin_set import PluginSet
 from lash_core.runtime.policy import SessionPolicy, SessionSpec, resolve_policy
 from lash_core.runtime.resident import Change, ResidentSession
 from lash_core.runtime.services import Services
@@ -51,17 +40,10 @@ if TYPE_CHECKING:
     from lash_core.runtime.children import Child
     from lash_core.runtime.turn_run import TurnRun
 
-__all__ = ["USAGE", "OpenSession"]
-
-_log = logging.getLogger("lash.runtime")
-
-#: The stream in which children file what they used.
-USAGE = "usage"
+__all__ = ["OpenSession"]
 
 #: Commits that only save: when one fails, what plugins, tools and mode keep stays as it is and rides the next one.
-_SAVING = frozenset({"park", "background", "completion"})
-
-_ROWS: TypeAdapter[list[UsageRow]] = TypeAdapter(list[UsageRow])
+_SAVING = frozenset({"park", "close", "background", "completion"})
 
 
 class OpenSession:
@@ -77,13 +59,14 @@ class OpenSession:
         holder_elsewhere: Who runs a turn in another runtime, as last seen.
         backend: The database that other sessions of it are in.
         durable: Whether what is committed outlives the process.
+        has_own_store: Whether its store is none of that database's.
         scope_id: Tells this runtime from any other one of the session; in traces.
         tasks: Its background tasks; ``None`` where there is no task host.
         children: Sessions that it has started and holds, by id.
         reports_to: The open session that started it, which its usage is told to as it happens.
+        usage_is_filed: Whether descendants may have filed usage that is not committed yet.
         run: The turn that runs.
         prompts: Renders the system prompt.
-        plugins: Who takes part, and who did in the last commit (P8).
     """
 
     parts: SessionParts
@@ -96,6 +79,7 @@ class OpenSession:
         backend: StoreBackend,
         *,
         durable: bool,
+        has_own_store: bool = False,
     ) -> None:
         """Hold the pieces; `open` brings them to life."""
         self.env = env
@@ -103,6 +87,7 @@ class OpenSession:
         self.resident = resident
         self.backend = backend
         self.durable = durable
+        self.has_own_store = has_own_store
         self.scope_id = resident.scope_id
         self.children: dict[str, Child] = {}
         self.tasks = (
@@ -111,7 +96,6 @@ class OpenSession:
         self.reports_to: OpenSession | None = None
         self.run: TurnRun | None = None
         self.prompts = PromptBuilder()
-        self.plugins = PluginSet(self)
         self.holder = this_process(env.name)
         self.holder_elsewhere: Holder | None = None
         self.slot = WriteSlot(resident.session_id, self.holder)
@@ -119,8 +103,9 @@ class OpenSession:
         self._events: list[StoredEvent] = []
         self._usage: list[UsageRow] = []
         self._successor: str | None = None
-        self._usage_filed = False
+        self.usage_is_filed = False
         self._stale = False
+        self._fingerprint: tuple[tuple[str, str], tuple[PluginFingerprint, ...]] | None = None
 
     @property
     def session_id(self) -> str:
@@ -143,6 +128,16 @@ class OpenSession:
         return self.spec.over(self.document.config)
 
     @property
+    def fingerprint(self) -> tuple[PluginFingerprint, ...]:
+        """The plugins that take part (P8)."""
+        config = self.config
+        key = (config.mode, config.model.partition(":")[0])
+        if self._fingerprint is None or self._fingerprint[0] != key:
+            found = self.env.plugins.taking_part(mode=key[0], provider=key[1], tool_sets=self.parts.tool_sets)
+            self._fingerprint = (key, found)
+        return self._fingerprint[1]
+
+    @property
     def capabilities(self) -> frozenset[str]:
         """What plugins may count on here (H1)."""
         found = {"tasks": self.env.tasks is not None, "durable_store": self.durable, "sharing": self.shares}
@@ -150,8 +145,23 @@ class OpenSession:
 
     @property
     def shares(self) -> bool:
-        """Whether a new session can share this one's nodes (S12)."""
-        return "sharing" in self.backend.capabilities.levels and self.env.store is not None
+        """Whether a new session of the database can share this one's nodes (S12)."""
+        return "sharing" in self.backend.capabilities.levels and not self.has_own_store
+
+    @property
+    def running(self) -> bool:
+        """Whether a turn runs, here or elsewhere, as last seen."""
+        return self.run is not None or (self.holder_elsewhere is not None and self.document.open_turn is not None)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a turn is unfinished and nobody works on it (L14)."""
+        return self.document.open_turn is not None and not self.running
+
+    @property
+    def successor(self) -> str | None:
+        """The session that took over, or will with the next commit."""
+        return self._successor or self.document.successor
 
     async def policy(self, config: SessionConfig | None = None) -> SessionPolicy:
         """Resolve what turns are run with; asks the provider for what nobody has set (L3).
@@ -171,8 +181,13 @@ class OpenSession:
         found = await self.resident.refresh()
         self.check_create(found)
         await self.see_lease()
-        self._usage_filed = isinstance(found, Head) and bool(await self.store.read(USAGE, limit=1))
+        self.usage_is_filed = await is_filed(self)
         self.parts = await open_parts(self)
+
+    async def catch_up(self) -> None:
+        """Read what others have committed; nothing while something writes here."""
+        if not self.slot.taken:
+            await self.refresh()
 
     async def refresh(self) -> Absent | Deleted | Head:
         """Read what others have committed; plugins, tools and mode follow when what they kept is another."""
@@ -256,6 +271,7 @@ class OpenSession:
         self.holder_elsewhere = None
         try:
             await self.refuse_if_not_as_specified()
+            self.usage_is_filed = await is_filed(self)
             yield lease
         finally:
             if lease is not None:
@@ -288,29 +304,28 @@ class OpenSession:
             CommitDenied: A plugin refused it; nothing was written.
             StoreError: It failed; the resident state is as it was (T7).
         """
-        change = await self._complete(change)
-        hooks = self.parts.hooks
-        if hooks.handles(lash_guard_commit):
-            await self._ask_guards(change)
-        events, usage = len(self._events), len(self._usage)
-        first = self.resident.head is None
-        used = (*self.resident.unflushed, *change.usage)
+        filings = await self._filings()
+        noted, usage = len(self._events), len(self._usage)
+        change = self._complete(change, filings)
+        first, commit_id = self.resident.head is None, secrets.token_hex(8)
         try:
-            receipt = await self.resident.commit(change)
+            if self.parts.hooks.handles(lash_guard_commit):
+                await self._ask_guards(change)
+            reported = await report(self, commit_id, (*self.resident.unflushed, *change.usage))
+            receipt = await self.resident.commit(change, commit_id)
         except BaseException:
-            self._stale = self._stale or change.step not in _SAVING
-            del self._usage[:usage]  # the resident session keeps it until it is known whether the commit is stored
+            self.usage_is_filed = self.usage_is_filed or bool(filings.consumed)
+            if self.resident.keeps(commit_id):  # what waited is kept there until it is known what became of the commit
+                self._stale = self._stale or change.step not in _SAVING
+                del self._events[:noted], self._usage[:usage]
             raise
-        del self._events[:events]
-        del self._usage[:usage]
-        self.plugins.committed(change.plugins)
+        del self._events[:noted], self._usage[:usage]
+        self._successor = None
+        self.parts.refs = self.resident.component_refs
         if first and self.tasks is not None:
             await self.tasks.flush()
-        self._successor = None
-        self._usage_filed = self._usage_filed and not any(each.stream == USAGE for each in change.consumed)
-        self.parts.refs = self.resident.component_refs
-        await self._report_usage(used, receipt)
-        await hooks.notify(
+        reported.tell()
+        await self.parts.hooks.notify(
             lash_on_committed,
             Committed(
                 session=self.services,
@@ -340,65 +355,61 @@ class OpenSession:
         self._successor = successor
 
     @property
+    def owes(self) -> bool:
+        """Whether something that happened waits for a commit: usage, events, a handoff."""
+        resident = self.resident
+        waiting = (self._events, self._usage, self._successor, resident.unflushed, resident.untold, resident.has_lost)
+        return self.usage_is_filed or any(waiting)
+
+    @property
     def unsaved(self) -> bool:
-        """Whether something waits for a commit."""
-        waiting = self._events or self._usage or self._successor or self._usage_filed or self.resident.unflushed
-        return bool(waiting) or self._snapshots_changed()
+        """Whether something waits for a commit, what plugins, tools and mode keep included."""
+        return self.owes or self._snapshots_changed()
+
+    async def live_components(self) -> dict[str, bytes]:
+        """Give the component set as a commit would store it now.
+
+        Raises:
+            MissingBlob: Some of what is carried is gone (S6).
+        """
+        snapshots, stored = self.parts.snapshots(), self.resident.component_refs
+        carried = {name: ref for name, ref in stored.items() if name not in self.parts.components}
+        return {**await self.resident.component_bodies(carried), **snapshots}
 
     def _snapshots_changed(self) -> bool:
-        stored = self.resident.component_refs if self.resident.head is not None else self.parts.fresh
-        kept = self.parts.snapshots()
-        if any(stored.get(name) != blob_ref(body) for name, body in kept.items()):
-            return True
-        return bool(self.parts.dropped(kept) & stored.keys())
+        stored = self.parts.fresh if self.resident.head is None else self.resident.component_refs
+        snapshots = self.parts.snapshots()
+        dropped = self.parts.components.difference(snapshots).intersection(stored)
+        return bool(dropped) or any(stored.get(name) != blob_ref(body) for name, body in snapshots.items())
 
-    async def _complete(self, change: Change) -> Change:
-        rows, filed = await self._filed_usage()
-        document = change.document
-        if not change.all_components:
-            kept = {**self.parts.snapshots(), **change.components}
-            change = attrs.evolve(change, components=kept, dropped=self.parts.dropped(kept))
-        plugins = change.plugins or self.plugins.of(self.spec.over(document.config))
+    async def _filings(self) -> Filings:
+        """Read what descendants have filed since the last commit."""
+        if not self.usage_is_filed:
+            return Filings()
+        self.usage_is_filed = False  # one that files from here on says so again
+        return await read_filings(self)
+
+    def _complete(self, change: Change, filings: Filings) -> Change:
+        """Add to a change what every commit carries."""
+        document, events = change.document, change.events
+        if self._successor not in (None, document.successor):
+            document = document.evolve(successor=self._successor)
+            events = (*events, HandedOff(successor=str(self._successor)))
+        snapshots = {} if change.all_components else self.parts.snapshots()
+        kept = {name: body for name, body in snapshots.items() if name not in change.dropped}
+        components = {**kept, **change.components}
         return attrs.evolve(
             change,
-            document=document if self._successor is None else document.evolve(successor=self._successor),
-            events=(*await self.plugins.events(plugins), *self._events, *change.events),
-            usage=(*self._usage, *rows, *change.usage),
-            consumed=(*change.consumed, *filed),
-            plugins=plugins,
+            document=document,
+            events=events,
+            noted=(*self._events, *change.noted),
+            usage=(*self._usage, *change.usage),
+            filed=filings.rows,
+            consumed=(*change.consumed, *filings.consumed),
+            components=components,
+            dropped=self.parts.components.difference(components),
+            plugins=self.fingerprint,
         )
-
-    async def _filed_usage(self) -> tuple[list[UsageRow], list[Consumed]]:
-        """Read what children have filed in the session's stream."""
-        if not self._usage_filed:
-            return [], []
-        entries = await self.store.read(USAGE)
-        rows = [row for entry in entries for row in _ROWS.validate_json(entry.body)]
-        return rows, [Consumed(USAGE, entries[-1].sequence)] if entries else []
-
-    async def _report_usage(self, usage: Sequence[UsageRow], receipt: Receipt) -> None:
-        """File a child's usage with its parent, where it outlives both; tell it live (H3, T8)."""
-        link = self.document.parent
-        if link is None or link.relation != "child" or not usage:
-            return
-        rows = [row.evolve(source=link.usage_source) for row in usage]
-        parent = self.reports_to
-        if parent is not None:
-            for row in rows:
-                parent.tell(ChildUsage(session_id=self.session_id, row=row))
-        store = parent.store if parent is not None else self.backend.session(link.session_id)
-        try:
-            head = await store.head()
-            if isinstance(head, Head):
-                entry = StreamEntry(f"{self.session_id}:{receipt.revision}", _ROWS.dump_json(rows, exclude_none=True))
-                await store.append(USAGE, [entry], writer=Writer(head.incarnation, None))
-        except LashError as error:
-            _log.warning("usage of session %s is not in the ledger of its parent: %s", self.session_id, error)
-        else:
-            if parent is not None and isinstance(head, Head):
-                parent._usage_filed = True
-            elif parent is not None:
-                parent.file_usage(*rows)
 
     async def _ask_guards(self, change: Change) -> None:
         denial = await self.parts.hooks.guard(

@@ -15,7 +15,15 @@ from lash_hookspecs.records.tools import ToolAccess
 from lash_hookspecs.records.turn import TurnLimits
 from pydantic import JsonValue
 
-__all__ = ["DEFAULT_CONTEXT_WINDOW", "SessionPolicy", "SessionSpec", "check_config", "check_mode", "resolve_policy"]
+__all__ = [
+    "DEFAULT_CONTEXT_WINDOW",
+    "SessionPolicy",
+    "SessionSpec",
+    "check_config",
+    "check_mode",
+    "refuse_mode",
+    "resolve_policy",
+]
 
 _log = logging.getLogger("lash.runtime")
 
@@ -150,9 +158,14 @@ def check_mode(session_id: str, spec: SessionSpec, stored: SessionConfig, *, is_
     """
     wanted = spec.mode or stored.mode
     if not is_new and wanted != stored.mode:
-        raise ConfigurationError(
-            f"session {session_id!r} runs in mode {stored.mode!r}; a session keeps its mode, so start another session "
-            f"for mode {wanted!r}",
-            session_id=session_id,
-        )
+        raise refuse_mode(session_id, stored.mode, wanted)
     return wanted
+
+
+def refuse_mode(session_id: str, mode: str, wanted: str) -> ConfigurationError:
+    """Give the error of a session that is wanted in another mode (P11)."""
+    return ConfigurationError(
+        f"session {session_id!r} runs in mode {mode!r}; a session keeps its mode, so start another session for mode "
+        f"{wanted!r}",
+        session_id=session_id,
+    )

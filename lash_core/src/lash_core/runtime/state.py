@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 
 import attrs
 from lash_hookspecs.errors import CorruptSession, SessionDeleted, SessionMissing
@@ -11,6 +11,7 @@ from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
 from lash_hookspecs.records.store import Absent, Deleted
 
+from lash_core.graph.session_graph import SessionGraph
 from lash_core.runtime.resident import read_document
 
 __all__ = ["PersistedSessionState", "check_graph", "load_persisted_state"]
@@ -56,36 +57,24 @@ class PersistedSessionState:
         return attrs.evolve(self, session_id=session_id, document=document, labels={}, revision=None)
 
 
-def check_graph(state: PersistedSessionState, known: Container[str] = ()) -> None:
-    """Hold a state to what a store may be given: every parent is there, and so is the leaf.
-
-    Args:
-        state: The state.
-        known: Ids of nodes that are stored already.
+def check_graph(state: PersistedSessionState) -> None:
+    """Hold a state that no store has to what a store may be given: its leaf and every parent are among its nodes.
 
     Raises:
         CorruptSession: Kind ``dangling_leaf``, ``dangling_parent`` or ``parent_cycle``; names the nodes (G4).
     """
-    parents = {node.node_id: node.parent_node_id for node in state.nodes}
-    if state.leaf is not None and state.leaf not in parents and state.leaf not in known:
-        raise _corrupt(state, "dangling_leaf", f"its leaf {state.leaf} is not among its nodes", state.leaf)
+    graph = SessionGraph(state.nodes)
+    if state.leaf is not None and state.leaf not in graph:
+        raise CorruptSession(
+            f"leaf {state.leaf} of the state is not among its nodes; nothing was written",
+            kind="dangling_leaf",
+            node_ids=(state.leaf,),
+            session_id=state.session_id or None,
+        )
     sound: set[str] = set()
-    for node_id in parents:
-        seen: list[str] = []
-        at: str | None = node_id
-        while at is not None and at in parents and at not in sound:
-            if at in seen:
-                raise _corrupt(state, "parent_cycle", f"the parents of node {at} go in a circle", *sorted(seen))
-            seen.append(at)
-            child, at = at, parents[at]
-            if at is not None and at not in parents and at not in known:
-                raise _corrupt(state, "dangling_parent", f"node {child} follows {at}, which is not there", child, at)
-        sound.update(seen)
-
-
-def _corrupt(state: PersistedSessionState, kind: str, what: str, *node_ids: str) -> CorruptSession:
-    message = f"the state of session {state.session_id!r} cannot be used: {what}"
-    return CorruptSession(message, kind=kind, node_ids=node_ids, session_id=state.session_id or None)
+    for node in reversed(state.nodes):  # parents come first, so the last of a branch stands for all of it
+        if node.node_id not in sound:
+            sound.update(each.node_id for each in graph.path_to(node.node_id))
 
 
 async def load_persisted_state(session_id: str, store: SessionStore, *, blobs: bool = False) -> PersistedSessionState:

@@ -198,7 +198,7 @@ def _turn_run(session: OpenSession, rebuilt: Rebuilt, asked: Asked | None, emit:
 
 def _known_here(session: OpenSession, rebuilt: Rebuilt) -> Rebuilt:
     """Leave out calls whose response this runtime has had, though no commit holds it: their usage is known (T7)."""
-    known = sum(row.calls for row in session.resident.unflushed)
+    known = sum(row.calls for row in session.resident.unflushed if row.source == "turn")
     return attrs.evolve(rebuilt, unknown_calls=max(0, rebuilt.unknown_calls - known))
 
 
