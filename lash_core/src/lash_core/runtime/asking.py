@@ -14,6 +14,7 @@ from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.models import ModelMessage, ModelReply, ModelRequest
 from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.turn import TurnOverrides
+from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.specs.history import HistoryPrepared, lash_prepare_history
 from lash_hookspecs.specs.models import ReplyReceived, StreamText, lash_transform_reply, lash_transform_stream_text
 from lash_hookspecs.specs.prompts import PromptContext, lash_contribute_prompt
@@ -75,7 +76,7 @@ async def ask_model(
         answer = await call_model(asked.provider, request, session.env, emit, tracer, _hearing(session))
         if isinstance(answer, CallFailed):
             return answer
-        return ModelReplied(reply=await _received(session, asked, answer.reply))
+        return ModelReplied(reply=await _paid_for(session, asked, answer.reply))
     except PluginError as error:
         return CallFailed(message=error.message, error_kind="plugin")
     except AttachmentUnresolved as error:
@@ -142,6 +143,15 @@ async def _prepared(session: OpenSession, asked: Asked, messages: tuple[ModelMes
             step="prepare_history",
         )
     return prepared
+
+
+async def _paid_for(session: OpenSession, asked: Asked, reply: ModelReply) -> ModelReply:
+    """Let plugins change an answer; the usage of one that they cannot take is filed all the same (T8)."""
+    try:
+        return await _received(session, asked, reply)
+    except PluginError:
+        session.file_usage(UsageRow(source="turn", model=asked.policy.config.model, usage=reply.usage, calls=1))
+        raise
 
 
 async def _received(session: OpenSession, asked: Asked, reply: ModelReply) -> ModelReply:

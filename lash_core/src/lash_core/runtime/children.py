@@ -30,7 +30,7 @@ from lash_core.runtime.parts import MODE
 from lash_core.runtime.policy import SessionSpec
 from lash_core.runtime.resident import Change, read_document
 from lash_core.runtime.session_stores import find_store, guided, store_for
-from lash_core.runtime.state import PersistedSessionState
+from lash_core.runtime.state import PersistedSessionState, check_graph
 from lash_core.runtime.text import check_session_id, check_text
 
 if TYPE_CHECKING:
@@ -266,6 +266,7 @@ async def _begin(
         if request.first_input is not None:  # its first turn may begin in a process that knows the child alone
             await child.files.copy_from(session.files, request.first_input.attachments)
         if start.state is not None:
+            check_graph(start.state)
             state = attrs.evolve(start.state, components=start.components)
             await begin_with(child, state, document, step="create")
         elif start.origin is not None:

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenSession"]
 
+#: Commits that only save: when one fails, what plugins, tools and mode keep stays as it is and rides the next one.
+_SAVING = frozenset({"park", "close", "background", "completion"})
+
 
 class OpenSession:
     """A session in memory with its plugins, tools and mode.
@@ -327,7 +330,7 @@ class OpenSession:
         except BaseException:
             self.usage_is_filed = self.usage_is_filed or bool(filings.consumed)
             if self.resident.keeps(commit_id):  # what waited is kept there until it is known what became of the commit
-                self._stale = True
+                self._stale = self._stale or change.step not in _SAVING
                 del self._events[:noted], self._usage[:usage]
             raise
         del self._events[:noted], self._usage[:usage]
@@ -388,7 +391,8 @@ class OpenSession:
         return {**await self.resident.component_bodies(carried), **snapshots}
 
     def _snapshots_changed(self) -> bool:
-        stored, snapshots = self.resident.component_refs, self.parts.snapshots()
+        stored = self.parts.fresh if self.resident.head is None else self.resident.component_refs
+        snapshots = self.parts.snapshots()
         dropped = self.parts.components.difference(snapshots).intersection(stored)
         return bool(dropped) or any(stored.get(name) != blob_ref(body) for name, body in snapshots.items())
 

@@ -15,7 +15,7 @@ from lash_core.runtime.environment import Residency, RuntimeEnvironment
 from lash_core.runtime.opened import OpenSession
 from lash_core.runtime.policy import SessionSpec
 from lash_core.runtime.resident import ResidentSession
-from lash_core.runtime.state import PersistedSessionState
+from lash_core.runtime.state import PersistedSessionState, check_graph
 from lash_core.runtime.text import check_session_id
 from lash_core.stores.memory import MemoryBackend
 
@@ -101,6 +101,7 @@ async def _take_up(session: OpenSession, state: PersistedSessionState) -> None:
     if state.session_id not in ("", session.session_id):
         raise SessionBindingMismatch(bound=session.session_id, requested=state.session_id)
     if head is None and not state.fresh:
+        check_graph(state)
         async with session.writing():
             await begin_with(session, state, state.document, step="state")
     elif head is not None and state.revision is None and not state.fresh:

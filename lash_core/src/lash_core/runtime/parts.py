@@ -10,6 +10,7 @@ import attrs
 from lash_hookspecs.errors import PluginError, UnreadableData
 from lash_hookspecs.protocols.modes import ExecutionMode, ModeTools, RestorableMode
 from lash_hookspecs.protocols.tools import ToolProvider
+from lash_hookspecs.records.store import blob_ref
 from lash_hookspecs.records.tools import ToolState
 from lash_hookspecs.specs.offers import SessionSetup, ToolOffer, ToolSetup
 from lash_hookspecs.specs.restore import (
@@ -56,6 +57,7 @@ class SessionParts:
         session_state: What the mode keeps from turn to turn, as of the last commit.
         tool_sets: The names of the plugins' tool sets that it has.
         refs: The stored component refs that these parts stand for.
+        fresh: For a session that was never committed, what its parts began with: component name → ref.
         report: What became of what was stored.
         actions: What a host may ask of its plugins, by name.
     """
@@ -67,6 +69,7 @@ class SessionParts:
     tool_sets: tuple[str, ...] = ()
     session_state: JsonValue = None
     refs: Mapping[str, str] = attrs.field(factory=dict)
+    fresh: Mapping[str, str] = attrs.field(factory=dict)
     report: RestoreReport = attrs.field(factory=RestoreReport)
     actions: Mapping[str, Offered] = attrs.field(factory=dict)
 
@@ -130,6 +133,8 @@ async def open_parts(session: OpenSession, stored: Mapping[str, str] | None = No
         parts.report = attrs.evolve(parts.report, snapshots=snapshots)
         await _restore_mode(session, parts, bodies.get(MODE))
         parts.actions = gather_actions(session, hooks)
+        if session.resident.head is None:
+            parts.fresh = {name: blob_ref(body) for name, body in parts.snapshots().items()}
     except BaseException:
         await hooks.close()
         raise

@@ -69,7 +69,7 @@ class LashRuntime(OpenableRuntime):
         Args:
             turn_input: What the user says; by default what the session was created to begin with.
             limits: What the turn may use (T12); by default what the environment says.
-            emit: Takes events as they happen.
+            emit: Takes events as they happen; one that raises gets no more of them, and harms no turn.
             resume: Whether to continue an interrupted turn instead of abandoning it.
             follow_handoffs: Whether a turn that hands off goes on with the successor's first turn.
             files: Bytes by id of those attachments that are not stored yet; stored with the user's message.

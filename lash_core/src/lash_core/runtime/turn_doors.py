@@ -8,6 +8,7 @@ from lash_hookspecs.errors import LashError, TurnError
 from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
 
 from lash_core.runtime.lease import HeldLease
+from lash_core.runtime.listening import heard_by
 from lash_core.runtime.opened import OpenSession
 from lash_core.runtime.turns import Emit, abandon, asking, begin, continue_turn, drive, refused
 
@@ -28,6 +29,7 @@ async def run_turn(
     Raises:
         InvalidInput: An attachment is neither stored nor among the files; nothing was written.
     """
+    emit = heard_by(emit)
     async with session.slot:
         await session.refuse_if_not_as_specified()
         if _is_handed_off(session):
@@ -59,7 +61,7 @@ async def continue_interrupted(session: OpenSession, emit: Emit) -> TurnResult:
         await session.refuse_if_not_as_specified()
         _refuse_uninterrupted(session)
         async with session.leased() as lease:
-            return await continue_turn(session, lease, emit)
+            return await continue_turn(session, lease, heard_by(emit))
 
 
 async def abandon_interrupted(session: OpenSession) -> TurnResult:
