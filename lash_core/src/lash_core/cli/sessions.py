@@ -1,4 +1,4 @@
-"""``lash sessions``: list, show, tree, fork, branch, delete."""
+"""``lash sessions``: list, show, tree, fork, branch, delete; the other commands of the group are joined to it here."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from typing import Any
 import click
 from lash_hookspecs.records.store import Head, SessionRow
 
+from lash_core.cli.compacting import compact
 from lash_core.cli.opening import all_sessions, head_of, open_lash, open_store, run_async
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import print_json, print_table, print_text, timestamp
+from lash_core.cli.parking import park, resume
+from lash_core.cli.session_config import config
+from lash_core.cli.session_events import events
 from lash_core.cli.session_output import node_document, print_node, print_tree, tree_document
 from lash_core.runtime.lease import read_lease
 from lash_core.runtime.resident import read_document
@@ -21,7 +25,7 @@ __all__ = ["branch", "delete", "fork", "sessions"]
 @click.group()
 @common
 def sessions(shared: Shared) -> None:
-    """List, show, fork and delete sessions."""
+    """List, show, fork, park, change and delete sessions."""
 
 
 @sessions.command("list")
@@ -154,7 +158,7 @@ def delete(shared: Shared, session_id: str, yes: bool) -> None:
     run_async(remove(), shared)
 
 
-for _command in (fork, branch, delete):
+for _command in (fork, branch, delete, park, resume, config, compact, events):
     sessions.add_command(_command)
 
 

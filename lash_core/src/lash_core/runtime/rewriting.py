@@ -5,17 +5,21 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
+from lash_hookspecs.errors import ConfigurationError, PolicyError
 from lash_hookspecs.records.events import HistoryRewritten
 from lash_hookspecs.records.payloads import Message, Payload
 from lash_hookspecs.specs.history import HistoryEntry, HistoryRewrite, lash_rewrite_history
 
 from lash_core.runtime.opened import OpenSession
+from lash_core.runtime.policy import DEFAULT_CONTEXT_WINDOW
 from lash_core.runtime.resident import Change
 
-__all__ = ["rewrite_history"]
+__all__ = ["new_node_id", "rewrite_history", "window_of"]
 
 
-async def rewrite_history(session: OpenSession, trigger: str, instructions: str, context_window: int) -> bool:
+async def rewrite_history(
+    session: OpenSession, trigger: str, instructions: str, context_window: int, keep_turns: int | None = None
+) -> bool:
     """Ask the rewriters for another path and commit it, under the lease; ``False`` when nothing changes.
 
     Raises:
@@ -29,6 +33,7 @@ async def rewrite_history(session: OpenSession, trigger: str, instructions: str,
         instructions=instructions,
         context_window=context_window,
         entries=before,
+        keep_turns=keep_turns,
     )
     after: tuple[HistoryEntry, ...] = await session.parts.hooks.transform(lash_rewrite_history, context)
     kept = _kept(before, after)
@@ -48,6 +53,22 @@ async def rewrite_history(session: OpenSession, trigger: str, instructions: str,
         )
     )
     return True
+
+
+async def window_of(session: OpenSession) -> int:
+    """Give the context size for a rewrite; the one that is set, or assumed, when the model cannot be used here.
+
+    Raises:
+        PolicyError: The size that is set or told cannot be.
+    """
+    try:
+        policy = await session.policy()
+    except PolicyError:
+        raise
+    except ConfigurationError:
+        return session.config.context_window or DEFAULT_CONTEXT_WINDOW
+    policy.warn_if_assumed()
+    return policy.context_window
 
 
 def new_node_id(session: OpenSession) -> str:

@@ -50,7 +50,7 @@ from lash_core.runtime.policy import SessionPolicy, SessionSpec
 from lash_core.runtime.reading import EventCursor, SequencedEvent, orphaned_node_ids, replay_events
 from lash_core.runtime.report import RestoreReport
 from lash_core.runtime.resident import Change, ResidentSession
-from lash_core.runtime.rewriting import new_node_id, rewrite_history
+from lash_core.runtime.rewriting import new_node_id, rewrite_history, window_of
 from lash_core.runtime.services import read_view
 from lash_core.runtime.state import PersistedSessionState
 from lash_core.runtime.text import check_session_id, check_text, clean_payload
@@ -535,11 +535,12 @@ class LashRuntime:
             )
             return Appended(node_ids, receipt)
 
-    async def rewrite_history(self, instructions: str = "") -> bool:
+    async def rewrite_history(self, instructions: str = "", *, keep_turns: int | None = None) -> bool:
         """Let the installed rewriters make another path of the active one; the old path stays as a branch (G1).
 
         Args:
             instructions: What the rewriters should mind, in words.
+            keep_turns: How many of the last turns are to stay as they are; the rewriters' choice by default.
 
         Returns:
             Whether anything changed; committed at once.
@@ -548,9 +549,9 @@ class LashRuntime:
             PluginError: A rewriter failed; the path is as it was.
             TurnError: A turn is interrupted; continue or abandon it first.
         """
-        policy = await self.policy()
+        window = await window_of(self.session)
         async with self.session.writing("rewrite its history"):
-            return await rewrite_history(self.session, "manual", instructions, policy.context_window)
+            return await rewrite_history(self.session, "manual", instructions, window, keep_turns)
 
     async def get_historic_node(self, node_id: str) -> Node | None:
         """Give any node of the graph: a resident one, else the stored one; ``None`` if there is none (L9).
