@@ -1,4 +1,4 @@
-"""``lash sessions park`` and ``resume``: a session as a handle, and what differs when it is back (L6–L8, P8)."""
+"""``lash sessions park`` and ``resume``: a session as a handle, and what differs when it is back (L6, L7, L8, P8)."""
 
 from __future__ import annotations
 

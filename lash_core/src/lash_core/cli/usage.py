@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ from lash_core.cli.opening import all_sessions, open_store, run_async
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import print_json, print_table
 from lash_core.cli.turn_output import usage_document
-from lash_core.runtime.summary import summarise
+from lash_core.runtime.summary import SessionSummary, summarise
 
 __all__ = ["usage"]
 
@@ -26,27 +27,50 @@ __all__ = ["usage"]
 )
 @common
 def usage(shared: Shared, by: str) -> None:
-    """Show tokens, cost and calls of all sessions; UNKNOWN counts calls whose answer was lost in a crash."""
-    rows = run_async(_collect(shared, by), shared)
-    total = _sum(list(rows.values()))
+    """Show tokens, cost and calls of all sessions; UNKNOWN counts calls whose answer was lost in a crash.
+
+    What a child used is in its parent's ledger too, so it is not added up a second time.
+    """
+    found = run_async(_collect(shared), shared)
+    parents = _parents(found)
+    counted = [each for each in found if each.session_id not in parents]
+    rows = _group(found if by == "session" else counted, by)
+    total = _sum([row for each in counted for row in each.usage])
     if shared.json:
-        print_json(
-            {"by": by, "rows": [{by: key, **_document(row)} for key, row in rows.items()], "total": _document(total)}
-        )
+        links = {key: {"child_of": parent} for key, parent in parents.items()} if by == "session" else {}
+        told = [{by: key, **_document(row), **links.get(key, {})} for key, row in rows.items()]
+        print_json({"by": by, "rows": told, "total": _document(total)})
         return
+    heads = (by.upper(), "INPUT", "CACHED", "OUTPUT", "REASONING", "COST", "CALLS", "UNKNOWN")
     lines = [(key, *_cells(row)) for key, row in rows.items()]
     if len(lines) > 1:
         lines.append(("total", *_cells(total)))
-    print_table((by.upper(), "INPUT", "CACHED", "OUTPUT", "REASONING", "COST", "CALLS", "UNKNOWN"), lines)
+    if by == "session" and parents:
+        heads, lines = (*heads, "CHILD OF"), [(*line, parents.get(str(line[0]), "")) for line in lines]
+    print_table(heads, lines)
 
 
-async def _collect(shared: Shared, by: str) -> dict[str, UsageRow]:
-    groups: dict[str, list[UsageRow]] = {}
+async def _collect(shared: Shared) -> list[SessionSummary]:
     async with open_store(shared) as store:
-        async for summary in (summarise(row) async for row in all_sessions(store)):
-            for row in summary.usage:
-                key = {"session": summary.session_id, "model": row.model, "source": row.source}[by]
-                groups.setdefault(key, []).append(row)
+        return [summarise(row) async for row in all_sessions(store)]
+
+
+def _parents(found: Sequence[SessionSummary]) -> dict[str, str]:
+    """Give the children whose parent is in the store, and so counts what they use: child → parent."""
+    known = {each.session_id for each in found}
+    return {
+        each.session_id: each.parent.session_id
+        for each in found
+        if each.parent is not None and each.parent.relation == "child" and each.parent.session_id in known
+    }
+
+
+def _group(found: Sequence[SessionSummary], by: str) -> dict[str, UsageRow]:
+    groups: dict[str, list[UsageRow]] = {}
+    for summary in found:
+        for row in summary.usage:
+            key = {"session": summary.session_id, "model": row.model, "source": row.source}[by]
+            groups.setdefault(key, []).append(row)
     return {key: _sum(group) for key, group in sorted(groups.items())}
 
 
