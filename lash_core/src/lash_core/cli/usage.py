@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 import click
+from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.records.usage import UsageRow, add_usage
 
 from lash_core.cli.opening import all_sessions, open_store, run_async
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import print_json, print_table
 from lash_core.cli.turn_output import usage_document
+from lash_core.runtime.opened import USAGE, USAGE_ROWS
 from lash_core.runtime.summary import SessionSummary, summarise
 
 __all__ = ["usage"]
@@ -32,27 +35,49 @@ def usage(shared: Shared, by: str) -> None:
     What a child used is in its parent's ledger too, so it is not added up a second time.
     """
     found = run_async(_collect(shared), shared)
-    parents = _parents(found)
-    counted = [each for each in found if each.session_id not in parents]
-    rows = _group(found if by == "session" else counted, by)
-    total = _sum([row for each in counted for row in each.usage])
+    parents = _parents([each.summary for each in found])
+    counted = [row for each in found for row in each.counted(is_child=each.summary.session_id in parents)]
+    rows = _group(found) if by == "session" else _group_rows(counted, by)
+    total = _sum(counted)
     if shared.json:
         links = {key: {"child_of": parent} for key, parent in parents.items()} if by == "session" else {}
         told = [{by: key, **_document(row), **links.get(key, {})} for key, row in rows.items()]
         print_json({"by": by, "rows": told, "total": _document(total)})
         return
-    heads = (by.upper(), "INPUT", "CACHED", "OUTPUT", "REASONING", "COST", "CALLS", "UNKNOWN")
+    heads: tuple[str, ...] = (by.upper(), "INPUT", "CACHED", "OUTPUT", "REASONING", "COST", "CALLS", "UNKNOWN")
     lines = [(key, *_cells(row)) for key, row in rows.items()]
-    if len(lines) > 1:
-        lines.append(("total", *_cells(total)))
     if by == "session" and parents:
-        heads, lines = (*heads, "CHILD OF"), [(*line, parents.get(str(line[0]), "")) for line in lines]
+        heads, lines = (*heads, "CHILD OF"), [(*line, parents.get(str(line[0]))) for line in lines]
+    if len(lines) > 1:
+        lines.append(("total", *_cells(total), *[""] * (len(heads) - 8)))
     print_table(heads, lines)
 
 
-async def _collect(shared: Shared) -> list[SessionSummary]:
+@attrs.frozen
+class _Found:
+    """A session with what its children have filed and its ledger does not have yet."""
+
+    summary: SessionSummary
+    filed: tuple[UsageRow, ...] = ()
+
+    def counted(self, *, is_child: bool) -> tuple[UsageRow, ...]:
+        """Give what no other session's ledger has."""
+        return self.filed if is_child else (*self.summary.usage, *self.filed)
+
+
+async def _collect(shared: Shared) -> list[_Found]:
     async with open_store(shared) as store:
-        return [summarise(row) async for row in all_sessions(store)]
+        summaries = [summarise(row) async for row in all_sessions(store)]
+        parents = set(_parents(summaries).values())
+        return [
+            _Found(each, await _filed(store, each.session_id) if store and each.session_id in parents else ())
+            for each in summaries
+        ]
+
+
+async def _filed(store: StoreBackend, session_id: str) -> tuple[UsageRow, ...]:
+    entries = await store.session(session_id).read(USAGE)
+    return tuple(row for entry in entries for row in USAGE_ROWS.validate_json(entry.body))
 
 
 def _parents(found: Sequence[SessionSummary]) -> dict[str, str]:
@@ -65,12 +90,15 @@ def _parents(found: Sequence[SessionSummary]) -> dict[str, str]:
     }
 
 
-def _group(found: Sequence[SessionSummary], by: str) -> dict[str, UsageRow]:
+def _group(found: Sequence[_Found]) -> dict[str, UsageRow]:
+    rows = {each.summary.session_id: [*each.summary.usage, *each.filed] for each in found}
+    return {key: _sum(rows[key]) for key in sorted(rows) if rows[key]}
+
+
+def _group_rows(rows: Sequence[UsageRow], by: str) -> dict[str, UsageRow]:
     groups: dict[str, list[UsageRow]] = {}
-    for summary in found:
-        for row in summary.usage:
-            key = {"session": summary.session_id, "model": row.model, "source": row.source}[by]
-            groups.setdefault(key, []).append(row)
+    for row in rows:
+        groups.setdefault(row.model if by == "model" else row.source, []).append(row)
     return {key: _sum(group) for key, group in sorted(groups.items())}
 
 

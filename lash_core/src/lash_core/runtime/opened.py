@@ -51,14 +51,15 @@ if TYPE_CHECKING:
     from lash_core.runtime.children import Child
     from lash_core.runtime.turn_run import TurnRun
 
-__all__ = ["USAGE", "OpenSession"]
+__all__ = ["USAGE", "USAGE_ROWS", "OpenSession"]
 
 _log = logging.getLogger("lash.runtime")
 
 #: The stream in which children file what they used.
 USAGE = "usage"
 
-_ROWS: TypeAdapter[list[UsageRow]] = TypeAdapter(list[UsageRow])
+#: Encodes and decodes what they file.
+USAGE_ROWS: TypeAdapter[list[UsageRow]] = TypeAdapter(list[UsageRow])
 
 
 class OpenSession:
@@ -369,7 +370,7 @@ class OpenSession:
         if not self._usage_filed:
             return [], []
         entries = await self.store.read(USAGE)
-        rows = [row for entry in entries for row in _ROWS.validate_json(entry.body)]
+        rows = [row for entry in entries for row in USAGE_ROWS.validate_json(entry.body)]
         return rows, [Consumed(USAGE, entries[-1].sequence)] if entries else []
 
     async def _report_usage(self, usage: Sequence[UsageRow], receipt: Receipt) -> None:
@@ -386,7 +387,9 @@ class OpenSession:
         try:
             head = await store.head()
             if isinstance(head, Head):
-                entry = StreamEntry(f"{self.session_id}:{receipt.revision}", _ROWS.dump_json(rows, exclude_none=True))
+                entry = StreamEntry(
+                    f"{self.session_id}:{receipt.revision}", USAGE_ROWS.dump_json(rows, exclude_none=True)
+                )
                 await store.append(USAGE, [entry], writer=Writer(head.incarnation, None))
         except LashError as error:
             _log.warning("usage of session %s is not in the ledger of its parent: %s", self.session_id, error)
