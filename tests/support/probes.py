@@ -75,12 +75,19 @@ class ProbeModel:
     """
 
     def __init__(
-        self, *answers: Answer, notice: str = "", reports_cost: bool = False, otherwise: Answer | None = None
+        self,
+        *answers: Answer,
+        notice: str = "",
+        reports_cost: bool = False,
+        otherwise: Answer | None = None,
+        attachments: tuple[str, ...] = (),
     ) -> None:
         self.answers = list(answers)
         self._otherwise = otherwise
         self.requests: list[ModelRequest] = []
-        self._info = ModelInfo(context_window=100_000, notice=notice, reports_cost=reports_cost)
+        self._info = ModelInfo(
+            context_window=100_000, notice=notice, reports_cost=reports_cost, attachments=attachments
+        )
 
     async def model_info(self, model: str) -> ModelInfo:
         return self._info

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from lash_hookspecs.errors import ConfigurationError
+from lash_hookspecs.protocols.attachments import AttachmentStore
+from lash_hookspecs.protocols.tools import Attachment
+from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.payloads import Message, ToolInvocation
 from lash_hookspecs.records.turn import TurnLimits, TurnResult
 from lash_hookspecs.records.usage import UsageRow
 
 from lash_core.app import Agent, Lash, Session, SessionSummary, Turn
+from lash_core.attachments.reading import Attachable
 
 __all__ = ["SyncLash", "SyncSession", "SyncTurn"]
 
@@ -38,7 +42,13 @@ class SyncLash:
 
     @classmethod
     def open(
-        cls, url: str = "memory:", *, agent: Agent | None = None, root: str | Path | None = None, create: bool = True
+        cls,
+        url: str = "memory:",
+        *,
+        agent: Agent | None = None,
+        root: str | Path | None = None,
+        attachments: AttachmentStore | None = None,
+        create: bool = True,
     ) -> Self:
         """Open a store; see `Lash.open`.
 
@@ -49,7 +59,7 @@ class SyncLash:
         loop = _LoopThread()
 
         async def opened() -> Lash:
-            lash: Lash = await Lash.open(url, agent=agent, root=root, create=create)
+            lash: Lash = await Lash.open(url, agent=agent, root=root, attachments=attachments, create=create)
             return lash
 
         try:
@@ -120,20 +130,44 @@ class SyncSession:
         return self._session.running
 
     def turn(
-        self, text: str, *, source_key: str | None = None, limits: TurnLimits | None = None, resume: bool = False
+        self,
+        text: str,
+        *,
+        attachments: Sequence[Attachable] = (),
+        source_key: str | None = None,
+        limits: TurnLimits | None = None,
+        resume: bool = False,
     ) -> TurnResult:
         """Run one turn; see `Session.turn`."""
-        return self._loop.run(lambda: self._session.turn(text, source_key=source_key, limits=limits, resume=resume))
+        return self._loop.run(
+            lambda: self._session.turn(
+                text, attachments=attachments, source_key=source_key, limits=limits, resume=resume
+            )
+        )
 
     def stream(
-        self, text: str, *, source_key: str | None = None, limits: TurnLimits | None = None, resume: bool = False
+        self,
+        text: str,
+        *,
+        attachments: Sequence[Attachable] = (),
+        source_key: str | None = None,
+        limits: TurnLimits | None = None,
+        resume: bool = False,
     ) -> SyncTurn:
         """Begin one turn; see `Session.stream`."""
 
         async def begun() -> Turn:
-            return self._session.stream(text, source_key=source_key, limits=limits, resume=resume)
+            return self._session.stream(
+                text, attachments=attachments, source_key=source_key, limits=limits, resume=resume
+            )
 
         return SyncTurn(self._loop.run(begun), self._loop)
+
+    def attach(
+        self, data: str | Path | bytes | Attachment, *, name: str | None = None, media_type: str | None = None
+    ) -> AttachmentRef:
+        """Store a file now; see `Session.attach`."""
+        return self._loop.run(lambda: self._session.attach(data, name=name, media_type=media_type))
 
     def continue_turn(self) -> TurnResult:
         """Continue the interrupted turn; see `Session.continue_turn`."""

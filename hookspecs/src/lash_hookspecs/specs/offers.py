@@ -127,7 +127,8 @@ class SessionSetup:
         parent_session_id: The session that started it, if any.
         mode: The name of its execution mode.
         root: The folder that file tools may not leave.
-        capabilities: What the host and the store can do here, such as ``"tasks"`` or ``"durable_store"``.
+        capabilities: What the host and the store can do here, such as ``"tasks"``, ``"durable_store"`` or
+            ``"attachments"``.
         services: The session itself; not to be used before `SessionPlugin.restore` was called.
         authority: What it may do, if it is a subagent; how deep it may start others is held to by the core.
     """

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 import attrs
-from lash_hookspecs.errors import PluginError
+from lash_hookspecs.errors import AttachmentUnresolved, PluginError
 from lash_hookspecs.protocols.models import ModelProvider
 from lash_hookspecs.protocols.modes import ModePrompt
 from lash_hookspecs.records.effects import CallFailed, ModelReplied
@@ -79,6 +79,8 @@ async def ask_model(
         return ModelReplied(reply=await _paid_for(session, asked, answer.reply))
     except PluginError as error:
         return CallFailed(message=error.message, error_kind="plugin")
+    except AttachmentUnresolved as error:
+        return CallFailed(message=error.message, error_kind="attachment_unresolved")
 
 
 async def _request(session: OpenSession, asked: Asked, key: str, tools: bool) -> tuple[ModelRequest, Prompt]:
@@ -86,10 +88,11 @@ async def _request(session: OpenSession, asked: Asked, key: str, tools: bool) ->
     conversation = session.resident.conversation
     shown = await session.parts.tools.showcase() if tools else ()
     prompt = _prompt(session, asked, frozenset(spec.name for spec in shown))
+    messages = await _prepared(session, asked, conversation.provider_messages())
     request = ModelRequest(
         model=config.model.partition(":")[2],
         instructions="\n\n".join(text for text in (prompt.text, *conversation.system) if text),
-        messages=await _prepared(session, asked, conversation.provider_messages()),
+        messages=await session.files.resolve(messages, asked.policy.model_info.attachments),
         tools=shown,
         settings=dict(asked.settings),
         session_id=session.session_id,

@@ -67,6 +67,9 @@ class Child:
             InvalidInput: There is no input; nothing was written.
             LashError: As `LashRuntime.turn`.
         """
+        chosen = turn_input or self.runtime.document.first_input
+        if chosen is not None:
+            await self.runtime.session.files.copy_from(self._parent.files, chosen.attachments)
         turn = asyncio.create_task(self.runtime.turn(turn_input))
         try:
             return await asyncio.shield(turn)
@@ -125,7 +128,7 @@ async def create_child(session: OpenSession, request: SessionCreateRequest) -> C
     if child_id == session.session_id or (held is not None and not held.runtime.closed):
         raise SessionExists(f"session {child_id!r} is open already; name the new one otherwise", session_id=child_id)
     if request.first_input is not None:
-        check_text(request.first_input.text)
+        check_text(request.first_input.text, alone=not request.first_input.attachments)
     if request.relation == "handoff" and session.successor is not None:
         raise handed_off(session)
     link = _link(session, request)
@@ -260,6 +263,8 @@ async def _begin(
     )
     shares = session.env.session_store_factory is None and session.shares and child.shares
     async with child.writing():
+        if request.first_input is not None:  # its first turn may begin in a process that knows the child alone
+            await child.files.copy_from(session.files, request.first_input.attachments)
         if start.state is not None:
             check_graph(start.state)
             state = attrs.evolve(start.state, components=start.components)

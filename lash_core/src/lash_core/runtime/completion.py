@@ -30,16 +30,17 @@ async def complete(session: OpenSession, request: CompletionRequest) -> ModelRep
 
     Raises:
         UnknownName, ConfigurationError: The model cannot be used.
+        AttachmentUnresolved: A file that the model takes cannot be read.
         ModelError: The call failed for good.
     """
     model = request.model or session.config.model
     name, _, rest = model.partition(":")
     provider = session.env.providers.get(name)
-    await provider.model_info(rest)
+    info = await provider.model_info(rest)
     asked = ModelRequest(
         model=rest,
         instructions=request.instructions,
-        messages=request.messages,
+        messages=await session.files.resolve(request.messages, info.attachments),
         settings=request.settings,
         session_id=session.session_id,
         call_key=f"{request.source}-{secrets.token_hex(8)}",

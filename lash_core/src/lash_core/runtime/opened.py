@@ -26,6 +26,8 @@ from lash_hookspecs.records.store import Absent, Deleted, Head, Holder, Receipt,
 from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.specs.persistence import CommitProposed, Committed, lash_guard_commit, lash_on_committed
 
+from lash_core.attachments.files import SessionFiles
+from lash_core.attachments.session_store import SessionAttachments
 from lash_core.process import this_process
 from lash_core.prompts.sources import PromptBuilder
 from lash_core.runtime.child_usage import Filings, is_filed, read_filings, report
@@ -56,6 +58,7 @@ class OpenSession:
         resident: Head, graph and conversation.
         parts: Plugins, tools and mode of the session.
         slot: One write at a time.
+        files: What its messages and tool results refer to.
         services: What plugins and tools may ask of it.
         holder_elsewhere: Who runs a turn in another runtime, as last seen.
         backend: The database that other sessions of it are in.
@@ -101,6 +104,12 @@ class OpenSession:
         self.holder_elsewhere: Holder | None = None
         self.slot = WriteSlot(resident.session_id, self.holder)
         self.services = Services(self)
+        self.files = SessionFiles(
+            SessionAttachments(resident.store, resident.session_id),
+            env.attachments,
+            max_bytes=min(env.max_attachment, backend.capabilities.max_value or env.max_attachment),
+            cache_bytes=env.attachment_cache,
+        )
         self._events: list[StoredEvent] = []
         self._usage: list[UsageRow] = []
         self._successor: str | None = None
@@ -141,7 +150,12 @@ class OpenSession:
     @property
     def capabilities(self) -> frozenset[str]:
         """What plugins may count on here (H1)."""
-        found = {"tasks": self.env.tasks is not None, "durable_store": self.durable, "sharing": self.shares}
+        found = {
+            "attachments": True,  # the session's own store keeps them
+            "tasks": self.env.tasks is not None,
+            "durable_store": self.durable,
+            "sharing": self.shares,
+        }
         return frozenset(name for name, has in found.items() if has)
 
     @property

@@ -26,6 +26,7 @@ from lash_hookspecs.specs.restore import (
 from pydantic import JsonValue, ValidationError
 
 from lash_core.plugins.session_hooks import SessionHooks
+from lash_core.runtime.actions import Offered, gather_actions
 from lash_core.runtime.policy import check_mode
 from lash_core.runtime.report import RestoreReport
 from lash_core.tools.hooks import ToolHooks
@@ -58,6 +59,7 @@ class SessionParts:
         refs: The stored component refs that these parts stand for.
         fresh: For a session that was never committed, what its parts began with: component name → ref.
         report: What became of what was stored.
+        actions: What a host may ask of its plugins, by name.
     """
 
     hooks: SessionHooks
@@ -69,6 +71,7 @@ class SessionParts:
     refs: Mapping[str, str] = attrs.field(factory=dict)
     fresh: Mapping[str, str] = attrs.field(factory=dict)
     report: RestoreReport = attrs.field(factory=RestoreReport)
+    actions: Mapping[str, Offered] = attrs.field(factory=dict)
 
     def snapshots(self) -> dict[str, bytes]:
         """Give what tools, plugins and mode keep, as component bodies."""
@@ -129,6 +132,7 @@ async def open_parts(session: OpenSession, stored: Mapping[str, str] | None = No
         snapshots = await hooks.restore({name: body for name, body in bodies.items() if name.startswith("plugin/")})
         parts.report = attrs.evolve(parts.report, snapshots=snapshots)
         await _restore_mode(session, parts, bodies.get(MODE))
+        parts.actions = gather_actions(session, hooks)
         if session.resident.head is None:
             parts.fresh = {name: blob_ref(body) for name, body in parts.snapshots().items()}
     except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 from lash_hookspecs.errors import ConfigurationError, PolicyError
@@ -67,15 +68,17 @@ class SessionSpec:
         Raises:
             PolicyError: A value cannot be; names the field.
         """
-        changes = {name: getattr(self, name) for name in SessionConfig.model_fields if getattr(self, name) is not None}
-        return check_config(config.evolve(**changes))
+        return check_config(config.evolve(**self._config_fields))
 
     def agreeing_with(self, config: SessionConfig) -> SessionSpec:
         """Give what was set, changed so that it no longer overrides a configuration that came later."""
-        changes = {
-            name: getattr(config, name) for name in SessionConfig.model_fields if getattr(self, name) is not None
-        }
-        return attrs.evolve(self, **changes)
+        return attrs.evolve(self, **{name: getattr(config, name) for name in self._config_fields})
+
+    @property
+    def _config_fields(self) -> dict[str, Any]:
+        """What was set of the stored configuration; a field that only the configuration has is nobody's to set here."""
+        given = {name: getattr(self, name, None) for name in SessionConfig.model_fields}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @attrs.frozen(kw_only=True)

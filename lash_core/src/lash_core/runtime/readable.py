@@ -13,6 +13,7 @@ from lash_hookspecs.records.state import HeadDocument
 from lash_hookspecs.records.store import Deleted, Head, Holder
 
 from lash_core.graph.conversation import Item
+from lash_core.runtime.actions import ActionInfo
 from lash_core.runtime.environment import RuntimeEnvironment
 from lash_core.runtime.opened import OpenSession
 from lash_core.runtime.policy import SessionPolicy
@@ -114,6 +115,10 @@ class ReadableRuntime:
     def children(self) -> Mapping[str, Child]:
         """The sessions that this one has started and holds open."""
         return {name: child for name, child in self.session.children.items() if not child.runtime.closed}
+
+    def actions(self) -> tuple[ActionInfo, ...]:
+        """List what a host may ask of the session's plugins with `LashRuntime.invoke`, by name."""
+        return tuple(offered.info for offered in self.session.parts.actions.values())
 
     def view(self) -> SessionReadView:
         """Give the session as it is in memory at this moment; never waits for a turn."""

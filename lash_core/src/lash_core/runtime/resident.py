@@ -59,7 +59,7 @@ class Change:
         consumed: Stream entries that are used up.
         fork: For the first commit of a fork.
         nodes: Nodes copied as they are, parents before children; the leaf is moved behind them.
-        blobs: Bodies that those nodes refer to.
+        blobs: Bodies that new nodes refer to.
         components: Bodies of components (S6); those that are not named stay as they are, unless ``all_components``.
         dropped: Names of components that do not stay.
         all_components: Whether no other component stays.

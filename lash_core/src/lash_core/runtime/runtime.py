@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from lash_hookspecs.errors import ConfigurationError, InvalidInput, LashError, SessionBindingMismatch
+from lash_hookspecs.protocols.tools import Attachment
+from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, ModeEvent, PluginNode
 from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest
@@ -15,8 +16,10 @@ from lash_hookspecs.records.state import SessionConfig
 from lash_hookspecs.records.store import Receipt
 from lash_hookspecs.records.tools import Availability
 from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
+from pydantic import JsonValue
 
 from lash_core.runtime import ending, graph_changes, state_changes, turn_doors
+from lash_core.runtime.actions import invoke
 from lash_core.runtime.beginnings import fork
 from lash_core.runtime.children import Child, create_child, hold, open_child
 from lash_core.runtime.completion import complete
@@ -55,6 +58,7 @@ class LashRuntime(OpenableRuntime):
         *,
         resume: bool = False,
         follow_handoffs: bool = False,
+        files: Mapping[str, bytes] | None = None,
     ) -> TurnResult:
         """Run one turn to its final commit.
 
@@ -68,9 +72,11 @@ class LashRuntime(OpenableRuntime):
             emit: Takes events as they happen; one that raises gets no more of them, and harms no turn.
             resume: Whether to continue an interrupted turn instead of abandoning it.
             follow_handoffs: Whether a turn that hands off goes on with the successor's first turn.
+            files: Bytes by id of those attachments that are not stored yet; stored with the user's message.
 
         Raises:
-            InvalidInput: The text cannot be stored, or there is none; nothing was written.
+            InvalidInput: There is no text, it cannot be stored, or an attachment is neither stored nor given; nothing
+                was written.
             SessionBusy: A turn runs already, here or elsewhere; nothing was written.
             ConfigurationError: Model, mode or limits cannot be used; nothing was written.
             SuccessorMissing: The session was handed off to one that is gone.
@@ -78,12 +84,14 @@ class LashRuntime(OpenableRuntime):
         """
         if turn_input is None:
             turn_input = await self._first_input()
-        check_text(turn_input.text)
+        check_text(turn_input.text, alone=not turn_input.attachments)
         limits = limits or self.env.termination.limits
-        result = await turn_doors.run_turn(self.session, turn_input, limits, emit, resume=resume)
+        result = await turn_doors.run_turn(self.session, turn_input, limits, emit, resume=resume, files=files)
         if result is None:
             successor = await self.successor()
-            return await successor.turn(turn_input, limits, emit, resume=resume, follow_handoffs=follow_handoffs)
+            return await successor.turn(
+                turn_input, limits, emit, resume=resume, follow_handoffs=follow_handoffs, files=files
+            )
         return (await self._followed(limits, emit) or result) if follow_handoffs else result
 
     async def _first_input(self) -> TurnInput:
@@ -101,6 +109,15 @@ class LashRuntime(OpenableRuntime):
         if successor.document.first_input is None:
             return None
         return await successor.turn(None, limits, emit, follow_handoffs=True)
+
+    async def attach(self, file: Attachment) -> AttachmentRef:
+        """Store a file that a turn is about to refer to.
+
+        Raises:
+            InvalidInput: It is too large, or its media type is none.
+            StoreError: It cannot be stored.
+        """
+        return await self.session.files.attach(file)
 
     async def continue_turn(self, emit: Emit = lambda event: None) -> TurnResult:
         """Continue the interrupted turn: what is finished is not repeated (T6).
@@ -251,6 +268,17 @@ class LashRuntime(OpenableRuntime):
         """
         self.session.services.set_tool_availability(tuple(names), level)
 
+    async def invoke(self, name: str, arguments: Mapping[str, Any] | None = None) -> JsonValue:
+        """Make a request of a plugin: run one of its `actions`.
+
+        Raises:
+            UnknownName: No plugin of the session offers it; the message says what is near.
+            InvalidInput: The arguments do not fit; the action was not run.
+            PluginError: The action failed, or gave what it had not promised; names plugin and action.
+            SessionError: The runtime was closed.
+        """
+        return await invoke(self.session, name, arguments or {})
+
     # Other sessions
 
     async def create_session(self, request: SessionCreateRequest) -> Child:
@@ -358,22 +386,30 @@ class LashRuntime(OpenableRuntime):
         await ending.end(session, parked=True)
         return self._parked
 
-    async def __aenter__(self) -> Self:
-        return self
+    async def leave(self) -> None:
+        """Cancel a turn that runs here, keep what is not kept yet where the store is durable, and close (L12).
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Park where the store is durable, else close; after an error cancel the turn first and never mask it (L12)."""
+        Raises:
+            StoreError: Something could not be kept; the runtime is closed all the same.
+        """
         if self.closed:
             return
         try:
             await self.cancel()
             if self.session.durable:
                 await self._park(always=False)
+        finally:
             await self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Park where the store is durable, else close; an error on the way never masks the original one (L12)."""
+        try:
+            await self.leave()
         except LashError:
             if error is None:
                 raise
-            with contextlib.suppress(LashError):
-                await self.close()

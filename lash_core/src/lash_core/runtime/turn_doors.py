@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lash_hookspecs.errors import LashError, TurnError
 from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
 
@@ -14,9 +16,19 @@ __all__ = ["abandon_interrupted", "cancel", "continue_interrupted", "run_turn"]
 
 
 async def run_turn(
-    session: OpenSession, turn_input: TurnInput, limits: TurnLimits, emit: Emit, *, resume: bool
+    session: OpenSession,
+    turn_input: TurnInput,
+    limits: TurnLimits,
+    emit: Emit,
+    *,
+    resume: bool,
+    files: Mapping[str, bytes] | None = None,
 ) -> TurnResult | None:
-    """Run a turn; ``None``, and only the interrupted one is ended, when the session was handed off."""
+    """Run a turn; ``None``, and only the interrupted one is ended, when the session was handed off.
+
+    Raises:
+        InvalidInput: An attachment is neither stored nor among the files; nothing was written.
+    """
     emit = heard_by(emit)
     async with session.slot:
         await session.refuse_if_not_as_specified()
@@ -26,6 +38,8 @@ async def run_turn(
                     await _end_interrupted(session, lease, emit, resume)
             return None
         asked = await asking(session, limits, turn_input.overrides)
+        accepted = await session.files.accept(turn_input.attachments, files)
+        turn_input = turn_input.evolve(attachments=tuple(part.ref for part in accepted.parts))
         denied = await refused(session, turn_input)
         if denied is not None:
             return denied
@@ -33,7 +47,7 @@ async def run_turn(
             await _end_interrupted(session, lease, emit, resume)
             if _is_handed_off(session):  # the interrupted one was continued, and handed off
                 return None
-            run = await begin(session, turn_input, limits, asked, emit)
+            run = await begin(session, turn_input, accepted, limits, asked, emit)
             return await drive(session, run, lease, limits)
 
 

@@ -94,6 +94,7 @@ class TurnRun:
         self._dispatch = ToolDispatch(
             surface=session.parts.tools,
             spill=self._spill,
+            keep=session.files.keep,
             limit=session.env.max_tool_output,
             sleep=session.env.sleep,
         )
