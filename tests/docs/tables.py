@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.docs.pages import ROOT
 
-__all__ = ["CLAUSES", "clauses_in", "rows", "test_names", "tests_in"]
+__all__ = ["CLAUSES", "clauses_in", "rows", "known_tests", "named_tests"]
 
 #: The clauses of the contract.
 CLAUSES = frozenset(re.findall(r"\{ #([A-Z]\d+) \}", (ROOT / "docs/contract.md").read_text(encoding="utf-8")))
@@ -33,7 +33,7 @@ def rows(page: Path, first: str) -> Iterator[list[str]]:
 
 
 @cache
-def test_names() -> frozenset[str]:
+def known_tests() -> frozenset[str]:
     """Give the names of all tests, as they are written in their files."""
     files = [
         path
@@ -48,7 +48,7 @@ def test_names() -> frozenset[str]:
     )
 
 
-def tests_in(cell: str) -> list[str]:
+def named_tests(cell: str) -> list[str]:
     """Give the tests that a cell names."""
     return _TEST.findall(cell)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.docs.pages import ROOT
-from tests.docs.tables import CLAUSES, clauses_in, rows, test_names, tests_in
+from tests.docs.tables import CLAUSES, clauses_in, known_tests, named_tests, rows
 
 ROWS = list(rows(ROOT / "docs/defects.md", "What went wrong"))
 
@@ -20,5 +20,5 @@ def test_a_failure_has_a_clause_and_a_test_that_are_there(row: list[str]) -> Non
     _, clause, shown = row
     (number,) = clauses_in(clause)
     assert number in CLAUSES
-    (test,) = tests_in(shown)
-    assert test in test_names(), f"there is no test {test}"
+    (test,) = named_tests(shown)
+    assert test in known_tests(), f"there is no test {test}"

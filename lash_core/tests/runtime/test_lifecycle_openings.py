@@ -494,3 +494,15 @@ async def test_a_context_size_that_nobody_knows_is_assumed(caplog: pytest.LogCap
     env = RuntimeEnvironment(plugins=plugins(model, function(lash_prepare_history, shown)), tool_sets=())
     assert (await say(await opened(env), "a")).outcome == "finished"
     assert "32768 are assumed" in caplog.text
+
+
+async def test_usage_of_a_turn_whose_final_commit_failed_rides_the_next_one() -> None:
+    backend = DurableBackend()
+    runtime = await opened(environment(backend, says("lost", input_tokens=3), says("kept", input_tokens=4)))
+    backend.failing.add(2)
+    with pytest.raises(StoreUnavailable):
+        await say(runtime, "a")
+    assert (await stored_texts(backend), runtime.interrupted) == (["a"], True)
+    await say(runtime, "b")
+    [row] = (await opened(environment(backend))).view().usage
+    assert row.usage.input_tokens == 7
