@@ -34,6 +34,7 @@ from lash_core.attachments.reading import Attachable, read_attachment
 from lash_core.builtins import BUILTINS
 from lash_core.graph.conversation import Item
 from lash_core.hosts.local_tasks import LocalTaskHost
+from lash_core.plugins.fingerprints import PluginPolicy
 from lash_core.plugins.manager import PluginManager
 from lash_core.runtime.children import Child
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
@@ -123,6 +124,7 @@ class Lash:
         trace_level: TraceLevel = "standard",
         trace_context: TraceContext | None = None,
         trace_bodies: bool = False,
+        plugin_policy: PluginPolicy = "compatible",
     ) -> _Opening:
         """Open a store; use it with ``async with``, or ``await`` it and `close` it yourself.
 
@@ -141,6 +143,7 @@ class Lash:
             trace_level: How much is traced; ``extended`` adds each piece of a streamed answer.
             trace_context: What every trace record is about besides, such as the app's own ``metadata``.
             trace_bodies: Whether prompts, messages, arguments and outputs go into the trace.
+            plugin_policy: ``strict`` refuses sessions that were committed with other plugins than are here (P8).
 
         Raises:
             UnknownName: Nobody offers the scheme, the model's provider or the mode.
@@ -166,6 +169,7 @@ class Lash:
                 trace_level=trace_level,
                 trace_context=trace_context,
                 trace_bodies=trace_bodies,
+                plugin_policy=plugin_policy,
             )
             if host is not None:
                 env = env.evolve(host=host)

@@ -16,11 +16,14 @@ from lash_hookspecs.protocols.tools import Attachment
 from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.payloads import Message, ToolInvocation
+from lash_hookspecs.records.state import SessionConfig
 from lash_hookspecs.records.turn import TurnLimits, TurnResult
 from lash_hookspecs.records.usage import UsageRow
 
 from lash_core.app import Agent, Lash, Session, SessionSummary, Turn
 from lash_core.attachments.reading import Attachable
+from lash_core.runtime.parked import ParkedSession
+from lash_core.runtime.reading import EventCursor, SequencedEvent
 
 __all__ = ["SyncLash", "SyncSession", "SyncTurn"]
 
@@ -85,6 +88,10 @@ class SyncLash:
     def interrupted(self) -> list[SessionSummary]:
         """List interrupted sessions; see `Lash.interrupted`."""
         return self._loop.run(self._lash.interrupted)
+
+    def resume(self, parked: ParkedSession) -> SyncSession:
+        """Open a parked session again; see `Lash.resume`."""
+        return SyncSession(self._loop.run(lambda: self._lash.resume(parked)), self._loop)
 
     def delete(self, session_id: str) -> None:
         """Delete a session; see `Lash.delete`."""
@@ -192,6 +199,26 @@ class SyncSession:
     def fork(self, session_id: str, *, at: str | None = None) -> SyncSession:
         """Make a new session that begins here; see `Session.fork`."""
         return SyncSession(self._loop.run(lambda: self._session.fork(session_id, at=at)), self._loop)
+
+    def events(self, after: EventCursor | str | None = None) -> list[SequencedEvent]:
+        """Give every committed event behind a cursor, once and in order; see `Session.events`."""
+
+        async def replayed() -> list[SequencedEvent]:
+            return [event async for event in self._session.events(after)]
+
+        return self._loop.run(replayed)
+
+    def update_config(self, **changes: Any) -> SessionConfig:
+        """Change the stored configuration; see `Session.update_config`."""
+        return self._loop.run(lambda: self._session.update_config(**changes))
+
+    def compact(self, instructions: str = "") -> bool:
+        """Let the installed rewriters shorten the history; see `Session.compact`."""
+        return self._loop.run(lambda: self._session.compact(instructions))
+
+    def park(self) -> ParkedSession:
+        """Close the session and give a handle that resumes it anywhere; see `Session.park`."""
+        return self._loop.run(self._session.park)
 
     def usage(self) -> tuple[UsageRow, ...]:
         """Give the ledger: one row per source and model."""

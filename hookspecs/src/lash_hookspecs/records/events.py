@@ -195,12 +195,14 @@ class PluginsChanged(Record):
         added: ``distribution/name version`` of plugins that were not there.
         removed: Those that are gone; what they kept stays.
         changed: ``distribution/name old → new``.
+        reordered: Whether those that stayed are called in another order.
     """
 
     type: Literal["plugins_changed"] = "plugins_changed"
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    reordered: bool = False
 
 
 class ChildUsage(Record):

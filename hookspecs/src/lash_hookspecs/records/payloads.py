@@ -109,7 +109,8 @@ class Message(Record):
         id: Set when a rewrite copied the message to a new node; else the node's id is the message's (G5).
         source_key: The caller's key of the input that this message brought (T10).
         turn_index: The turn it belongs to, from 1.
-        marker: ``interrupted`` on a message that a repair added.
+        marker: ``interrupted`` on a message that a repair added, ``summary`` on one that stands for others that a
+            rewrite took off the path.
     """
 
     role: Role

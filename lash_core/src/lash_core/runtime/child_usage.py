@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 from lash_hookspecs.errors import SessionDeleted, SessionMissing, UnreadableData
-from lash_hookspecs.protocols.stores import SessionStore
+from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.records.events import ChildUsage
 from lash_hookspecs.records.model_base import Record
 from lash_hookspecs.records.state import ParentLink
@@ -27,7 +27,7 @@ from lash_core.runtime.session_stores import find_store
 if TYPE_CHECKING:
     from lash_core.runtime.opened import OpenSession
 
-__all__ = ["USAGE", "Filings", "Reported", "is_filed", "read_filings", "report"]
+__all__ = ["USAGE", "Filings", "Reported", "is_filed", "read_filings", "report", "usage_filed"]
 
 #: The stream in which descendants file what they use.
 USAGE = "usage"
@@ -138,7 +138,7 @@ async def read_filings(session: OpenSession) -> Filings:
     rows: list[UsageRow] = []
     undecided: list[_Filing] = []
     for filing in {(each.session_id, each.commit_id): each for each in filings}.values():
-        stored = await _is_stored(session, filing)
+        stored = await _is_stored(await find_store(session, filing.session_id), filing)
         if stored is None:
             undecided.append(filing)
         elif stored:
@@ -149,6 +149,18 @@ async def read_filings(session: OpenSession) -> Filings:
     for filing in undecided:
         await _file(session.store, head, f"{filing.session_id}:{filing.commit_id}:{last}", filing)
     return Filings(rows, [Consumed(USAGE, last)])
+
+
+async def usage_filed(database: StoreBackend, session_id: str) -> tuple[UsageRow, ...]:
+    """Give what descendants have filed and their ancestor has not committed yet; writes nothing.
+
+    Raises:
+        UnreadableData: An entry cannot be read (S9).
+    """
+    entries = await database.session(session_id).read(USAGE)
+    filings = {(each.session_id, each.commit_id): each for each in map(_read, entries)}.values()
+    counted = [each for each in filings if await _is_stored(database.session(each.session_id), each)]
+    return tuple(row for filing in counted for row in filing.rows)
 
 
 async def _ancestors(session: OpenSession, link: ParentLink | None) -> list[_Ancestor]:
@@ -178,9 +190,8 @@ async def _file(store: SessionStore, head: Head, key: str, filing: _Filing) -> N
         return  # nobody is left to count it
 
 
-async def _is_stored(session: OpenSession, filing: _Filing) -> bool | None:
+async def _is_stored(store: SessionStore, filing: _Filing) -> bool | None:
     """Tell whether a filing's commit is stored; ``None`` while nobody can know."""
-    store = await find_store(session, filing.session_id)
     head = await store.head()
     if isinstance(head, Absent):
         return None

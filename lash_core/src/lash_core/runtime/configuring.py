@@ -40,6 +40,7 @@ async def configure(session: OpenSession, changes: Mapping[str, Any]) -> Session
         change,
         step="config",
         document=session.document.evolve(config=current),
+        plugins=session.plugins.of(current),
         events=(*change.events, ConfigChanged(fields=fields)) if fields else change.events,
     )
     await session.commit(change)

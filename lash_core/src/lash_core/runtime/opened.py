@@ -21,7 +21,7 @@ from lash_hookspecs.errors import (
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.records.events import Event, HandedOff, StoredEvent
 from lash_hookspecs.records.prompts import PromptLayer
-from lash_hookspecs.records.state import HeadDocument, PluginFingerprint, SessionConfig
+from lash_hookspecs.records.state import HeadDocument, SessionConfig
 from lash_hookspecs.records.store import Absent, Deleted, Head, Holder, Receipt, blob_ref
 from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.specs.persistence import CommitProposed, Committed, lash_guard_commit, lash_on_committed
@@ -34,6 +34,7 @@ from lash_core.runtime.child_usage import Filings, is_filed, read_filings, repor
 from lash_core.runtime.environment import RuntimeEnvironment
 from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
 from lash_core.runtime.parts import SessionParts, open_parts
+from lash_core.runtime.plugin_set import PluginSet
 from lash_core.runtime.policy import SessionPolicy, SessionSpec, resolve_policy
 from lash_core.runtime.resident import Change, ResidentSession
 from lash_core.runtime.services import Services
@@ -71,6 +72,7 @@ class OpenSession:
         usage_is_filed: Whether descendants may have filed usage that is not committed yet.
         run: The turn that runs.
         prompts: Renders the system prompt.
+        plugins: Who takes part, and who did in the last commit (P8).
     """
 
     parts: SessionParts
@@ -100,6 +102,7 @@ class OpenSession:
         self.reports_to: OpenSession | None = None
         self.run: TurnRun | None = None
         self.prompts = PromptBuilder()
+        self.plugins = PluginSet(self)
         self.holder = this_process(env.name)
         self.holder_elsewhere: Holder | None = None
         self.slot = WriteSlot(resident.session_id, self.holder)
@@ -115,7 +118,6 @@ class OpenSession:
         self._successor: str | None = None
         self.usage_is_filed = False
         self._stale = False
-        self._fingerprint: tuple[tuple[str, str], tuple[PluginFingerprint, ...]] | None = None
 
     @property
     def session_id(self) -> str:
@@ -136,16 +138,6 @@ class OpenSession:
     def config(self) -> SessionConfig:
         """What the caller set over what is stored (L3)."""
         return self.spec.over(self.document.config)
-
-    @property
-    def fingerprint(self) -> tuple[PluginFingerprint, ...]:
-        """The plugins that take part (P8)."""
-        config = self.config
-        key = (config.mode, config.model.partition(":")[0])
-        if self._fingerprint is None or self._fingerprint[0] != key:
-            found = self.env.plugins.taking_part(mode=key[0], provider=key[1], tool_sets=self.parts.tool_sets)
-            self._fingerprint = (key, found)
-        return self._fingerprint[1]
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -323,7 +315,7 @@ class OpenSession:
         """
         filings = await self._filings()
         noted, usage = len(self._events), len(self._usage)
-        change = self._complete(change, filings)
+        change = await self._complete(change, filings)
         first, commit_id = self.resident.head is None, secrets.token_hex(8)
         try:
             if self.parts.hooks.handles(lash_guard_commit):
@@ -339,6 +331,7 @@ class OpenSession:
         del self._events[:noted], self._usage[:usage]
         self._successor = None
         self.parts.refs = self.resident.component_refs
+        self.plugins.committed(change.plugins)
         if first and self.tasks is not None:
             await self.tasks.flush()
         reported.tell()
@@ -406,7 +399,7 @@ class OpenSession:
         self.usage_is_filed = False  # one that files from here on says so again
         return await read_filings(self)
 
-    def _complete(self, change: Change, filings: Filings) -> Change:
+    async def _complete(self, change: Change, filings: Filings) -> Change:
         """Add to a change what every commit carries."""
         document, events = change.document, change.events
         if self._successor not in (None, document.successor):
@@ -415,17 +408,18 @@ class OpenSession:
         snapshots = {} if change.all_components else self.parts.snapshots()
         kept = {name: body for name, body in snapshots.items() if name not in change.dropped}
         components = {**kept, **change.components}
+        plugins = change.plugins or self.plugins.of(self.spec.over(document.config))
         return attrs.evolve(
             change,
             document=document,
-            events=events,
+            events=(*await self.plugins.events(plugins), *events),
             noted=(*self._events, *change.noted),
             usage=(*self._usage, *change.usage),
             filed=filings.rows,
             consumed=(*change.consumed, *filings.consumed),
             components=components,
             dropped=self.parts.components.difference(components),
-            plugins=self.fingerprint,
+            plugins=plugins,
         )
 
     async def _ask_guards(self, change: Change) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -12,7 +12,7 @@ from lash_hookspecs.protocols.modes import ExecutionMode, ModeTools, RestorableM
 from lash_hookspecs.protocols.tools import ToolProvider
 from lash_hookspecs.records.store import blob_ref
 from lash_hookspecs.records.tools import ToolState
-from lash_hookspecs.specs.offers import SessionSetup, ToolOffer, ToolSetup
+from lash_hookspecs.specs.offers import SessionSetup, ToolSetup
 from lash_hookspecs.specs.restore import (
     ModeRestored,
     ModeStateRead,
@@ -55,7 +55,6 @@ class SessionParts:
         tools: What of them it may see and call.
         mode: Its execution mode.
         session_state: What the mode keeps from turn to turn, as of the last commit.
-        tool_sets: The names of the plugins' tool sets that it has.
         refs: The stored component refs that these parts stand for.
         fresh: For a session that was never committed, what its parts began with: component name → ref.
         report: What became of what was stored.
@@ -66,7 +65,6 @@ class SessionParts:
     registry: ToolRegistry
     tools: ToolSurface
     mode: ExecutionMode
-    tool_sets: tuple[str, ...] = ()
     session_state: JsonValue = None
     refs: Mapping[str, str] = attrs.field(factory=dict)
     fresh: Mapping[str, str] = attrs.field(factory=dict)
@@ -104,16 +102,17 @@ async def open_parts(session: OpenSession, stored: Mapping[str, str] | None = No
         stored: Component refs to take up; those of its head by default.
 
     Raises:
-        PluginError: A plugin, or the mode, could not be built or restored; names it. Nothing stays open.
+        PluginError: A plugin, or the mode, could not be built or restored; names it. Nothing stays open. Or other
+            plugins take part than in the last commit, and the environment's policy is ``strict`` (P8).
         MissingBlob, UnreadableData: What was stored cannot be read (S6, S9).
     """
     refs = dict(session.resident.component_refs if stored is None else stored)
     bodies = await session.resident.component_bodies(refs)
     mode = _build_mode(session)
+    changes = await session.plugins.compare()
     hooks = await session.env.plugins.open_session(_setup(session, mode))
     try:
-        tool_sets = session.env.plugins.tools(session.env.tool_sets)
-        registry = ToolRegistry(_tool_sources(session, mode, tool_sets))
+        registry = ToolRegistry(_tool_sources(session, mode))
         surface = ToolSurface(
             registry,
             mode=mode.name,
@@ -125,8 +124,8 @@ async def open_parts(session: OpenSession, stored: Mapping[str, str] | None = No
             registry=registry,
             tools=surface,
             mode=mode,
-            tool_sets=tuple(offer.name for offer in tool_sets),
             refs=refs,
+            report=RestoreReport(plugins=changes, healed=session.resident.healed),
         )
         await _restore_tools(session, parts, bodies.get(TOOLS))
         snapshots = await hooks.restore({name: body for name, body in bodies.items() if name.startswith("plugin/")})
@@ -160,13 +159,11 @@ def _setup(session: OpenSession, mode: ExecutionMode) -> SessionSetup:
     )
 
 
-def _tool_sources(
-    session: OpenSession, mode: ExecutionMode, tool_sets: Sequence[ToolOffer]
-) -> Iterator[tuple[str, ToolProvider]]:
+def _tool_sources(session: OpenSession, mode: ExecutionMode) -> Iterator[tuple[str, ToolProvider]]:
     if isinstance(mode, ModeTools):
         yield f"mode {mode.name!r}", mode.tools()
     setup = ToolSetup(session_id=session.session_id, root=session.env.root)
-    for offer in tool_sets:
+    for offer in session.plugins.tool_sets:
         yield f"tool set {offer.name!r}", offer.build(setup)
     if session.env.tools is not None:
         yield "the app", session.env.tools

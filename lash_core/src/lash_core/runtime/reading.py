@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Self
+from typing import Self, TypeVar
 
 import attrs
 from lash_hookspecs.errors import CorruptSession, InvalidInput, SessionDeleted, UnreadableData
 from lash_hookspecs.protocols.stores import SessionStore
 from lash_hookspecs.records.events import StoredEvent
-from lash_hookspecs.records.state import CommitDocument
+from lash_hookspecs.records.model_base import Record
+from lash_hookspecs.records.state import CommitDocument, PluginFingerprint
 from lash_hookspecs.records.store import Absent, CommitRecord, Deleted, Head
 from pydantic import ValidationError
 
-__all__ = ["EventCursor", "SequencedEvent", "components_at", "orphaned_node_ids", "read_record", "replay_events"]
+__all__ = [
+    "EventCursor",
+    "SequencedEvent",
+    "components_at",
+    "orphaned_node_ids",
+    "plugins_at",
+    "read_record",
+    "replay_events",
+]
 
 #: Rows that are read at once.
 _WINDOW = 500
@@ -153,14 +162,37 @@ async def components_at(store: SessionStore, head: Head, path: Sequence[str]) ->
     return nearest[1] if nearest else None
 
 
+async def plugins_at(store: SessionStore, revision: int | None) -> tuple[PluginFingerprint, ...]:
+    """Give the plugins that a commit was made with (P8); none when its record is gone or does not say.
+
+    Raises:
+        UnreadableData: The record cannot be read (S9).
+    """
+    records = await store.records(after=revision - 1, limit=1) if revision else ()
+    return next((_decode(record, _Plugins).plugins for record in records if record.revision == revision), ())
+
+
 def read_record(record: CommitRecord) -> CommitDocument:
     """Decode a commit's own document.
 
     Raises:
         UnreadableData: It does not fit.
     """
+    return _decode(record, CommitDocument)
+
+
+class _Plugins(Record):
+    """All of a commit's document that opening a session needs: it may hold events of a later version (S10)."""
+
+    plugins: tuple[PluginFingerprint, ...] = ()
+
+
+_D = TypeVar("_D", CommitDocument, _Plugins)
+
+
+def _decode(record: CommitRecord, kind: type[_D]) -> _D:
     try:
-        return CommitDocument.from_bytes(record.record)
+        return kind.from_bytes(record.record)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"]) or "record"

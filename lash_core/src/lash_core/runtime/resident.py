@@ -142,6 +142,11 @@ class ResidentSession:
         return self.head.revision if self.head else None
 
     @property
+    def healed(self) -> Healed | None:
+        """A dangling leaf that was moved in memory; its next commit records it (G3)."""
+        return self._healed
+
+    @property
     def component_refs(self) -> Mapping[str, str]:
         """The stored component set: name → blob ref."""
         return self.head.components if self.head else {}

@@ -6,35 +6,40 @@ import secrets
 from collections.abc import Sequence
 from typing import Literal
 
-from lash_hookspecs.errors import InvalidInput, PluginError
+from lash_hookspecs.errors import ConfigurationError, InvalidInput, PluginError, PolicyError
 from lash_hookspecs.records.events import HistoryRewritten
 from lash_hookspecs.records.payloads import Message, Payload
 from lash_hookspecs.specs.history import HistoryEntry, HistoryRewrite, lash_rewrite_history
 
 from lash_core.runtime.opened import OpenSession
+from lash_core.runtime.policy import DEFAULT_CONTEXT_WINDOW
 from lash_core.runtime.resident import Change
 from lash_core.runtime.text import clean_payload
 
-__all__ = ["Trigger", "new_node_id", "rewrite_history", "rewritten"]
+__all__ = ["Trigger", "new_node_id", "rewrite_history", "rewritten", "window_of"]
 
 #: Why a path is rewritten; see `HistoryRewrite`.
 Trigger = Literal["manual", "window_shrink"]
 
 
-async def rewrite_history(session: OpenSession, instructions: str, context_window: int) -> bool:
+async def rewrite_history(
+    session: OpenSession, instructions: str, context_window: int, keep_turns: int | None = None
+) -> bool:
     """Ask the rewriters for another path and commit it, under the lease; ``False`` when nothing changes.
 
     Raises:
         PluginError: A rewriter failed; the path is as it was.
     """
-    change = await rewritten(session, "manual", instructions, context_window)
+    change = await rewritten(session, "manual", instructions, context_window, keep_turns)
     if change is None:
         return False
     await session.commit(change)
     return True
 
 
-async def rewritten(session: OpenSession, trigger: Trigger, instructions: str, context_window: int) -> Change | None:
+async def rewritten(
+    session: OpenSession, trigger: Trigger, instructions: str, context_window: int, keep_turns: int | None = None
+) -> Change | None:
     """Ask the rewriters for another path; the change that makes it the active one, ``None`` when nothing changes.
 
     Raises:
@@ -50,6 +55,7 @@ async def rewritten(session: OpenSession, trigger: Trigger, instructions: str, c
         instructions=instructions,
         context_window=context_window,
         entries=before,
+        keep_turns=keep_turns,
     )
     after: tuple[HistoryEntry, ...] = await session.parts.hooks.transform(lash_rewrite_history, context)
     kept = _kept(before, after)
@@ -66,6 +72,22 @@ async def rewritten(session: OpenSession, trigger: Trigger, instructions: str, c
             HistoryRewritten(trigger=trigger, kept=kept, added=len(payloads), abandoned=session.resident.graph.leaf),
         ),
     )
+
+
+async def window_of(session: OpenSession) -> int:
+    """Give the context size for a rewrite; the one that is set, or assumed, when the model cannot be used here.
+
+    Raises:
+        PolicyError: The size that is set or told cannot be.
+    """
+    try:
+        policy = await session.policy()
+    except PolicyError:
+        raise
+    except ConfigurationError:
+        return session.config.context_window or DEFAULT_CONTEXT_WINDOW
+    policy.warn_if_assumed()
+    return policy.context_window
 
 
 def new_node_id(session: OpenSession) -> str:

@@ -30,7 +30,7 @@ from lash_core.runtime.handoffs import end_of_chain
 from lash_core.runtime.live import unregister
 from lash_core.runtime.parked import ParkedSession
 from lash_core.runtime.resident import Change
-from lash_core.runtime.rewriting import rewrite_history
+from lash_core.runtime.rewriting import rewrite_history, window_of
 from lash_core.runtime.state import PersistedSessionState
 from lash_core.runtime.text import check_text
 from lash_core.runtime.turns import Emit
@@ -187,11 +187,12 @@ class LashRuntime(OpenableRuntime):
         async with self.session.writing("append"):
             return await graph_changes.append_nodes(self.session, payloads, requires_ancestor)
 
-    async def rewrite_history(self, instructions: str = "") -> bool:
+    async def rewrite_history(self, instructions: str = "", *, keep_turns: int | None = None) -> bool:
         """Let the installed rewriters make another path of the active one; the old path stays as a branch (G1).
 
         Args:
             instructions: What the rewriters should mind, in words.
+            keep_turns: How many of the last turns are to stay as they are; the rewriters' choice by default.
 
         Returns:
             Whether anything changed; committed at once.
@@ -200,9 +201,9 @@ class LashRuntime(OpenableRuntime):
             PluginError: A rewriter failed; the path is as it was.
             TurnError: A turn is interrupted; continue or abandon it first.
         """
-        policy = await self.policy()
+        window = await window_of(self.session)
         async with self.session.writing("rewrite its history"):
-            return await rewrite_history(self.session, instructions, policy.context_window)
+            return await rewrite_history(self.session, instructions, window, keep_turns)
 
     async def fork(self, session_id: str = "", *, at: str | None = None) -> LashRuntime:
         """Make a new session that begins where this one is, or at a node of it (S12).
