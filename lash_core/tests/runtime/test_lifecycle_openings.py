@@ -9,6 +9,7 @@ import attrs
 import pytest
 from hook_kinds import function, part
 from keeping_mode import keeping
+from lash_core.runtime.environment import TerminationPolicy
 from lash_core.runtime.runtime import LashRuntime
 from lash_core.runtime.session_stores import SessionStoreRequest
 from lash_core.stores.memory import MemoryBackend
@@ -19,11 +20,12 @@ from lash_hookspecs.errors import (
     SessionBindingMismatch,
     StoreUnavailable,
     SuccessorMissing,
+    TurnError,
     UnknownName,
     UnreadableData,
 )
 from lash_hookspecs.protocols.session_plugins import SessionPlugin
-from lash_hookspecs.records.models import ModelRequest, ToolTurn, UserTurn
+from lash_hookspecs.records.models import ModelInfo, ModelMessage, ModelRequest, ToolTurn, UserTurn
 from lash_hookspecs.records.payloads import ToolInvocation
 from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest
@@ -32,7 +34,13 @@ from lash_hookspecs.records.tools import ToolState
 from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnOverrides
 from lash_hookspecs.records.usage import TokenUsage
 from lash_hookspecs.specs.events import SessionRestored, lash_on_session_restored
-from lash_hookspecs.specs.history import HistoryEntry, HistoryRewrite, lash_rewrite_history
+from lash_hookspecs.specs.history import (
+    HistoryEntry,
+    HistoryPrepared,
+    HistoryRewrite,
+    lash_prepare_history,
+    lash_rewrite_history,
+)
 from lash_hookspecs.specs.offers import SessionSetup
 from lash_hookspecs.specs.restore import (
     ModeStateRead,
@@ -446,3 +454,55 @@ async def test_another_environment_may_resume_with_less_in_memory() -> None:
         await runtime.park(), environment(backend, residency=Residency.ACTIVE_PATH_ONLY, name="another")
     )
     assert (texts(resumed), resumed.env.name) == (["a", "ok", "b"], "another")
+
+
+async def test_a_store_of_another_session_is_refused_with_both_names() -> None:
+    backend = DurableBackend()
+    await say(await opened(environment(backend), "theirs"), "a")
+    spec = SessionSpec(session_id="mine", model="probe")
+    with pytest.raises(SessionBindingMismatch) as caught:
+        await LashRuntime.from_environment(environment(None), spec, store=backend.session("theirs"))
+    assert (caught.value.bound, caught.value.requested) == ("theirs", "mine")
+
+
+@pytest.mark.parametrize("unfinished", ["interrupted", "failed"])
+async def test_a_turn_that_its_host_gives_up_ends_as_the_environment_says(unfinished: Any) -> None:
+    class Lazy:
+        name = "lazy"
+
+        async def run_turn(self, runner: Any) -> None:
+            return None
+
+    env = environment(DurableBackend(), host=Lazy(), termination=TerminationPolicy(unfinished=unfinished))
+    runtime = await opened(env)
+    if unfinished == "interrupted":
+        with pytest.raises(TurnError, match="host 'lazy' returned before the turn was done; it is interrupted"):
+            await say(runtime, "a")
+    else:
+        result = await say(runtime, "a")
+        assert (result.outcome, result.reason) == ("failed", "host_error")
+    assert runtime.interrupted == (unfinished == "interrupted")
+
+
+async def test_a_context_size_that_nobody_knows_is_assumed(caplog: pytest.LogCaptureFixture) -> None:
+    async def shown(context: HistoryPrepared) -> tuple[ModelMessage, ...]:
+        assert context.context_window == 32_768
+        return context.messages
+
+    model = ProbeModel(otherwise=says("ok"))
+    model._info = ModelInfo()
+    env = RuntimeEnvironment(plugins=plugins(model, function(lash_prepare_history, shown)), tool_sets=())
+    assert (await say(await opened(env), "a")).outcome == "finished"
+    assert "32768 are assumed" in caplog.text
+
+
+async def test_usage_of_a_turn_whose_final_commit_failed_rides_the_next_one() -> None:
+    backend = DurableBackend()
+    runtime = await opened(environment(backend, says("lost", input_tokens=3), says("kept", input_tokens=4)))
+    backend.failing.add(2)
+    with pytest.raises(StoreUnavailable):
+        await say(runtime, "a")
+    assert (await stored_texts(backend), runtime.interrupted) == (["a"], True)
+    await say(runtime, "b")
+    [row] = (await opened(environment(backend))).view().usage
+    assert row.usage.input_tokens == 7

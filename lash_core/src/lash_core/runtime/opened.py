@@ -12,6 +12,7 @@ from lash_hookspecs.errors import (
     CommitDenied,
     LashError,
     NodeMissing,
+    SessionBindingMismatch,
     SessionDeleted,
     SessionExists,
     SessionMissing,
@@ -189,6 +190,8 @@ class OpenSession:
     async def open(self) -> None:
         """Read what is stored and build what is alive, in the documented order (L1)."""
         found = await self.resident.refresh()
+        if isinstance(found, Head) and found.session_id != self.session_id:
+            raise SessionBindingMismatch(bound=found.session_id, requested=self.session_id)
         self.check_create(found)
         await self.see_lease()
         await self._see_streams()
