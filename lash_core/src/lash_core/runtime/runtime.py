@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -381,12 +380,12 @@ class LashRuntime(OpenableRuntime):
         if self.closed:
             return
         try:
-            await self.cancel()
-            if self.session.durable:
-                await self._park(always=False)
-            await self.close()
+            try:
+                await self.cancel()
+                if self.session.durable:
+                    await self._park(always=False)
+            finally:
+                await self.close()
         except LashError:
             if error is None:
                 raise
-            with contextlib.suppress(LashError):
-                await self.close()
