@@ -23,7 +23,7 @@ from lash_hookspecs.records.events import Event, HandedOff, StoredEvent
 from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
 from lash_hookspecs.records.store import Absent, Consumed, Deleted, Head, Holder, Receipt, blob_ref
-from lash_hookspecs.records.usage import UsageRow
+from lash_hookspecs.records.usage import UsageRow, merge_ledger
 from lash_hookspecs.specs.persistence import CommitProposed, Committed, lash_guard_commit, lash_on_committed
 
 from lash_core.attachments.files import SessionFiles
@@ -332,7 +332,8 @@ class OpenSession:
         try:
             if self.parts.hooks.handles(lash_guard_commit):
                 await self._ask_guards(change)
-            reported = await report(self, commit_id, (*self.resident.unflushed, *change.usage))
+            own = (*self.resident.unflushed, *change.usage, *change.journaled)
+            reported = await report(self, commit_id, merge_ledger((), own))
             receipt = await self.resident.commit(change, commit_id)
         except BaseException:
             self.usage_is_filed = self.usage_is_filed or bool(filings.consumed)
