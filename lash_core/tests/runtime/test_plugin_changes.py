@@ -207,4 +207,3 @@ async def test_a_healed_leaf_is_in_the_report_of_whoever_healed_it() -> None:
     note = Message(role="user", parts=(TextPart(text="x"),))
     await (await again.session("s")).runtime.append_nodes([note])
     assert (await lash_on(backend, manager()).session("s")).runtime.report.healed is None
-

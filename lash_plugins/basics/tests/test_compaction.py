@@ -75,9 +75,7 @@ def turns(number: int, size: int = 0) -> tuple[HistoryEntry, ...]:
     return path(*(payload for at in range(1, number + 1) for payload in turn(at, size)))
 
 
-def shorten(
-    entries: tuple[HistoryEntry, ...], session: Session | None = None, **more: Any
-) -> tuple[HistoryEntry, ...]:
+def shorten(entries: tuple[HistoryEntry, ...], session: Session | None = None, **more: Any) -> tuple[HistoryEntry, ...]:
     told = {"trigger": "manual", "instructions": "", "context_window": 32_000} | more
     return asyncio.run(
         compacted(HistoryRewrite(session=session or Session(), session_id="s", entries=entries, **told))  # type: ignore[arg-type]
