@@ -7,14 +7,13 @@ from typing import Any
 
 import attrs
 import click
-from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.records.usage import UsageRow, add_usage
 
 from lash_core.cli.opening import all_sessions, open_store, run_async
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import print_json, print_table
 from lash_core.cli.turn_output import usage_document
-from lash_core.runtime.opened import USAGE, USAGE_ROWS
+from lash_core.runtime.child_usage import usage_filed
 from lash_core.runtime.summary import SessionSummary, summarise
 
 __all__ = ["usage"]
@@ -70,14 +69,9 @@ async def _collect(shared: Shared) -> list[_Found]:
         summaries = [summarise(row) async for row in all_sessions(store)]
         parents = set(_parents(summaries).values())
         return [
-            _Found(each, await _filed(store, each.session_id) if store and each.session_id in parents else ())
+            _Found(each, await usage_filed(store, each.session_id) if store and each.session_id in parents else ())
             for each in summaries
         ]
-
-
-async def _filed(store: StoreBackend, session_id: str) -> tuple[UsageRow, ...]:
-    entries = await store.session(session_id).read(USAGE)
-    return tuple(row for entry in entries for row in USAGE_ROWS.validate_json(entry.body))
 
 
 def _parents(found: Sequence[SessionSummary]) -> dict[str, str]:

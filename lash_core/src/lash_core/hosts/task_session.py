@@ -243,22 +243,22 @@ class LocalSessionTasks:
 
     async def flush(self) -> None:
         """Store what is not stored yet; to be called after a session's first commit."""
-        await self._log.flush()
+        await self._pool.store_now(self._log)
 
     async def wait_hidden(self) -> None:
         """Wait until no hidden task of this runtime is left, those that they start included."""
         await self._hidden.wait()
 
-    async def close(self) -> None:
+    async def close(self, *, deleted: bool = False) -> None:
         """Apply the close policies to the live tasks that are this process's, and cancel hidden ones."""
         if self.closed:
             return
         await self.shut()
-        try:
-            await self._log.flush()
-        except LashError as error:
-            self._complain(error)
-        await self._apply_close_policies()
+        if deleted:
+            self._pool.session_deleted(self._log)
+        else:
+            await self._pool.store_now(self._log)
+            await self._apply_close_policies()
         for reader in list(self._readers):
             reader.close()
         self._pool.release_log(self._log)

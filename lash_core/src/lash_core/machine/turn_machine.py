@@ -51,6 +51,9 @@ __all__ = ["MACHINE_VERSION", "Produced", "TurnContext", "TurnMachine"]
 #: Grows when a snapshot of an older machine cannot be continued; such a turn can still be abandoned.
 MACHINE_VERSION = 1
 
+#: Why a turn ends whose model could not be asked; any other kind of failure is the model's own.
+_FAILURES: dict[str, StopReason] = {"attachment_unresolved": "attachment_unresolved", "plugin": "plugin_error"}
+
 
 @attrs.define
 class Produced:
@@ -215,7 +218,7 @@ class TurnMachine:
         if isinstance(effect, ModelCall) and isinstance(response, ModelReplied):
             self._model_replied(response.reply)
         elif isinstance(effect, ModelCall) and isinstance(response, CallFailed):
-            self.stop("failed", "plugin_error" if response.error_kind == "plugin" else "model_error", response.message)
+            self.stop("failed", _FAILURES.get(response.error_kind, "model_error"), response.message)
         elif isinstance(effect, ToolRun) and isinstance(response, ToolReplied):
             self._tool_replied(effect, response.result)
         else:

@@ -10,27 +10,27 @@ from lash_hookspecs.errors import SessionBusy
 if TYPE_CHECKING:
     from lash_hookspecs.protocols.stores import StoreBackend
 
-    from lash_core.runtime.runtime import LashRuntime
+    from lash_core.runtime.readable import ReadableRuntime
 
 __all__ = ["find_live", "register", "unregister"]
 
 #: (store, session) → the runtime; one that nobody holds any more is not in it.
-_live: weakref.WeakValueDictionary[tuple[object, str], LashRuntime] = weakref.WeakValueDictionary()
+_live: weakref.WeakValueDictionary[tuple[object, str], ReadableRuntime] = weakref.WeakValueDictionary()
 
 
-def register(runtime: LashRuntime, backend: StoreBackend | None) -> None:
+def register(runtime: ReadableRuntime, backend: StoreBackend | None) -> None:
     """Remember a runtime as open; of several for one session the first that is still open counts."""
     if backend is not None:
         _live.setdefault(_key(backend, runtime.session_id), runtime)
 
 
-def unregister(runtime: LashRuntime, backend: StoreBackend | None) -> None:
+def unregister(runtime: ReadableRuntime, backend: StoreBackend | None) -> None:
     """Forget a runtime; nothing happens to one that is not remembered."""
     if backend is not None and _live.get(_key(backend, runtime.session_id)) is runtime:
         del _live[_key(backend, runtime.session_id)]
 
 
-def find_live(backend: StoreBackend, session_id: str) -> LashRuntime | None:
+def find_live(backend: StoreBackend, session_id: str) -> ReadableRuntime | None:
     """Give the open runtime of a session."""
     return _live.get(_key(backend, session_id))
 

@@ -26,6 +26,7 @@ from lash_hookspecs.records.effects import (
 from lash_hookspecs.records.events import Event, StoredEvent, ToolFinished, ToolStarted, TurnEnded
 from lash_hookspecs.records.payloads import ToolCallPart
 from lash_hookspecs.records.store import Consumed, Receipt, StreamEntry
+from lash_hookspecs.records.tools import ToolResult
 from lash_hookspecs.records.turn import OpenTurn, StopReason, TurnEnd, TurnOutcome, TurnResult
 from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.specs.events import (
@@ -39,6 +40,7 @@ from lash_hookspecs.specs.events import (
 
 from lash_core.machine.turn_machine import Produced, TurnMachine
 from lash_core.runtime.asking import Asked, ask_model
+from lash_core.runtime.handoffs import check_successor
 from lash_core.runtime.parts import MODE
 from lash_core.runtime.resident import Change
 from lash_core.runtime.turn_hooks import at_boundary, at_end
@@ -92,6 +94,7 @@ class TurnRun:
         self._dispatch = ToolDispatch(
             surface=session.parts.tools,
             spill=self._spill,
+            keep=session.files.keep,
             limit=session.env.max_tool_output,
             sleep=session.env.sleep,
         )
@@ -229,9 +232,19 @@ class TurnRun:
             session=self._session.services,
         )
         with self._tracer.tool_call(effect) as call:
-            result = call.finished(await self._dispatch.run(context))
+            result = call.finished(await self._heir_checked(await self._dispatch.run(context)))
         await self._phase("tool_replied", effect.call.tool)
         return ToolReplied(result=result)
+
+    async def _heir_checked(self, result: ToolResult) -> ToolResult:
+        """Let a model see that a session cannot take over, instead of handing off to it (T2, H3)."""
+        if result.handoff is None:
+            return result
+        try:
+            await check_successor(self._session, result.handoff)
+        except LashError as error:
+            return result.evolve(status="error", error_code="handoff_refused", output=error.message, handoff=None)
+        return result
 
     async def _has_side_effects(self, effect: ToolRun) -> bool:
         """Tell whether a call may do harm; a tool that only a mode's code named is looked up here."""
@@ -329,6 +342,10 @@ class TurnRun:
 
     async def _finish(self, end: TurnEnd, produced: Produced) -> None:
         turn_index = self._machine.turn_index
+        if end.handoff is not None:
+            self._session.link_successor(end.handoff)
+        elif end.outcome == "finished" and self._session.successor is not None:  # a tool has started it
+            end = end.evolve(handoff=self._session.successor)
         await self._phase("finalized", end.outcome)
         await self._session.parts.hooks.notify(
             lash_on_turn_finalized,
@@ -391,6 +408,7 @@ class TurnRun:
                 usage=self._usage(produced),
                 consumed=[Consumed(JOURNAL, self._journaled)] if self._journaled else (),
                 components={} if body is None else {MODE: body},
+                dropped=(MODE,) if body is None else (),
             )
         )
         self._session.parts.session_state = session_state
