@@ -2,7 +2,8 @@
 
 It answers 400, in OpenAI's error format, to whatever one of the real services refuses: an unanswered tool call, a
 tool call id used twice, a tool message out of place, an unknown role or parameter, an empty message, arguments that are
-no JSON object, a malformed tool schema and more; `validate` is the whole list. A wrong key is a 401.
+no JSON object, an image or a PDF that is none, a malformed tool schema and more; `validate` is the whole list. A wrong
+key is a 401.
 
 In a test::
 
@@ -32,6 +33,7 @@ Each request is one JSON line in the log, written before the answer starts: time
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import re
 import select
@@ -366,7 +368,7 @@ class _Conversation:
         self.end()
         if role == "assistant":
             self._assistant(message, where)
-        elif not _content(message, where):
+        elif not _content(message, where, files=role == "user"):
             raise ApiError(f"Invalid '{where}.content': a {role} message must not be empty.")
 
     def end(self) -> None:
@@ -392,7 +394,7 @@ class _Conversation:
             )
         if call_id not in self._waiting:
             raise ApiError(f"Invalid parameter: '{where}.tool_call_id' {call_id!r} not found in 'tool_calls'.")
-        _content(message, where)
+        _content(message, where)  # text alone: the API carries no file in a tool message
         self._waiting.remove(call_id)
         self._answered.add(call_id)
 
@@ -437,16 +439,56 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _content(message: Json, where: str) -> str:
+def _content(message: Json, where: str, *, files: bool = False) -> str:
+    """Check a content and give what it says; an image or a file says something too."""
     content = message.get("content")
     if isinstance(content, str):
         return content
     if not isinstance(content, list) or not content:
         raise ApiError(f"Invalid value for '{where}.content': expected a string or a non-empty array of parts.")
-    for place, part in enumerate(content):
-        if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-            raise ApiError(f"Invalid '{where}.content[{place}]': expected {{'type': 'text', 'text': …}}.")
-    return "".join(part["text"] for part in content)
+    return "".join(_part(part, f"{where}.content[{place}]", files) for place, part in enumerate(content))
+
+
+def _part(part: Any, where: str, files: bool) -> str:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind == "text" and isinstance(part.get("text"), str):
+        return str(part["text"])
+    if not files or kind not in ("image_url", "file"):
+        raise ApiError(f"Invalid '{where}': expected {{'type': 'text', 'text': …}}.")
+    given = part.get(kind)
+    if not isinstance(given, dict):
+        raise ApiError(f"Invalid type for '{where}.{kind}': expected an object.")
+    if kind == "file" and not (isinstance(given.get("filename"), str) and given["filename"]):
+        raise ApiError(f"Missing required parameter: '{where}.file.filename'.")
+    url, known = (given.get("file_data"), _DOCUMENTS) if kind == "file" else (given.get("url"), _IMAGES)
+    _validate_data_url(url, known, f"{where}.{kind}")
+    return f"<{kind}>"
+
+
+#: Media type → first bytes: a service looks at them, whatever the URL says.
+_DOCUMENTS = {"application/pdf": b"%PDF-"}
+_IMAGES = {
+    "image/png": b"\x89PNG\r\n\x1a\n",
+    "image/jpeg": b"\xff\xd8\xff",
+    "image/gif": b"GIF8",
+    "image/webp": b"RIFF",
+}
+
+
+def _validate_data_url(url: Any, known: Mapping[str, bytes], where: str) -> None:
+    if isinstance(url, str) and url.startswith("https://"):
+        return
+    found = re.fullmatch(r"data:([\w.+/-]+);base64,([A-Za-z0-9+/]+=*)", url) if isinstance(url, str) else None
+    if found is None:
+        raise ApiError(f"Invalid '{where}': expected a base64-encoded data URL with a media type.")
+    try:
+        data = base64.b64decode(found[2], validate=True)
+    except ValueError:
+        raise ApiError(f"Invalid base64 in '{where}'.") from None
+    if found[1] not in known:
+        raise ApiError(f"You uploaded an unsupported file in '{where}': {found[1]}. Supported: {', '.join(known)}.")
+    if not data.startswith(known[found[1]]):
+        raise ApiError(f"The data in '{where}' does not represent a valid {found[1]}.")
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import http.client
 import importlib.util
@@ -113,8 +114,20 @@ def test_a_valid_request_is_let_through() -> None:
     validate(VALID)
 
 
+def test_a_user_may_send_images_and_documents() -> None:
+    """Alone or beside text, as data or, for an image, as the address of one."""
+    document = {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{base64.b64encode(b'%PDF-').decode()}"}
+    parts = [image(), image(url="https://example.org/x.png"), {"type": "file", "file": document}]
+    validate(user("x") | {"messages": [{"role": "user", "content": parts}]})
+
+
 def message(place: int) -> Callable[[Json], Json]:
     return lambda body: body["messages"][place]
+
+
+def image(data: bytes = b"\x89PNG\r\n\x1a\n", kind: str = "image/png", url: str = "") -> Json:
+    encoded = base64.b64encode(data).decode()
+    return {"type": "image_url", "image_url": {"url": url or f"data:{kind};base64,{encoded}"}}
 
 
 def function(body: Json) -> Json:
@@ -144,6 +157,14 @@ def call(body: Json) -> Json:
         (lambda b: message(1)(b).update(content=[]), "expected a string or a non-empty array"),
         (lambda b: message(1)(b).update(content=[{"type": "txt"}]), "content[0]"),
         (lambda b: message(1)(b).update(content="a\ud800"), "lone surrogate"),
+        (lambda b: message(0)(b).update(content=[image()]), "content[0]': expected {'type': 'text'"),
+        (lambda b: message(3)(b).update(content=[image()]), "content[0]': expected {'type': 'text'"),
+        (lambda b: message(1)(b).update(content=[{"type": "image_url", "image_url": "x"}]), "expected an object"),
+        (lambda b: message(1)(b).update(content=[image(url="file:///x")]), "expected a base64-encoded data URL"),
+        (lambda b: message(1)(b).update(content=[image(kind="image/bmp")]), "unsupported file"),
+        (lambda b: message(1)(b).update(content=[image(b"GIF89a")]), "does not represent a valid image/png"),
+        (lambda b: message(1)(b).update(content=[image(b"")]), "expected a base64-encoded data URL"),
+        (lambda b: message(1)(b).update(content=[{"type": "file", "file": {"file_data": "x"}}]), "file.filename"),
         (lambda b: message(0)(b).update(content=""), "a system message must not be empty"),
         (lambda b: message(5)(b).update(content=""), "must have 'content' or 'tool_calls'"),
         (lambda b: message(5)(b).update(content=None), "must have 'content' or 'tool_calls'"),

@@ -220,3 +220,16 @@ async def test_the_refusal_inside_a_loop_leaves_no_thread_behind(tmp_path: Path)
         SyncLash.open(f"sqlite:///{tmp_path}/x.db")
     assert threading.active_count() == before
     assert Folder(tmp_path).snapshot() == {}
+
+
+def test_the_blocking_door_parks_resumes_replays_and_configures(tmp_path: Path) -> None:
+    with SyncLash.open(f"sqlite:///{tmp_path}/x.db") as lash:
+        session = lash.session("s")
+        session.turn("Hello")
+        seen = session.events()
+        assert [each.event.type for each in seen][-1] == "turn_ended"
+        assert session.events(after=seen[-1].cursor) == []
+        assert session.update_config(instructions="Be brief.").instructions == "Be brief."
+        handle = session.park()
+        again = lash.resume(handle)
+        assert [each.event.type for each in again.events(after=str(seen[-1].cursor))] == ["config_changed"]

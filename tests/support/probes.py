@@ -17,7 +17,7 @@ from lash_hookspecs.records.tools import ToolCall
 from lash_hookspecs.records.usage import TokenUsage
 from lash_hookspecs.specs.offers import OfferContext, ProviderOffer, lash_offer_providers
 
-__all__ = ["FailingBackend", "ProbeModel", "calls", "says"]
+__all__ = ["Answer", "FailingBackend", "ProbeModel", "calls", "says"]
 
 
 class FailingBackend(MemoryBackend):
@@ -74,17 +74,27 @@ class ProbeModel:
     An answer is a reply, an exception to raise, or a function of the request that gives (or awaits) one of those.
     """
 
-    def __init__(self, *answers: Answer, notice: str = "", reports_cost: bool = False) -> None:
+    def __init__(
+        self,
+        *answers: Answer,
+        notice: str = "",
+        reports_cost: bool = False,
+        otherwise: Answer | None = None,
+        attachments: tuple[str, ...] = (),
+    ) -> None:
         self.answers = list(answers)
+        self._otherwise = otherwise
         self.requests: list[ModelRequest] = []
-        self._info = ModelInfo(context_window=100_000, notice=notice, reports_cost=reports_cost)
+        self._info = ModelInfo(
+            context_window=100_000, notice=notice, reports_cost=reports_cost, attachments=attachments
+        )
 
     async def model_info(self, model: str) -> ModelInfo:
         return self._info
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[ModelChunk]:
         self.requests.append(request)
-        answer: Any = self.answers.pop(0)
+        answer: Any = self.answers.pop(0) if self.answers or self._otherwise is None else self._otherwise
         if callable(answer):
             answer = answer(request)
             if asyncio.iscoroutine(answer):

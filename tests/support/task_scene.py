@@ -116,6 +116,7 @@ class Work:
     go: asyncio.Event = attrs.field(factory=asyncio.Event)
     contexts: list[TaskContext] = attrs.field(factory=list)
     aborted: int = 0
+    done: bool = False
     gives: str | None = "done"
 
     async def __call__(self, context: TaskContext) -> str | None:
@@ -126,6 +127,7 @@ class Work:
         except asyncio.CancelledError:
             self.aborted += 1
             raise
+        self.done = True
         return self.gives
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lash_core.tools.attachments import Keep
 from lash_core.tools.dispatch import ToolDispatch
 from lash_core.tools.registry import ToolRegistry
 from lash_core.tools.surface import ToolSurface
@@ -98,14 +99,17 @@ def call_context(tool: str, /, **arguments: Any) -> ToolCallContext:
     return ToolCallContext(session_id="s", turn_id="t", call=call, idempotency_key="s:t-1")
 
 
-async def run_call(tools: ToolSurface | ToolProvider, tool: str, /, **arguments: Any) -> ToolResult:
+async def run_call(
+    tools: ToolSurface | ToolProvider, tool: str, /, *, keep: Keep | None = None, **arguments: Any
+) -> ToolResult:
     """Make one call; nothing may be spilled."""
     surface = tools if isinstance(tools, ToolSurface) else ToolSurface(ToolRegistry([("it", tools)]))
 
     async def spill(whole: bytes) -> str:
         raise AssertionError("nothing is spilled")
 
-    result = await ToolDispatch(surface=surface, spill=spill, clock=lambda: 0.0).run(call_context(tool, **arguments))
+    dispatch = ToolDispatch(surface=surface, spill=spill, keep=keep, clock=lambda: 0.0)
+    result = await dispatch.run(call_context(tool, **arguments))
     assert (result.call_id, result.tool) == ("call-1", tool)
     return result
 

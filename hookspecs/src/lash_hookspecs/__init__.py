@@ -14,10 +14,12 @@ from lash_hookspecs.records.graph import Node
 from lash_hookspecs.version import HOOKSPEC_API
 
 if TYPE_CHECKING:
+    from lash_hookspecs.protocols.tools import Attachment
     from lash_hookspecs.toolkit import FunctionTools, tool
 
 __all__ = [
     "HOOKSPEC_API",
+    "Attachment",
     "FunctionTools",
     "LashError",
     "Node",
@@ -34,4 +36,8 @@ def __getattr__(name: str) -> Any:
         from lash_hookspecs import toolkit
 
         return getattr(toolkit, name)
+    if name == "Attachment":
+        from lash_hookspecs.protocols import tools
+
+        return getattr(tools, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -30,9 +30,11 @@
     │   ├── WriterFenced            a newer epoch owns the session: names the holder
     │   ├── SessionLeased           the lease is held: names the holder
     │   ├── MissingBlob
+    │   ├── MissingAttachment       a file that a message refers to is not there
     │   ├── UnreadableData
     │   ├── LimitExceeded
     │   └── UnsupportedSchema
+    ├── AttachmentUnresolved        a file that a model was to be shown cannot be read
     ├── ModelError                  the model provider failed: says whether a retry may help
     ├── TaskError                   what was asked of a background task cannot be done
     │   ├── TaskExists              a live task has the id already
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from lash_hookspecs.records.store import Holder
 
 __all__ = [
+    "AttachmentUnresolved",
     "CommitDenied",
     "CommitIdReused",
     "ConfigurationError",
@@ -62,6 +65,7 @@ __all__ = [
     "InvalidSessionId",
     "LashError",
     "LimitExceeded",
+    "MissingAttachment",
     "MissingBlob",
     "ModelError",
     "NodeMissing",
@@ -279,9 +283,10 @@ class SessionBindingMismatch(StoreError):
 
     code = "session_binding_mismatch"
 
-    def __init__(self, *, bound: str, requested: str) -> None:
+    def __init__(self, *, bound: str, requested: str, guidance: str = "") -> None:
+        told = f"this store handle is bound to session {bound!r}, the commit is for {requested!r}"
         super().__init__(
-            f"this store handle is bound to session {bound!r}, the commit is for {requested!r}",
+            f"{told}: {guidance}" if guidance else told,
             session_id=bound,
             step="commit",
         )
@@ -383,6 +388,20 @@ class MissingBlob(StoreError):
         self.component = component
 
 
+class MissingAttachment(StoreError):
+    """A file is not where it was kept.
+
+    Attributes:
+        attachment_id: The file's id.
+    """
+
+    code = "missing_attachment"
+
+    def __init__(self, shown: str, *, attachment_id: str, where: str, session_id: str | None = None) -> None:
+        super().__init__(f"attachment {shown} is not in {where}", session_id=session_id)
+        self.attachment_id = attachment_id
+
+
 class UnreadableData(StoreError):
     """A stored row cannot be read.
 
@@ -408,6 +427,12 @@ class UnsupportedSchema(StoreError):
     """The stored schema is newer than this code can read; the message names both versions."""
 
     code = "unsupported_schema"
+
+
+class AttachmentUnresolved(LashError):
+    """A file that a model was to be shown cannot be read."""
+
+    code = "attachment_unresolved"
 
 
 class ModelError(LashError):

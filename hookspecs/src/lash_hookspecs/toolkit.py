@@ -22,11 +22,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, get_type_hints, overload
 
 import attrs
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
 from pydantic_core import to_jsonable_python
 
 from lash_hookspecs.errors import ConfigurationError, ToolError
-from lash_hookspecs.protocols.tools import ToolCallContext, ToolOutput
+from lash_hookspecs.protocols.tools import Attachment, ToolCallContext, ToolOutput
+from lash_hookspecs.records.attachments import guess_media_type
 from lash_hookspecs.records.model_base import clean_json
 from lash_hookspecs.records.tools import Availability, ToolKind, ToolRetry, ToolSpec
 
@@ -139,7 +140,7 @@ class FunctionTools:
         """List the tools."""
         return tuple(made.spec for made in self._tools.values())
 
-    async def run(self, context: ToolCallContext) -> JsonValue | ToolOutput:
+    async def run(self, context: ToolCallContext) -> Any:
         """Call the function with the call's arguments."""
         return await self._tools[context.call.tool].run(context)
 
@@ -181,7 +182,7 @@ class _FunctionTool:
         schema.setdefault("properties", {})
         return cls(_spec(name, options.description or summary, schema, options), function, arguments, context_parameter)
 
-    async def run(self, context: ToolCallContext) -> JsonValue | ToolOutput:
+    async def run(self, context: ToolCallContext) -> Any:
         given = context.call.arguments
         try:
             arguments = self.arguments.model_validate(given)
@@ -198,10 +199,21 @@ class _FunctionTool:
                 value = await value
         if isinstance(value, ToolOutput):
             return attrs.evolve(value, value=_plain(value.value))
-        return _plain(value)
+        return "" if value is None else _plain(value)
 
 
-_ANY_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
+def _plain(value: Any) -> Any:
+    """Turn what a function returned into JSON in which attachments stand; bytes that are no text are one too."""
+    if type(value) is str or isinstance(value, Attachment):
+        return value
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        data = bytes(value)
+        return Attachment(data) if guess_media_type(data, None) is None else data.decode()
+    if type(value) in (list, tuple):
+        return [_plain(item) for item in value]
+    if type(value) is dict and all(isinstance(key, str) for key in value):
+        return {key: _plain(item) for key, item in value.items()}
+    return to_jsonable_python(clean_json(value))
 
 
 def _spec(name: str, description: str, schema: dict[str, JsonValue], options: _ToolOptions) -> ToolSpec:
@@ -219,13 +231,6 @@ def _spec(name: str, description: str, schema: dict[str, JsonValue], options: _T
         raise ConfigurationError(
             f"{name!r} is no name for a tool: use letters, digits, '_' and '-', at most 64 (@tool(name=…))"
         ) from error
-
-
-def _plain(value: object) -> JsonValue:
-    if value is None or isinstance(value, str):
-        return value or ""
-    plain: JsonValue = _ANY_JSON.validate_python(to_jsonable_python(clean_json(value)))
-    return plain
 
 
 def _explain(error: ValidationError) -> str:

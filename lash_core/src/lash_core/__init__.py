@@ -9,21 +9,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lash_hookspecs.protocols.tools import Attachment
     from lash_hookspecs.records.turn import TurnLimits, TurnResult
     from lash_hookspecs.toolkit import tool
 
     from lash_core.app import Agent, Lash, Session, Turn
+    from lash_core.attachments.folder import FolderAttachments
+    from lash_core.hosts.local_tasks import LocalTaskHost
     from lash_core.runtime.environment import Residency, RuntimeEnvironment
     from lash_core.runtime.parked import ParkedSession
     from lash_core.runtime.policy import SessionSpec
     from lash_core.runtime.runtime import LashRuntime
+    from lash_core.runtime.state import PersistedSessionState
     from lash_core.sync import SyncLash
 
 __all__ = [
     "Agent",
+    "Attachment",
+    "FolderAttachments",
     "Lash",
     "LashRuntime",
+    "LocalTaskHost",
     "ParkedSession",
+    "PersistedSessionState",
     "Residency",
     "RuntimeEnvironment",
     "Session",
@@ -37,9 +45,13 @@ __all__ = [
 
 _HOMES = {
     "Agent": "lash_core.app",
+    "Attachment": "lash_hookspecs.protocols.tools",
+    "FolderAttachments": "lash_core.attachments.folder",
     "Lash": "lash_core.app",
     "LashRuntime": "lash_core.runtime.runtime",
+    "LocalTaskHost": "lash_core.hosts.local_tasks",
     "ParkedSession": "lash_core.runtime.parked",
+    "PersistedSessionState": "lash_core.runtime.state",
     "Residency": "lash_core.runtime.environment",
     "RuntimeEnvironment": "lash_core.runtime.environment",
     "Session": "lash_core.app",

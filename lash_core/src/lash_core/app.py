@@ -10,13 +10,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from lash_hookspecs.errors import LashError, SessionBusy, SessionMissing, UnknownName, redact_url
+from lash_hookspecs.protocols.attachments import AttachmentStore
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import StoreBackend
+from lash_hookspecs.protocols.tasks import SessionTasks, TaskHost
+from lash_hookspecs.protocols.tools import Attachment
 from lash_hookspecs.protocols.tracing import TraceSink
+from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.graph import Node
+from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, ToolInvocation
-from lash_hookspecs.records.state import HeadDocument
+from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest
+from lash_hookspecs.records.state import HeadDocument, SessionConfig
 from lash_hookspecs.records.store import Head, Holder, SessionQuery
 from lash_hookspecs.records.traces import TraceContext, TraceLevel
 from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
@@ -24,12 +30,17 @@ from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.toolkit import FunctionTools
 from pydantic import JsonValue
 
+from lash_core.attachments.reading import Attachable, read_attachment
 from lash_core.builtins import BUILTINS
 from lash_core.graph.conversation import Item
+from lash_core.hosts.local_tasks import LocalTaskHost
+from lash_core.plugins.fingerprints import PluginPolicy
 from lash_core.plugins.manager import PluginManager
+from lash_core.runtime.children import Child
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
 from lash_core.runtime.parked import ParkedSession
 from lash_core.runtime.policy import SessionSpec
+from lash_core.runtime.reading import EventCursor, SequencedEvent
 from lash_core.runtime.runtime import LashRuntime
 from lash_core.runtime.summary import SessionSummary, summarise
 from lash_core.runtime.text import check_text
@@ -105,12 +116,15 @@ class Lash:
         host: Host | None = None,
         root: str | Path | None = None,
         residency: Residency = Residency.KEEP_ALL,
+        attachments: AttachmentStore | None = None,
         create: bool = True,
         name: str = "lash",
+        tasks: TaskHost | None = None,
         trace: TraceSink | None = None,
         trace_level: TraceLevel = "standard",
         trace_context: TraceContext | None = None,
         trace_bodies: bool = False,
+        plugin_policy: PluginPolicy = "compatible",
     ) -> _Opening:
         """Open a store; use it with ``async with``, or ``await`` it and `close` it yourself.
 
@@ -121,12 +135,15 @@ class Lash:
             host: Where turns run; in this process by default.
             root: The folder that file tools may not leave; the current one by default.
             residency: What is held in memory of each session (L4).
+            attachments: Where files that users send are kept; each session's own store by default. Close it yourself.
             create: Whether a database that is not there may be made.
             name: What holders of leases are called, for people.
+            tasks: Where background tasks run; in this process by default. It is closed with the store.
             trace: Where a trace of everything goes; it is closed with the store.
             trace_level: How much is traced; ``extended`` adds each piece of a streamed answer.
             trace_context: What every trace record is about besides, such as the app's own ``metadata``.
             trace_bodies: Whether prompts, messages, arguments and outputs go into the trace.
+            plugin_policy: ``strict`` refuses sessions that were committed with other plugins than are here (P8).
 
         Raises:
             UnknownName: Nobody offers the scheme, the model's provider or the mode.
@@ -142,14 +159,17 @@ class Lash:
                 plugins=manager,
                 store=backend,
                 residency=residency,
+                attachments=attachments,
                 root=Path(root) if root is not None else Path.cwd(),
                 tool_sets=chosen.tool_sets,
                 tools=chosen.tools,
                 name=name,
+                tasks=tasks or LocalTaskHost(name),
                 trace=trace,
                 trace_level=trace_level,
                 trace_context=trace_context,
                 trace_bodies=trace_bodies,
+                plugin_policy=plugin_policy,
             )
             if host is not None:
                 env = env.evolve(host=host)
@@ -198,7 +218,6 @@ class Lash:
         runtime = await LashRuntime.from_environment(self.env, spec)
         meanwhile = self._sessions.get(runtime.session_id)
         if meanwhile is not None and not meanwhile.closed and create is not True:
-            await runtime.close()
             return meanwhile  # another caller was opening it too
         session = Session(runtime, self)
         self._sessions[session.id] = session
@@ -262,8 +281,10 @@ class Lash:
                     closing.callback(self.env.trace.close)
                 closing.push_async_callback(self.store.close)
                 closing.push_async_callback(self.env.providers.close)
+                if self.env.tasks is not None:
+                    closing.push_async_callback(self.env.tasks.close)
             for session in reversed(list(self._sessions.values())):
-                closing.push_async_callback(session.close)
+                closing.push_async_callback(session.leave)
 
 
 class Session:
@@ -313,17 +334,20 @@ class Session:
         self,
         text: str,
         *,
+        attachments: Sequence[Attachable] = (),
         source_key: str | None = None,
         limits: TurnLimits | None = None,
         resume: bool = False,
     ) -> TurnResult:
         """Run one turn and give its result; see `stream`."""
-        return await self.stream(text, source_key=source_key, limits=limits, resume=resume).result()
+        turn = self.stream(text, attachments=attachments, source_key=source_key, limits=limits, resume=resume)
+        return await turn.result()
 
     def stream(
         self,
         text: str,
         *,
+        attachments: Sequence[Attachable] = (),
         source_key: str | None = None,
         limits: TurnLimits | None = None,
         resume: bool = False,
@@ -331,18 +355,54 @@ class Session:
         """Begin one turn; it runs whether or not its events are read.
 
         Args:
-            text: What the user says.
+            text: What the user says; may be empty beside attachments.
+            attachments: Files: paths, bytes, `Attachment` objects, or what `attach` gave.
             source_key: The caller's own key for this input.
             limits: What the turn may use; the agent's limits by default.
             resume: Whether an interrupted turn is continued before this one, instead of abandoned.
 
         Raises:
             InvalidInput: The text cannot be stored. What else can go wrong is raised by `Turn.result`:
-                `SessionBusy`, `ConfigurationError`, `StoreError`.
+                `InvalidInput` for an attachment, `SessionBusy`, `ConfigurationError`, `StoreError`.
         """
-        turn_input = TurnInput(text=check_text(text), source_key=source_key)
-        chosen = limits or self._lash.agent.limits
-        return Turn(self.runtime, lambda emit: self.runtime.turn(turn_input, chosen, emit, resume=resume))
+        checked, chosen = check_text(text, alone=not attachments), limits or self._lash.agent.limits
+
+        async def begun(emit: Callable[[Event], None]) -> TurnResult:
+            refs, files = await self._read(attachments)
+            turn_input = TurnInput(text=checked, source_key=source_key, attachments=refs)
+            return await self.runtime.turn(turn_input, chosen, emit, resume=resume, files=files)
+
+        return Turn(self.runtime, begun)
+
+    async def attach(
+        self, data: str | Path | bytes | Attachment, *, name: str | None = None, media_type: str | None = None
+    ) -> AttachmentRef:
+        """Store a file now, for turns that follow soon; a file that no message refers to is garbage after a while.
+
+        Args:
+            data: The bytes, or the path of a file.
+            name: What it is called; by default the name of the file.
+            media_type: Counts where the bytes do not show it.
+
+        Raises:
+            InvalidInput: It cannot be read, or is too large.
+            StoreError: It cannot be stored.
+        """
+        file = await read_attachment(data, self._lash.env.max_attachment)
+        named = Attachment(file.data, media_type or file.media_type, name or file.name)
+        return await self.runtime.attach(named)
+
+    async def _read(self, given: Sequence[Attachable]) -> tuple[tuple[AttachmentRef, ...], dict[str, bytes]]:
+        refs: list[AttachmentRef] = []
+        files: dict[str, bytes] = {}
+        for each in given:
+            if isinstance(each, AttachmentRef):
+                refs.append(each)
+                continue
+            file = await read_attachment(each, self._lash.env.max_attachment)
+            refs.append(file.ref())
+            files[refs[-1].id] = file.data
+        return tuple(refs), files
 
     def continue_turn(self) -> Turn:
         """Continue the interrupted turn: what is finished is not repeated (T6)."""
@@ -384,6 +444,56 @@ class Session:
         self._lash._sessions[session.id] = session
         return session
 
+    def events(self, after: EventCursor | str | None = None) -> AsyncIterator[SequencedEvent]:
+        """Replay every committed event behind a cursor, once and in order (T9).
+
+        Args:
+            after: The cursor of the last event that was read; all of them by default.
+
+        Raises:
+            InvalidInput: The text is no cursor.
+        """
+        return self.runtime.events(after)
+
+    @property
+    def tasks(self) -> SessionTasks | None:
+        """The session's background tasks (H2)."""
+        return self.runtime.tasks
+
+    async def update_config(self, **changes: Any) -> SessionConfig:
+        """Change the stored configuration, such as ``model`` or ``instructions``; committed at once.
+
+        Raises:
+            PolicyError: A field does not exist or a value cannot be; names the field.
+            TurnError: A turn is unfinished.
+        """
+        return await self.runtime.update_session_config(**changes)
+
+    async def compact(self, instructions: str = "") -> bool:
+        """Let the installed rewriters shorten the history; the old path stays as a branch. Tells if anything changed.
+
+        Raises:
+            PluginError: A rewriter failed; nothing changed.
+            TurnError: A turn is unfinished.
+        """
+        return await self.runtime.rewrite_history(instructions)
+
+    async def create_session(self, request: SessionCreateRequest) -> Child:
+        """Start a child, or a successor (H3).
+
+        Raises:
+            SessionExists: There is a session of that name.
+        """
+        return await self.runtime.create_session(request)
+
+    async def complete(self, request: CompletionRequest) -> ModelReply:
+        """Ask a model outside the conversation; the usage goes into this session's ledger (T8).
+
+        Raises:
+            ModelError: The call failed for good.
+        """
+        return await self.runtime.complete(request)
+
     def usage(self) -> tuple[UsageRow, ...]:
         """Give the ledger: one row per source and model (T8)."""
         return self.runtime.document.usage
@@ -412,11 +522,18 @@ class Session:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Park where the store is durable, else close; an error on the way never masks the original one (L12)."""
         try:
-            await self.close()
-        except LashError:
-            if error is None:  # the original error is never masked (L12)
-                raise
+            await self.runtime.__aexit__(kind, error, trace)
+        finally:
+            self._forget()
+
+    async def leave(self) -> None:
+        """Cancel a turn that runs here, keep what is not kept yet, and forget the session."""
+        try:
+            await self.runtime.leave()
+        finally:
+            self._forget()
 
     def _forget(self) -> None:
         self.closed = True

@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from lash_hookspecs.errors import ConfigurationError
+from lash_hookspecs.protocols.attachments import AttachmentStore
+from lash_hookspecs.protocols.tools import Attachment
+from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.payloads import Message, ToolInvocation
+from lash_hookspecs.records.state import SessionConfig
 from lash_hookspecs.records.turn import TurnLimits, TurnResult
 from lash_hookspecs.records.usage import UsageRow
 
 from lash_core.app import Agent, Lash, Session, SessionSummary, Turn
+from lash_core.attachments.reading import Attachable
+from lash_core.runtime.parked import ParkedSession
+from lash_core.runtime.reading import EventCursor, SequencedEvent
 
 __all__ = ["SyncLash", "SyncSession", "SyncTurn"]
 
@@ -38,7 +45,13 @@ class SyncLash:
 
     @classmethod
     def open(
-        cls, url: str = "memory:", *, agent: Agent | None = None, root: str | Path | None = None, create: bool = True
+        cls,
+        url: str = "memory:",
+        *,
+        agent: Agent | None = None,
+        root: str | Path | None = None,
+        attachments: AttachmentStore | None = None,
+        create: bool = True,
     ) -> Self:
         """Open a store; see `Lash.open`.
 
@@ -49,7 +62,7 @@ class SyncLash:
         loop = _LoopThread()
 
         async def opened() -> Lash:
-            lash: Lash = await Lash.open(url, agent=agent, root=root, create=create)
+            lash: Lash = await Lash.open(url, agent=agent, root=root, attachments=attachments, create=create)
             return lash
 
         try:
@@ -75,6 +88,10 @@ class SyncLash:
     def interrupted(self) -> list[SessionSummary]:
         """List interrupted sessions; see `Lash.interrupted`."""
         return self._loop.run(self._lash.interrupted)
+
+    def resume(self, parked: ParkedSession) -> SyncSession:
+        """Open a parked session again; see `Lash.resume`."""
+        return SyncSession(self._loop.run(lambda: self._lash.resume(parked)), self._loop)
 
     def delete(self, session_id: str) -> None:
         """Delete a session; see `Lash.delete`."""
@@ -120,20 +137,44 @@ class SyncSession:
         return self._session.running
 
     def turn(
-        self, text: str, *, source_key: str | None = None, limits: TurnLimits | None = None, resume: bool = False
+        self,
+        text: str,
+        *,
+        attachments: Sequence[Attachable] = (),
+        source_key: str | None = None,
+        limits: TurnLimits | None = None,
+        resume: bool = False,
     ) -> TurnResult:
         """Run one turn; see `Session.turn`."""
-        return self._loop.run(lambda: self._session.turn(text, source_key=source_key, limits=limits, resume=resume))
+        return self._loop.run(
+            lambda: self._session.turn(
+                text, attachments=attachments, source_key=source_key, limits=limits, resume=resume
+            )
+        )
 
     def stream(
-        self, text: str, *, source_key: str | None = None, limits: TurnLimits | None = None, resume: bool = False
+        self,
+        text: str,
+        *,
+        attachments: Sequence[Attachable] = (),
+        source_key: str | None = None,
+        limits: TurnLimits | None = None,
+        resume: bool = False,
     ) -> SyncTurn:
         """Begin one turn; see `Session.stream`."""
 
         async def begun() -> Turn:
-            return self._session.stream(text, source_key=source_key, limits=limits, resume=resume)
+            return self._session.stream(
+                text, attachments=attachments, source_key=source_key, limits=limits, resume=resume
+            )
 
         return SyncTurn(self._loop.run(begun), self._loop)
+
+    def attach(
+        self, data: str | Path | bytes | Attachment, *, name: str | None = None, media_type: str | None = None
+    ) -> AttachmentRef:
+        """Store a file now; see `Session.attach`."""
+        return self._loop.run(lambda: self._session.attach(data, name=name, media_type=media_type))
 
     def continue_turn(self) -> TurnResult:
         """Continue the interrupted turn; see `Session.continue_turn`."""
@@ -158,6 +199,26 @@ class SyncSession:
     def fork(self, session_id: str, *, at: str | None = None) -> SyncSession:
         """Make a new session that begins here; see `Session.fork`."""
         return SyncSession(self._loop.run(lambda: self._session.fork(session_id, at=at)), self._loop)
+
+    def events(self, after: EventCursor | str | None = None) -> list[SequencedEvent]:
+        """Give every committed event behind a cursor, once and in order; see `Session.events`."""
+
+        async def replayed() -> list[SequencedEvent]:
+            return [event async for event in self._session.events(after)]
+
+        return self._loop.run(replayed)
+
+    def update_config(self, **changes: Any) -> SessionConfig:
+        """Change the stored configuration; see `Session.update_config`."""
+        return self._loop.run(lambda: self._session.update_config(**changes))
+
+    def compact(self, instructions: str = "") -> bool:
+        """Let the installed rewriters shorten the history; see `Session.compact`."""
+        return self._loop.run(lambda: self._session.compact(instructions))
+
+    def park(self) -> ParkedSession:
+        """Close the session and give a handle that resumes it anywhere; see `Session.park`."""
+        return self._loop.run(self._session.park)
 
     def usage(self) -> tuple[UsageRow, ...]:
         """Give the ledger: one row per source and model."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from typing import Any
 
 import pytest
 from lash_hookspecs.errors import SessionMissing, TaskError, TaskExists, TaskMissing
@@ -171,3 +173,28 @@ async def test_without_a_database_no_other_session_is_reached(scene: Scene) -> N
     with pytest.raises(SessionMissing, match="'s' were attached without a database"):
         await tasks.transfer(["a"], "next")
     assert states(await tasks.list(TaskFilter(kind="other"))) == {"a": "pending"}
+
+
+async def test_work_that_ends_while_it_is_moved_ends_where_it_has_gone(scene: Scene, work: Work) -> None:
+    for session_id in ("s", "next"):
+        await scene.commit(session_id)
+    host = scene.host()
+    tasks, following = scene.open(host), scene.open(host, "next")
+    await tasks.start(named("t"), work)
+    await work.begun.wait()
+    store = following._log.store
+
+    class Slow:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+        async def append(self, *arguments: Any, **options: Any) -> Any:
+            work.go.set()
+            for _ in range(100):
+                await asyncio.sleep(0)
+            return await store.append(*arguments, **options)
+
+    following._log.store = Slow()
+    await tasks.transfer(["t"], "next")
+    assert (await following.wait("t")).state == "completed"
+    assert await tasks.list(EVERYTHING) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from lash_core.hosts.local_tasks import LocalTaskHost
@@ -183,6 +184,22 @@ async def test_external_work_is_stopped_by_its_callback_once(scene: Scene, work:
     assert (calls, work.aborted) == (["enough"], 0)
 
 
+async def test_a_callback_is_not_cut_short_when_the_work_ends_before_it(scene: Scene, work: Work) -> None:
+    tasks = await scene.tasks()
+    told: list[str] = []
+
+    async def stop(reason: str | None) -> None:
+        work.go.set()
+        await until(lambda: work.done)
+        told.append("stopped")
+
+    await tasks.start(named("t", cancel_policy="external"), work, on_cancel=stop)
+    await work.begun.wait()
+    await tasks.request_cancel("t")
+    assert (await tasks.wait("t")).state == "cancelled"
+    assert told == ["stopped"]
+
+
 async def test_a_registered_task_is_cancelled_when_its_callback_returns(scene: Scene) -> None:
     tasks = await scene.tasks()
     calls: list[str | None] = []
@@ -254,8 +271,11 @@ async def test_work_that_somebody_else_completes_is_stopped(scene: Scene, work: 
     await tasks.start(named("t"), work)
     await work.begun.wait()
     done = await tasks.complete("t", result="by hand")
+    before = await scene.rows()
     await until(lambda: work.aborted)
+    await until(lambda: not tasks._pool.jobs)
     assert await tasks.get("t") == done
+    assert await scene.rows() == before, "and says nothing of it"
 
 
 async def test_a_closed_host_interrupts_what_runs_and_leaves_nothing_behind(scene: Scene, work: Work) -> None:
@@ -277,6 +297,25 @@ async def test_a_closed_host_interrupts_what_runs_and_leaves_nothing_behind(scen
     with pytest.raises(SessionMissing) as missing:
         host.attached("s")
     assert str(missing.value) == "session 's' is not open in this task host"
+
+
+async def test_a_closed_host_ends_work_that_swallows_its_first_abortion(scene: Scene) -> None:
+    before = asyncio.all_tasks()
+    await scene.commit()
+    host = scene.host(grace=0.01)
+    tasks = scene.open(host)
+    begun = asyncio.Event()
+
+    async def stubborn(context: TaskContext) -> None:
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    await tasks.start(named("t"), stubborn)
+    await begun.wait()
+    await host.close()
+    assert asyncio.all_tasks() == before
 
 
 async def test_a_slow_reader_loses_the_oldest_events_and_is_told(scene: Scene, work: Work) -> None:

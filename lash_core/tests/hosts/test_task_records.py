@@ -71,7 +71,9 @@ async def test_a_request_to_cancel_stays_one_until_the_task_ends(scene: Scene) -
     await tasks.register(named("t"))
     asked = await tasks.request_cancel("t", "enough")
     assert (asked.state, asked.reason) == ("cancel_requested", "enough")
+    before = await scene.rows()
     assert await tasks.request_cancel("t", "again") == asked
+    assert await scene.rows() == before
     assert (await tasks.update("t", state="running", progress="still")).state == "cancel_requested"
     assert (await tasks.complete("t", "cancelled", reason="enough")).state == "cancelled"
 

@@ -12,8 +12,19 @@ from lash_core.hosts.local_tasks import Retention
 from lash_core.hosts.task_log import TaskLog
 from lash_core.process import this_process
 from lash_hookspecs.errors import SessionDeleted, StoreBusy, UnreadableData
+from lash_hookspecs.protocols.tasks import TaskContext
 from lash_hookspecs.records.store import Head, StreamEntry, StreamRow, Writer
-from lash_hookspecs.records.tasks import TASK_STREAM, Gap, TaskHolder, TaskRecord, TaskRegistered
+from lash_hookspecs.records.tasks import (
+    TASK_STREAM,
+    CancelRequested,
+    Gap,
+    TaskEnded,
+    TaskEvent,
+    TaskHolder,
+    TaskProgress,
+    TaskRecord,
+    TaskRegistered,
+)
 from task_scene import EVERYTHING, Scene, Work, named, states, until
 
 
@@ -122,6 +133,58 @@ async def test_progress_is_stored_at_the_next_look_the_last_word_only(scene: Sce
     assert len(await scene.rows()) == rows + 1
 
 
+async def told_by_others(scene: Scene, record: TaskRecord, *events: type[TaskEvent], **fields: Any) -> None:
+    """Append events as processes would that have read the stream before each other."""
+    about = {"session_id": "s", "task_id": record.task_id, "instance": record.instance, "at": scene.time.now}
+    bodies = [event(**about, **fields).to_bytes() for event in events]
+    await append(scene, **{f"{record.instance}-{number}": body for number, body in enumerate(bodies)})
+
+
+async def test_the_first_end_counts_whoever_tells_of_others_later(scene: Scene) -> None:
+    tasks = await scene.tasks()
+    done = await tasks.complete((await tasks.register(named("t"))).task_id, result="first")
+    await told_by_others(scene, done, TaskEnded, CancelRequested, TaskProgress, state="failed", text="late")
+    for each in (tasks, scene.open(scene.host())):
+        assert await each.get("t") == done
+
+
+async def test_what_is_said_of_a_former_task_of_the_id_does_not_touch_the_present_one(scene: Scene) -> None:
+    tasks = await scene.tasks()
+    former = await tasks.register(named("t"))
+    await tasks.complete("t")
+    present = await tasks.register(named("t"))
+    await told_by_others(scene, former, CancelRequested, TaskEnded, state="failed")
+    assert await tasks.get("t") == present
+
+
+async def test_two_requests_at_once_call_back_once(scene: Scene) -> None:
+    tasks = await scene.tasks()
+    calls: list[str | None] = []
+
+    async def stop(reason: str | None) -> None:
+        calls.append(reason)
+
+    async def endless(context: TaskContext) -> None:
+        await context.cancelled.wait()
+
+    here = await tasks.start(named("here", cancel_policy="external"), endless, on_cancel=stop)
+    there = await tasks.register(named("there"), on_cancel=stop)
+    for record in (here, there):
+        await told_by_others(scene, record, CancelRequested, CancelRequested, reason="enough")
+    assert [(await tasks.wait(each)).state for each in ("here", "there")] == ["cancelled", "cancelled"]
+    assert calls == ["enough", "enough"]
+
+
+async def test_nobody_watches_a_session_without_live_tasks(scene: Scene, work: Work) -> None:
+    tasks = await scene.tasks()
+    await tasks.start(named("t"), work)
+    assert tasks._pool._watchers
+    work.go.set()
+    await tasks.wait("t")
+    await until(lambda: not tasks._pool._watchers)
+    assert scene.time.sleepers == []
+
+
 # The dead
 
 
@@ -187,27 +250,37 @@ class Busy:
     """A session's store that is busy while a test says so."""
 
     def __init__(self, store: Any) -> None:
-        self.store, self.busy = store, False
+        self.store, self.busy, self.reads = store, False, False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
 
     async def append(self, stream: str, entries: Sequence[StreamEntry], *, writer: Writer) -> Sequence[int]:
-        if self.busy:
-            raise StoreBusy("the store is busy", retry_after=1.0)
+        self.check()
         answer: Sequence[int] = await self.store.append(stream, entries, writer=writer)
         return answer
+
+    async def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> Sequence[StreamRow]:
+        if not self.reads:
+            self.check()
+        answer: Sequence[StreamRow] = await self.store.read(stream, after=after, limit=limit)
+        return answer
+
+    def check(self) -> None:
+        if self.busy:
+            raise StoreBusy("the store is busy", retry_after=1.0)
 
 
 async def test_what_cannot_be_stored_is_not_started(scene: Scene, work: Work) -> None:
     await scene.commit()
     store = Busy(scene.backend.session("s"))
     tasks = scene.host().attach("s", store)
-    store.busy = True
+    store.busy = store.reads = True
     with pytest.raises(StoreBusy):
         await tasks.start(named("t"), work)
     store.busy = False
-    assert await tasks.list(EVERYTHING) == []
+    await tasks.register(named("u"))
+    assert states(await tasks.list(EVERYTHING)) == {"u": "pending"}
     assert not work.begun.is_set()
 
 
@@ -222,7 +295,8 @@ async def test_an_end_that_cannot_be_stored_is_stored_later(
     store.busy = True
     with caplog.at_level(logging.WARNING, "lash.tasks"):
         work.go.set()
-        assert (await tasks.wait("t")).state == "completed"
+        await until(lambda: tasks._log.owing)
+    assert states(tasks._log.listed()) == {"t": "completed"}
     assert caplog.messages == ["task 't' of session 's': its state is not stored yet: the store is busy"]
     store.busy = False
     await scene.time.pass_by(1.0)
@@ -238,7 +312,20 @@ async def test_a_task_here_is_cancelled_even_while_the_store_takes_nothing(scene
     await work.begun.wait()
     store.busy = True
     assert (await tasks.request_cancel("t")).state == "cancel_requested"
-    assert (await tasks.wait("t")).state == "cancelled"
+    await until(lambda: work.aborted)
+    store.busy = False
+    await until(lambda: not tasks._pool.jobs)
+    assert states(tasks._log.listed()) == {"t": "cancelled"}
+
+
+async def test_what_a_closed_host_could_not_store_is_interrupted_all_the_same(scene: Scene, work: Work) -> None:
+    await scene.commit()
+    host, store = scene.host(), Busy(scene.backend.session("s"))
+    await host.attach("s", store).start(named("t"), work)
+    await work.begun.wait()
+    store.busy = True
+    await host.close()
+    assert states(await scene.open(scene.host()).list(EVERYTHING)) == {"t": "interrupted"}
 
 
 async def test_the_tasks_of_a_deleted_session_stop(scene: Scene, work: Work) -> None:
@@ -254,6 +341,39 @@ async def test_the_tasks_of_a_deleted_session_stop(scene: Scene, work: Work) -> 
     with pytest.raises(SessionDeleted) as deleted:
         await tasks.start(named("u"), work)
     assert str(deleted.value) == "session 's' was deleted"
+
+
+async def test_the_next_life_of_a_deleted_name_has_tasks_of_its_own(scene: Scene, work: Work) -> None:
+    await scene.commit()
+    host = scene.host()
+    tasks = scene.open(host)
+    await tasks.start(named("t"), work)
+    await work.begun.wait()
+    await scene.delete()
+    await tasks.close(deleted=True)
+    assert work.contexts[0].cancelled.is_set()
+    await scene.commit()
+    reborn = scene.open(host)
+    assert await reborn.list(EVERYTHING) == []
+    await reborn.register(named("t"))
+    work.go.set()
+    await until(lambda: not tasks._pool.jobs)
+    assert states(await reborn.list(EVERYTHING)) == {"t": "pending"}
+
+
+async def test_a_flush_that_fails_is_tried_again(scene: Scene, work: Work, caplog: pytest.LogCaptureFixture) -> None:
+    store = Busy(scene.backend.session("s"))
+    tasks = scene.host().attach("s", store)
+    await tasks.register(named("t"))
+    await scene.commit()
+    store.busy = True
+    with caplog.at_level(logging.WARNING, "lash.tasks"):
+        await tasks.flush()
+    assert caplog.messages == ["the tasks of session 's': the store is busy"]
+    store.busy = False
+    await scene.time.pass_by(1.0)
+    await until(lambda: not tasks._log.owing)
+    assert states(await scene.open(scene.host()).list()) == {"t": "pending"}
 
 
 async def test_an_entry_that_cannot_be_read_is_named_and_one_of_a_later_version_is_left_alone(scene: Scene) -> None:
@@ -335,9 +455,11 @@ async def test_a_reader_that_was_away_during_a_compaction_sees_what_is_kept_and_
     tasks = await scene.tasks(retention=Retention(terminal=2))
     reader = await scene.tasks(retention=Retention(terminal=2))
     await tasks.register(named("live"))
-    assert states(await reader.list()) == {"live": "pending"}
+    await tasks.register(named("ends"))
+    assert states(await reader.list()) == {"live": "pending", "ends": "pending"}
     events = reader.subscribe()
     await tasks.update("live", state="running")
+    await tasks.complete("ends")
     await ended(scene, tasks, 130)
     assert await reader.list(EVERYTHING) == await tasks.list(EVERYTHING)
     assert states(await reader.list()) == {"live": "running"}
@@ -346,7 +468,7 @@ async def test_a_reader_that_was_away_during_a_compaction_sees_what_is_kept_and_
 
 async def test_what_others_append_during_a_compaction_is_not_lost(scene: Scene) -> None:
     tasks = await scene.tasks(retention=Retention(terminal=2))
-    other = await scene.tasks(retention=Retention(terminal=2))
+    other, third = await scene.tasks(retention=Retention(terminal=2)), await scene.tasks()
     await tasks.register(named("live"))
     store, between = tasks._log.store, []
 
@@ -357,13 +479,14 @@ async def test_what_others_append_during_a_compaction_is_not_lost(scene: Scene) 
         async def append(self, stream: str, entries: Sequence[StreamEntry], *, writer: Writer) -> Sequence[int]:
             if b'"compacted"' in entries[0].body:
                 between.append(await other.update("live", state="running", progress="meanwhile"))
+                await third.list()
             sequences: Sequence[int] = await store.append(stream, entries, writer=writer)
             return sequences
 
     tasks._log.store = Slow()
     await ended(scene, tasks, 140)
     assert len(between) == 1
-    for each in (tasks, other, scene.open(scene.host())):
+    for each in (tasks, other, third, scene.open(scene.host())):
         record = await each.get("live")
         assert (record.state, record.progress) == ("running", "meanwhile")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from functools import reduce
 from decimal import Decimal
 from typing import Any
 
@@ -122,8 +121,7 @@ class Driver:
     def commit(self, produced: Produced) -> None:
         self.path += produced.payloads
         self.journal = []
-        usage = reduce(add_usage, produced.usage, TokenUsage())
-        self.usage.append(UsageRow(source="turn", model="m", usage=usage, calls=len(produced.usage)))
+        self.usage.append(UsageRow(source="turn", model="m", usage=produced.usage, calls=produced.model_calls))
         for _, payload in produced.payloads:
             if isinstance(payload, Message):
                 self.call_ids.update(call.call_id for call in payload.tool_calls)

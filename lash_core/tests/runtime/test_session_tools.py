@@ -220,15 +220,14 @@ def ending(output: ToolOutput) -> FunctionTools:
 
 
 @pytest.mark.parametrize(
-    ("output", "outcome", "reason", "handoff"),
+    ("output", "outcome", "reason"),
     [
-        (ToolOutput("that is all", finish=True), "finished", None, None),
-        (ToolOutput("that is all", fail=True), "stopped", "tool_stopped", None),
-        (ToolOutput("that is all", handoff="s2"), "finished", None, "s2"),
+        (ToolOutput("that is all", finish=True), "finished", None),
+        (ToolOutput("that is all", fail=True), "stopped", "tool_stopped"),
     ],
 )
 async def test_a_tool_ends_the_turn_and_the_next_one_begins_provider_valid(
-    output: ToolOutput, outcome: str, reason: str | None, handoff: str | None
+    output: ToolOutput, outcome: str, reason: str | None
 ) -> None:
     model = ProbeModel(calls(("end", {}), ("look", {})), says("again"))
     lash = lash_on(model, ending(output))
@@ -236,8 +235,8 @@ async def test_a_tool_ends_the_turn_and_the_next_one_begins_provider_valid(
     turn = session.stream("hi")
     events = [event async for event in turn]
     result = await turn.result()
-    assert (result.outcome, result.text, result.reason, result.handoff) == (outcome, "that is all", reason, handoff)
-    assert [each.handoff for each in events if isinstance(each, TurnEnded)] == [handoff]
+    assert (result.outcome, result.text, result.reason) == (outcome, "that is all", reason)
+    assert [each.outcome for each in events if isinstance(each, TurnEnded)] == [outcome]
     assert [each.output for each in await results(lash)] == ["that is all", "seen"]
     assert len(model.requests) == 1
     assert (await session.turn("and now?")).text == "again"

@@ -289,7 +289,7 @@ async def test_a_function_can_end_its_turn(output: ToolOutput, control: str | No
 async def test_the_value_of_an_ending_function_becomes_json_as_any() -> None:
     @tool(kind="read_only")
     def end() -> ToolOutput:
-        return ToolOutput({"when": (1, 2)}, finish=True)  # type: ignore[dict-item]
+        return ToolOutput({"when": (1, 2)}, finish=True)
 
     assert (await run_call(FunctionTools([end]), "end")).output == {"when": [1, 2]}
 

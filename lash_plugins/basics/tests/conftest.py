@@ -50,13 +50,17 @@ class Chat:
 
     def say(self, text: str) -> str:
         """Take one turn."""
-        return asyncio.run(self._turn(text))
+        return self.say_turn(UserTurn(text=text))
 
-    async def _turn(self, text: str) -> str:
+    def say_turn(self, said: UserTurn) -> str:
+        """Take one turn; what is said may hold files."""
+        return asyncio.run(self._turn(said))
+
+    async def _turn(self, said: UserTurn) -> str:
         mode = StandardMode()
-        self.messages.append(UserTurn(text=text))
+        self.messages.append(said)
         self.calls, self.model_calls = [], 0
-        step = mode.step(None, TurnBegan(TurnInput(text=text), tuple(self.tools.specs())))
+        step = mode.step(None, TurnBegan(TurnInput(text=said.text), tuple(self.tools.specs())))
         while True:
             for action in step.actions[:-1]:
                 assert isinstance(action, Append)

@@ -37,13 +37,15 @@ def test_the_manifest_names_the_hooks_and_an_api_that_is_there() -> None:
         "standard-mode": ["lash_offer_modes"],
         "offline": ["lash_offer_providers"],
         "file-tools": ["lash_offer_tools"],
+        "compaction": ["lash_rewrite_history"],
     }
     assert all(api_satisfies(HOOKSPEC_API, plugin["requires_api"]) for plugin in MANIFEST.values())
 
 
 def test_importing_the_plugins_imports_no_pydantic() -> None:
     code = (
-        "import sys, lash_basics.mode_plugin, lash_basics.offline_plugin, lash_basics.files_plugin;"
+        "import sys, lash_basics.mode_plugin, lash_basics.offline_plugin, lash_basics.files_plugin, "
+        "lash_basics.compaction_plugin;"
         "print([name for name in ('pydantic', 'asyncio', 'difflib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

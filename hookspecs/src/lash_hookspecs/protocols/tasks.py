@@ -246,7 +246,8 @@ class AttachedTasks(SessionTasks, Protocol):
     async def flush(self) -> None:
         """Store what is not stored yet; to be called after a session's first commit.
 
-        Before that commit there is no stream: records are kept in memory and are as visible here as others.
+        Before that commit there is no stream: records are kept in memory and are as visible here as others. What the
+        store does not take now is logged and tried again.
         """
         ...
 
@@ -258,15 +259,15 @@ class AttachedTasks(SessionTasks, Protocol):
         """
         ...
 
-    async def close(self) -> None:
+    async def close(self, *, deleted: bool = False) -> None:
         """Apply the close policies to the live tasks that are this process's, and cancel hidden ones.
 
-        What is kept runs on without the session being open. May be called twice.
-        """
-        ...
+        What is kept runs on without the session being open. May be called twice; never fails, what goes wrong is
+        logged.
 
-    async def detach(self) -> None:
-        """Let go of them and touch no task but hidden ones: the session could not be opened. May be called twice."""
+        Args:
+            deleted: The session was deleted: every task of it that runs here is cancelled, whatever its close policy.
+        """
         ...
 
 

@@ -76,7 +76,7 @@ class CallFailed(Record):
 
     Attributes:
         message: What happened, for people.
-        error_kind: The `ModelError` kind.
+        error_kind: The `ModelError` kind, or ``attachment_unresolved``.
     """
 
     kind: Literal["call_failed"] = "call_failed"

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
+from lash_hookspecs.records.attachments import AttachmentData
 from lash_hookspecs.records.model_base import Record
 from lash_hookspecs.records.payloads import Part
 from lash_hookspecs.records.tools import ToolResult, ToolSpec
@@ -30,10 +31,16 @@ FinishReason = Literal["stop", "tool_calls", "length", "content_filter", "other"
 
 
 class UserTurn(Record):
-    """A user's message."""
+    """A user's message.
+
+    Attributes:
+        text: The words; may be empty beside attachments.
+        attachments: Files; a provider is given the bytes of those that `ModelInfo` says it takes, and no others.
+    """
 
     role: Literal["user"] = "user"
     text: str
+    attachments: tuple[AttachmentData, ...] = ()
 
 
 class AssistantTurn(Record):
@@ -44,10 +51,21 @@ class AssistantTurn(Record):
 
 
 class ToolTurn(Record):
-    """The results of all calls of the assistant message before it, in the order of the calls."""
+    """The results of all calls of the assistant message before it, in the order of the calls.
+
+    Attributes:
+        results: The results.
+        attachments: The bytes of the files that the results name, each once; filled just before the call.
+    """
 
     role: Literal["tool"] = "tool"
     results: tuple[ToolResult, ...]
+    attachments: tuple[AttachmentData, ...] = ()
+
+    def files_of(self, result: ToolResult) -> tuple[AttachmentData, ...]:
+        """Give the files of one of the results, in its order."""
+        known = {file.ref.id: file for file in self.attachments}
+        return tuple(known[ref.id] for ref in result.attachments if ref.id in known)
 
 
 #: A request's messages are provider-valid: every call is answered once, right behind the message that made it.
@@ -123,8 +141,11 @@ class ModelInfo(Record):
         context_window: Tokens; ``None`` when the provider does not know.
         reports_cost: Whether replies carry a cost; a cost limit is refused without it (T12).
         notice: Said once per session to the user, on stderr; empty for none.
+        attachments: Prefixes of the media types that it takes, such as ``image/png`` or ``text/``; ``""`` takes
+            everything. The model reads a note in place of any other file.
     """
 
     context_window: int | None = None
     reports_cost: bool = False
     notice: str = ""
+    attachments: tuple[str, ...] = ()

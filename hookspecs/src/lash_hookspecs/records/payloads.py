@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Discriminator, JsonValue, Tag, ValidationError
 
 from lash_hookspecs.errors import UnreadableData
+from lash_hookspecs.records.attachments import AttachmentRef, Stored
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.model_base import Record
 from lash_hookspecs.records.tools import ToolCall, ToolResult
 
 __all__ = [
     "PAYLOADS",
+    "AttachmentPart",
     "Message",
     "ModeEvent",
     "OtherPart",
@@ -62,6 +64,19 @@ class ToolCallPart(Record):
     call: ToolCall
 
 
+class AttachmentPart(Record):
+    """A file in a message.
+
+    Attributes:
+        ref: The file.
+        stored: Where its bytes are; the session's store keeps its own as long as the node.
+    """
+
+    kind: Literal["attachment"] = "attachment"
+    ref: AttachmentRef
+    stored: Stored = "session"
+
+
 class OtherPart(Record):
     """A part of a kind that this version does not know; skipped when a request is built."""
 
@@ -72,13 +87,14 @@ class OtherPart(Record):
 
 def _part_tag(value: Any) -> str:
     kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
-    return kind if kind in ("text", "reasoning", "tool_call") else "other"
+    return kind if kind in ("text", "reasoning", "tool_call", "attachment") else "other"
 
 
 Part = Annotated[
     Annotated[TextPart, Tag("text")]
     | Annotated[ReasoningPart, Tag("reasoning")]
     | Annotated[ToolCallPart, Tag("tool_call")]
+    | Annotated[AttachmentPart, Tag("attachment")]
     | Annotated[OtherPart, Tag("other")],
     Discriminator(_part_tag),
 ]
@@ -93,7 +109,8 @@ class Message(Record):
         id: Set when a rewrite copied the message to a new node; else the node's id is the message's (G5).
         source_key: The caller's key of the input that this message brought (T10).
         turn_index: The turn it belongs to, from 1.
-        marker: ``interrupted`` on a message that a repair added.
+        marker: ``interrupted`` on a message that a repair added, ``summary`` on one that stands for others that a
+            rewrite took off the path.
     """
 
     role: Role
@@ -112,6 +129,11 @@ class Message(Record):
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The tool calls, in order."""
         return tuple(part.call for part in self.parts if isinstance(part, ToolCallPart))
+
+    @property
+    def attachments(self) -> tuple[AttachmentPart, ...]:
+        """The files, in order."""
+        return tuple(part for part in self.parts if isinstance(part, AttachmentPart))
 
 
 class ToolInvocation(Record):
@@ -171,9 +193,14 @@ def kind_of(payload: Payload) -> str:
 
 
 def refs_of(payload: Payload) -> tuple[str, ...]:
-    """Give the blobs that a payload refers to."""
-    spilled = payload.result.spilled if isinstance(payload, ToolInvocation) else None
-    return () if spilled is None else (spilled,)
+    """Give the blobs of the session's store that a payload refers to."""
+    refs: list[str] = []
+    if isinstance(payload, Message):
+        refs = [part.ref.id for part in payload.attachments if part.stored == "session"]
+    elif isinstance(payload, ToolInvocation):
+        result = payload.result
+        refs = [*([result.spilled] if result.spilled else []), *(ref.id for ref in result.attachments)]
+    return tuple(dict.fromkeys(refs))
 
 
 def decode_payload(node: Node) -> Payload | None:

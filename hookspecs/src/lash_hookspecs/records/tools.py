@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
+from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.model_base import Record
 
 __all__ = [
@@ -130,6 +131,7 @@ class ToolResult(Record):
         attempts: How often it was tried, when more than once.
         control: What it does to its turn, when it ended well.
         handoff: The session that takes over, when it ended well.
+        attachments: Files that it returned, kept in the session's store; ``output`` says where they stand.
     """
 
     call_id: str
@@ -142,11 +144,20 @@ class ToolResult(Record):
     attempts: int | None = None
     control: ToolControl | None = None
     handoff: str | None = None
+    attachments: tuple[AttachmentRef, ...] = ()
 
     @property
     def text(self) -> str:
         """The output as text: itself, or its JSON."""
         return self.output if isinstance(self.output, str) else json.dumps(self.output, ensure_ascii=False)
+
+    @model_serializer(mode="wrap")
+    def _brief(self, encode: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what it does not say: most results have no files."""
+        told: dict[str, Any] = encode(self)
+        if not self.attachments:
+            told.pop("attachments", None)
+        return told
 
 
 class ToolAccess(Record):

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
+from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.effects import Effect
 from lash_hookspecs.records.model_base import Record
 from lash_hookspecs.records.prompts import PromptLayer
@@ -36,6 +37,7 @@ StopReason = Literal[
     "output_limit",
     "content_filter",
     "model_error",
+    "attachment_unresolved",
     "mode_error",
     "plugin_error",
     "host_error",
@@ -82,12 +84,14 @@ class TurnInput(Record):
     Attributes:
         text: The user's words.
         source_key: The caller's own key for this input (T10).
+        attachments: Files that belong to it; each must be stored, or come with the turn.
         mode_options: Given to the mode for this turn, over the session's own.
         overrides: What the turn does otherwise than its session.
     """
 
     text: str
     source_key: str | None = None
+    attachments: tuple[AttachmentRef, ...] = ()
     mode_options: dict[str, JsonValue] | None = None
     overrides: TurnOverrides | None = None
 

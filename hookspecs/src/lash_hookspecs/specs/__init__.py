@@ -11,6 +11,7 @@ __all__ = ["MODULES", "all_specs"]
 
 #: The files of this folder that specify hooks. A new one is added here.
 MODULES = (
+    "actions",
     "config",
     "events",
     "history",

@@ -65,6 +65,7 @@ class HistoryRewrite:
         instructions: What whoever asked wants, in words; may be empty.
         context_window: Tokens that the model can take.
         entries: The path as plugins before this one want it, root first.
+        keep_turns: How many of the last turns are to stay as they are; ``None`` leaves it to the rewriter.
     """
 
     session: SessionServices
@@ -73,6 +74,7 @@ class HistoryRewrite:
     instructions: str
     context_window: int
     entries: tuple[HistoryEntry, ...]
+    keep_turns: int | None = None
 
 
 @transform("messages", result=tuple, items="lash_hookspecs.records.models:ModelMessage", since="0.1", deadline=30.0)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lash_hookspecs.protocols.session_plugins import SessionPlugin
     from lash_hookspecs.protocols.stores import StoreBackend
     from lash_hookspecs.protocols.tools import ToolProvider
+    from lash_hookspecs.records.state import SubagentAuthority
 
 __all__ = [
     "ModeOffer",
@@ -126,8 +127,10 @@ class SessionSetup:
         parent_session_id: The session that started it, if any.
         mode: The name of its execution mode.
         root: The folder that file tools may not leave.
-        capabilities: What the host and the store can do here, such as ``"tasks"`` or ``"durable_store"``.
+        capabilities: What the host and the store can do here, such as ``"tasks"``, ``"durable_store"`` or
+            ``"attachments"``.
         services: The session itself; not to be used before `SessionPlugin.restore` was called.
+        authority: What it may do, if it is a subagent; how deep it may start others is held to by the core.
     """
 
     session_id: str
@@ -136,6 +139,7 @@ class SessionSetup:
     root: Path
     capabilities: frozenset[str]
     services: SessionServices
+    authority: SubagentAuthority | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -22,13 +22,14 @@ __all__ = ["cli", "main"]
 COMMANDS = {
     "run": ("lash_core.cli.run", "run", "Run one turn of a session."),
     "chat": ("lash_core.cli.chat", "chat", "Talk with a session, turn by turn."),
-    "sessions": ("lash_core.cli.sessions", "sessions", "List, show, fork and delete sessions."),
+    "sessions": ("lash_core.cli.sessions", "sessions", "List, show, fork, park, change and delete sessions."),
     "fork": ("lash_core.cli.sessions", "fork", "Begin a new session where another one stands."),
     "branch": ("lash_core.cli.sessions", "branch", "Go back to an earlier node of a session."),
     "delete": ("lash_core.cli.sessions", "delete", "Delete a session."),
     "turns": ("lash_core.cli.turns", "turns", "List, continue and abandon interrupted turns."),
     "tasks": ("lash_core.cli.tasks", "tasks", "List, show and cancel background tasks."),
     "usage": ("lash_core.cli.usage", "usage", "Show what sessions have used."),
+    "doctor": ("lash_core.cli.doctor", "doctor", "Say what is installed and configured, and what is wrong."),
     "plugins": ("lash_core.cli.plugins", "plugins", "Show the installed plugins."),
 }
 

@@ -22,6 +22,7 @@ from lash_core.cli.output import to_stderr
 from lash_core.cli.tracing import TraceWish
 from lash_core.config import Settings, StoreLocation, load_settings, locate_store, make_default_store
 from lash_core.plugins import PluginManager
+from lash_core.plugins.fingerprints import PluginPolicy
 from lash_core.runtime.environment import Residency
 
 __all__ = ["agent_options", "all_sessions", "head_of", "missing", "open_lash", "open_store", "run_async"]
@@ -81,6 +82,8 @@ async def open_lash(
     mode: str | None = None,
     root: str | None = None,
     trace: TraceWish = _NO_TRACE,
+    as_stored: bool = False,
+    plugin_policy: PluginPolicy = "compatible",
 ) -> AsyncIterator[Lash]:
     """Open the store to work in it.
 
@@ -93,6 +96,8 @@ async def open_lash(
         mode: ``--mode``.
         root: ``--root``.
         trace: What the trace options say; the file is opened before anything is written to the store.
+        as_stored: Whether sessions keep their own model and mode whatever the settings name.
+        plugin_policy: ``strict`` refuses sessions that were committed with other plugins than are here.
     """
     settings = load_settings({"store": shared.store, "model": model, "mode": mode, "root": root})
     location = locate_store(settings)
@@ -101,7 +106,8 @@ async def open_lash(
         if not make:
             raise missing(session_id, location)
         _check_defaults(plugins, settings)
-    agent = Agent(settings.model, mode=settings.mode, tool_sets=[offer.name for offer in plugins.tools()])
+    named = (None, None) if as_stored else (settings.model, settings.mode)
+    agent = Agent(named[0], mode=named[1], tool_sets=[offer.name for offer in plugins.tools()])
     with trace.opened() as sink:
         if not location.exists:
             make_default_store(location)
@@ -117,6 +123,7 @@ async def open_lash(
             trace=sink,
             trace_level=trace.level,
             trace_bodies=trace.bodies,
+            plugin_policy=plugin_policy,
         )
         async with opening as lash:
             yield lash

@@ -23,6 +23,7 @@ __all__ = [
     "plain",
     "prepare_streams",
     "print_json",
+    "print_json_line",
     "print_table",
     "print_text",
     "silence_stdout",
@@ -73,6 +74,11 @@ def print_text(text: str) -> None:
 def print_json(document: Any) -> None:
     """Print one JSON document; in ASCII, so it holds no control character either."""
     click.echo(json.dumps(document, indent=2, default=str))
+
+
+def print_json_line(document: Any) -> None:
+    """Print one JSON document in one line."""
+    click.echo(json.dumps(document, default=str))
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

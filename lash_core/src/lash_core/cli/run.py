@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
+from lash_core.attachments.reading import read_file
 from lash_core.cli.errors import OUTCOMES
 from lash_core.cli.opening import agent_options, open_lash, run_async
 from lash_core.cli.options import Shared, common
 from lash_core.cli.tracing import TraceWish, trace_options
 from lash_core.cli.turn_output import show_turn
+from lash_core.runtime.environment import MAX_ATTACHMENT
 from lash_core.runtime.text import check_session_id, check_text
 
 __all__ = ["run"]
@@ -20,6 +23,7 @@ __all__ = ["run"]
 @click.argument("text")
 @click.option("--session", "session_id", metavar="ID", default="", help="The session; a fresh one by default.")
 @click.option("--resume", is_flag=True, help="Finish an interrupted turn first instead of abandoning it.")
+@click.option("--attach", "paths", metavar="FILE", multiple=True, help="A file that goes along; may be repeated.")
 @agent_options
 @trace_options
 @common
@@ -28,6 +32,7 @@ def run(
     text: str,
     session_id: str,
     resume: bool,
+    paths: tuple[str, ...],
     model: str | None,
     mode: str | None,
     root: str | None,
@@ -38,7 +43,8 @@ def run(
     The answer goes to stdout, notices go to stderr. An interrupted turn of the session is abandoned unless --resume
     is given.
     """
-    said = check_text(sys.stdin.read().rstrip("\n") if text == "-" else text)
+    files = [read_file(Path(path), MAX_ATTACHMENT) for path in paths]
+    said = check_text(sys.stdin.read().rstrip("\n") if text == "-" else text, alone=not files)
     chosen = check_session_id(session_id)
     greeting = None if session_id else f"new session {chosen}"
 
@@ -47,7 +53,8 @@ def run(
             shared, "run", session_id=chosen, make=True, model=model, mode=mode, root=root, trace=trace
         ) as lash:
             session = await lash.session(chosen)
-            result = await show_turn(session.stream(said, resume=resume), as_json=shared.json, greeting=greeting)
+            begun = session.stream(said, attachments=files, resume=resume)
+            result = await show_turn(begun, as_json=shared.json, greeting=greeting)
             return OUTCOMES[result.outcome]
 
     return run_async(turn(), shared)

@@ -36,12 +36,16 @@ def print_node(node: Node) -> None:
         turn = f"turn {payload.turn_index}" if payload.turn_index is not None else ""
         _heading(payload.role, turn, payload.marker, node.node_id)
         _body(payload.text)
+        for part in payload.attachments:
+            _body(f"+ {part.ref.describe()}")
         for call in payload.tool_calls:
             _body(f"→ {_call(call)}")
     elif isinstance(payload, ToolInvocation):
         result = payload.result
         _heading(f"tool {result.tool}", result.status, result.error_code, node.node_id)
         _body(result.output if isinstance(result.output, str) else json.dumps(result.output, ensure_ascii=False))
+        for ref in result.attachments:
+            _body(f"+ {ref.describe()}")
     else:
         _heading(node.kind, "", None, node.node_id)
 
@@ -93,7 +97,8 @@ def _active(nodes: Sequence[Node], leaf: str | None) -> set[str]:
 def _summary(node: Node) -> str:
     payload = decode_payload(node)
     if isinstance(payload, Message):
-        said = payload.text or ", ".join(_call(call) for call in payload.tool_calls)
+        calls, files = map(_call, payload.tool_calls), (part.ref.describe() for part in payload.attachments)
+        said = payload.text or ", ".join([*calls, *files])
         return one_line(f"{payload.role}: {said}", 72)
     if isinstance(payload, ToolInvocation):
         return one_line(f"tool {payload.result.tool}: {payload.result.status}", 72)

@@ -1,4 +1,4 @@
-"""``lash sessions``: list, show, tree, fork, branch, delete."""
+"""``lash sessions``: list, show, tree, fork, branch, delete; the other commands of the group are joined to it here."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from typing import Any
 
 import click
 from lash_hookspecs.records.store import Head, SessionRow
+from lash_hookspecs.records.tools import ToolAccess
 
+from lash_core.cli.compacting import compact
 from lash_core.cli.opening import all_sessions, head_of, open_lash, open_store, run_async
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import print_json, print_table, print_text, timestamp
+from lash_core.cli.parking import park, resume
+from lash_core.cli.session_config import config
+from lash_core.cli.session_events import events
 from lash_core.cli.session_output import node_document, print_node, print_tree, tree_document
 from lash_core.runtime.lease import read_lease
 from lash_core.runtime.resident import read_document
@@ -21,7 +26,7 @@ __all__ = ["branch", "delete", "fork", "sessions"]
 @click.group()
 @common
 def sessions(shared: Shared) -> None:
-    """List, show, fork and delete sessions."""
+    """List, show, fork, park, change and delete sessions."""
 
 
 @sessions.command("list")
@@ -154,7 +159,7 @@ def delete(shared: Shared, session_id: str, yes: bool) -> None:
     run_async(remove(), shared)
 
 
-for _command in (fork, branch, delete):
+for _command in (fork, branch, delete, park, resume, config, compact, events):
     sessions.add_command(_command)
 
 
@@ -177,10 +182,19 @@ def _document(summary: SessionSummary, head: Head | None = None) -> dict[str, An
         "created_at": timestamp(summary.created_at),
         "updated_at": timestamp(summary.updated_at),
         "holder": summary.holder.describe() if summary.holder else None,
+        "parent": (
+            {"session_id": summary.parent.session_id, "relation": summary.parent.relation} if summary.parent else None
+        ),
+        "successor": summary.successor,
     }
     if head is not None:
         told = read_document(head)
-        document |= {"mode": told.config.mode, "leaf": head.leaf, "forked_from": told.forked_from}
+        document |= {
+            "mode": told.config.mode,
+            "context_window": told.config.context_window,
+            "leaf": head.leaf,
+            "forked_from": told.forked_from,
+        }
     return document
 
 
@@ -194,6 +208,15 @@ def _describe(summary: SessionSummary, head: Head) -> str:
         f"model {summary.model}",
         f"mode {told.config.mode}",
     ]
+    if told.config.context_window is not None:
+        parts.append(f"context window {told.config.context_window}")
+    if told.config.tool_access != ToolAccess():
+        parts.append("tools restricted")
+    if summary.parent is not None:
+        link = "child of" if summary.parent.relation == "child" else "took over from"
+        parts.append(f"{link} {summary.parent.session_id}")
+    if summary.successor is not None:
+        parts.append(f"handed off to {summary.successor}")
     if told.forked_from:
         parts.append(f"forked from {told.forked_from}")
     if summary.status == "interrupted":

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
+from lash_hookspecs.records.attachments import AttachmentData
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.models import AssistantTurn, ModelMessage, ToolTurn, UserTurn
 from lash_hookspecs.records.payloads import (
@@ -96,7 +97,8 @@ class Conversation:
         if message.role == "system":
             self.system.append(message.text)
         elif message.role == "user":
-            self._entries.append(UserTurn(text=message.text))
+            files = tuple(AttachmentData(ref=part.ref, stored=part.stored) for part in message.attachments)
+            self._entries.append(UserTurn(text=message.text, attachments=files))
         else:
             self._add_assistant(message)
 

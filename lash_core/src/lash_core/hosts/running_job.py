@@ -100,9 +100,10 @@ class RunningJob:
 
     async def close(self, reason: str) -> None:
         """Stop it now; recorded as interrupted."""
-        self._closing = reason
-        if self._main is not None:
-            await stop_tasks([self._main], self._pace.grace)
+        if self._main is not None and self._closing is None:
+            self._closing = reason
+            self._main.cancel()  # once: it ends the work itself, however often that takes
+        await self.join()
 
     async def join(self) -> None:
         """Wait until it has ended."""
@@ -133,7 +134,7 @@ class RunningJob:
             try:
                 fields = await self._attempts()
                 if self._stopping is not None and self.record.cancel_policy == "external":
-                    await asyncio.wait([self._stopping])
+                    await asyncio.wait([self._stopping], timeout=self._pace.grace)
             except asyncio.CancelledError:
                 fields = {"state": "interrupted", "reason": self._closing or "its event loop was closed"}
             await stop_tasks([each for each in (self._working, self._stopping) if each], self._pace.grace)

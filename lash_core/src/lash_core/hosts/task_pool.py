@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from lash_hookspecs.errors import LashError
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.records.tasks import CancelRequested, StillAlive, TaskEnded, TaskEvent, TaskRecord
 
@@ -145,16 +144,26 @@ class TaskPool:
 
     async def _look(self, log: TaskLog) -> None:
         self._looking.add(log)
+        self._say_that_they_live(log)
         try:
-            self._say_that_they_live(log)
-            await log.flush()
-        except LashError as error:
-            logger.warning("the tasks of session %r: %s", log.session_id, error)
+            await self.store_now(log)
         finally:
             self._looking.discard(log)
+
+    async def store_now(self, log: TaskLog) -> None:
+        """Store what waits; what cannot be stored is tried again at the next look."""
+        error = await log.write_anyway()
+        if error is not None:
+            logger.warning("the tasks of session %r: %s", log.session_id, error)
+            self.watch(log)
         if log.deleted:
-            for job in self._jobs_on(log):
-                job.ask("the session was deleted")
+            self.session_deleted(log)
+
+    def session_deleted(self, log: TaskLog) -> None:
+        """Stop what belongs to a session that is no more; nobody gets this log any more."""
+        log.deleted = True
+        for job in self._jobs_on(log):
+            job.ask("the session was deleted")
 
     def _say_that_they_live(self, log: TaskLog) -> None:
         silent_since = self.pace.clock() - int(self.pace.heartbeat * 1_000_000)

@@ -243,39 +243,30 @@ class LocalSessionTasks:
 
     async def flush(self) -> None:
         """Store what is not stored yet; to be called after a session's first commit."""
-        await self._log.flush()
+        await self._pool.store_now(self._log)
 
     async def wait_hidden(self) -> None:
         """Wait until no hidden task of this runtime is left, those that they start included."""
         await self._hidden.wait()
 
-    async def close(self) -> None:
+    async def close(self, *, deleted: bool = False) -> None:
         """Apply the close policies to the live tasks that are this process's, and cancel hidden ones."""
         if self.closed:
             return
         await self.shut()
-        try:
-            await self._log.flush()
-        except LashError as error:
-            self._complain(error)
-        await self._apply_close_policies()
-        self._let_go()
-
-    async def detach(self) -> None:
-        """Let go of them and touch no task but hidden ones."""
-        if not self.closed:
-            await self.shut()
-            self._let_go()
+        if deleted:
+            self._pool.session_deleted(self._log)
+        else:
+            await self._pool.store_now(self._log)
+            await self._apply_close_policies()
+        for reader in list(self._readers):
+            reader.close()
+        self._pool.release_log(self._log)
 
     async def shut(self) -> None:
         """Start nothing more, and cancel hidden tasks."""
         self.closed = True
         await self._hidden.close()
-
-    def _let_go(self) -> None:
-        for reader in list(self._readers):
-            reader.close()
-        self._pool.release_log(self._log)
 
     async def _apply_close_policies(self) -> None:
         ending: builtins.list[Job] = []

@@ -51,6 +51,9 @@ __all__ = ["MACHINE_VERSION", "Produced", "TurnContext", "TurnMachine"]
 #: Grows when a snapshot of an older machine cannot be continued; such a turn can still be abandoned.
 MACHINE_VERSION = 1
 
+#: Why a turn ends whose model could not be asked; any other kind of failure is the model's own.
+_FAILURES: dict[str, StopReason] = {"attachment_unresolved": "attachment_unresolved", "plugin": "plugin_error"}
+
 
 @attrs.define
 class Produced:
@@ -59,12 +62,14 @@ class Produced:
     Attributes:
         payloads: New payloads with their node ids, in order.
         events: Stored events, in order.
-        usage: Usage of each model call that replied, in order.
+        usage: Usage of model calls that replied.
+        model_calls: How many those are.
     """
 
     payloads: list[tuple[str, Payload]] = attrs.field(factory=list)
     events: list[StoredEvent] = attrs.field(factory=list)
-    usage: list[TokenUsage] = attrs.field(factory=list)
+    usage: TokenUsage = attrs.field(factory=TokenUsage)
+    model_calls: int = 0
 
 
 @attrs.frozen
@@ -160,6 +165,11 @@ class TurnMachine:
         return self._model_calls
 
     @property
+    def produced_usage(self) -> tuple[int, TokenUsage]:
+        """Calls of the model since the last commit that were answered, and their usage."""
+        return self._produced.model_calls, self._produced.usage
+
+    @property
     def wants_commit(self) -> bool:
         """Whether what was produced must be stored before anything else runs.
 
@@ -195,11 +205,6 @@ class TurnMachine:
             limits=self._limits,
         )
 
-    @property
-    def uncommitted_replies(self) -> int:
-        """How many replies `produced` would give the usage of."""
-        return len(self._produced.usage)
-
     def produced(self) -> Produced:
         """Take what was made since the last call."""
         produced, self._produced = self._produced, Produced()
@@ -218,7 +223,7 @@ class TurnMachine:
         if isinstance(effect, ModelCall) and isinstance(response, ModelReplied):
             self._model_replied(response.reply)
         elif isinstance(effect, ModelCall) and isinstance(response, CallFailed):
-            self.stop("failed", "plugin_error" if response.error_kind == "plugin" else "model_error", response.message)
+            self.stop("failed", _FAILURES.get(response.error_kind, "model_error"), response.message)
         elif isinstance(effect, ToolRun) and isinstance(response, ToolReplied):
             self._tool_replied(effect, response.result)
         else:
@@ -355,7 +360,8 @@ class TurnMachine:
 
     def _model_replied(self, reply: ModelReply) -> None:
         self._usage = add_usage(self._usage, reply.usage)
-        self._produced.usage.append(reply.usage)
+        self._produced.usage = add_usage(self._produced.usage, reply.usage)
+        self._produced.model_calls += 1
         self._produced.events.append(UsageReported(model=reply.model or "", usage=reply.usage))
         self._step(ModelAnswered(reply.evolve(parts=self._unique_calls(reply.parts))))
 

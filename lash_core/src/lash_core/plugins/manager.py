@@ -145,6 +145,10 @@ class PluginManager:
                 _log.warning("tool set %r is left out: %s", name, error)
         return offers
 
+    def holder(self, kind: str, name: str) -> PluginRecord:
+        """Tell which plugin answers for a name; imports nothing, and raises like `store`."""
+        return self._claims.holder(kind, name)
+
     def names(self, kind: str) -> tuple[str, ...]:
         """List the names of a kind (``stores``, ``modes``, …) that plugins offer, sorted; imports nothing."""
         return self._claims.names(kind)

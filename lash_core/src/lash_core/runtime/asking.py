@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 import attrs
-from lash_hookspecs.errors import PluginError
+from lash_hookspecs.errors import AttachmentUnresolved, PluginError
 from lash_hookspecs.protocols.models import ModelProvider
 from lash_hookspecs.protocols.modes import ModePrompt
 from lash_hookspecs.records.effects import CallFailed, ModelReplied
@@ -14,6 +14,7 @@ from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.models import ModelMessage, ModelReply, ModelRequest
 from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.turn import TurnOverrides
+from lash_hookspecs.records.usage import UsageRow
 from lash_hookspecs.specs.history import HistoryPrepared, lash_prepare_history
 from lash_hookspecs.specs.models import ReplyReceived, StreamText, lash_transform_reply, lash_transform_stream_text
 from lash_hookspecs.specs.prompts import PromptContext, lash_contribute_prompt
@@ -75,9 +76,11 @@ async def ask_model(
         answer = await call_model(asked.provider, request, session.env, emit, tracer, _hearing(session))
         if isinstance(answer, CallFailed):
             return answer
-        return ModelReplied(reply=await _received(session, asked, answer.reply))
+        return ModelReplied(reply=await _paid_for(session, asked, answer.reply))
     except PluginError as error:
         return CallFailed(message=error.message, error_kind="plugin")
+    except AttachmentUnresolved as error:
+        return CallFailed(message=error.message, error_kind="attachment_unresolved")
 
 
 async def _request(session: OpenSession, asked: Asked, key: str, tools: bool) -> tuple[ModelRequest, Prompt]:
@@ -85,10 +88,11 @@ async def _request(session: OpenSession, asked: Asked, key: str, tools: bool) ->
     conversation = session.resident.conversation
     shown = await session.parts.tools.showcase() if tools else ()
     prompt = _prompt(session, asked, frozenset(spec.name for spec in shown))
+    messages = await _prepared(session, asked, conversation.provider_messages())
     request = ModelRequest(
         model=config.model.partition(":")[2],
         instructions="\n\n".join(text for text in (prompt.text, *conversation.system) if text),
-        messages=await _prepared(session, asked, conversation.provider_messages()),
+        messages=await session.files.resolve(messages, asked.policy.model_info.attachments),
         tools=shown,
         settings=dict(asked.settings),
         session_id=session.session_id,
@@ -139,6 +143,15 @@ async def _prepared(session: OpenSession, asked: Asked, messages: tuple[ModelMes
             step="prepare_history",
         )
     return prepared
+
+
+async def _paid_for(session: OpenSession, asked: Asked, reply: ModelReply) -> ModelReply:
+    """Let plugins change an answer; the usage of one that they cannot take is filed all the same (T8)."""
+    try:
+        return await _received(session, asked, reply)
+    except PluginError:
+        session.file_usage(UsageRow(source="turn", model=asked.policy.config.model, usage=reply.usage, calls=1))
+        raise
 
 
 async def _received(session: OpenSession, asked: Asked, reply: ModelReply) -> ModelReply:

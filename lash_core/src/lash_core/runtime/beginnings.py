@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
+from lash_hookspecs.errors import ConfigurationError, HeadRevisionConflict, SessionExists, SessionMissing
 from lash_hookspecs.protocols.stores import SessionStore
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.payloads import decode_payload
@@ -19,7 +20,7 @@ from lash_core.runtime.state import PersistedSessionState
 if TYPE_CHECKING:
     from lash_core.runtime.opened import OpenSession
 
-__all__ = ["Origin", "begin_at", "begin_with", "origin_of", "turn_index_of"]
+__all__ = ["Origin", "begin_at", "begin_with", "fork", "origin_of", "turn_index_of"]
 
 
 @attrs.frozen(kw_only=True)
@@ -40,6 +41,15 @@ class Origin:
     path: Sequence[Node]
     refs: Mapping[str, str]
 
+    async def bodies(self) -> Mapping[str, bytes]:
+        """Read the component set.
+
+        Raises:
+            MissingBlob: Some of it is gone (S6).
+        """
+        bodies = await self.store.get_blobs(sorted(set(self.refs.values()))) if self.refs else {}
+        return {name: bodies[ref] for name, ref in self.refs.items()}
+
 
 async def origin_of(session_id: str, store: SessionStore, head: Head, leaf: str | None) -> Origin:
     """Look up where a session stood at a node.
@@ -56,65 +66,98 @@ async def origin_of(session_id: str, store: SessionStore, head: Head, leaf: str 
 
 
 async def begin_at(
-    target: OpenSession, origin: Origin, document: HeadDocument, *, step: str, shares: bool, inherits: bool = True
+    target: OpenSession,
+    origin: Origin,
+    document: HeadDocument,
+    components: Mapping[str, bytes],
+    *,
+    step: str,
+    shares: bool,
 ) -> None:
     """Commit a new session that begins at a node of another one (S12).
 
     The store shares the graph; where it cannot, the path's nodes and the blobs that they refer to are copied. What
-    tools, plugins and the mode kept is copied, and what stands for it is built anew.
+    stands for the components is built anew.
 
     Args:
-        target: The new session.
+        target: The new session; under its lease.
         origin: Where it begins.
         document: Its head's document.
+        components: What its tools, plugins and mode take over.
         step: What the commit is for.
         shares: Whether the new session's store can share the graph.
-        inherits: Whether what tools, plugins and the mode kept is taken over.
     """
-    bodies = await origin.store.get_blobs(sorted(set(origin.refs.values()))) if inherits else {}
-    await target.commit(
-        Change(
-            step=step,
-            document=document,
-            leaf=origin.leaf,
-            moves_leaf=True,
-            path=origin.path if shares else (),
-            fork=Fork(origin.session_id, origin.leaf) if shares else None,
-            nodes=() if shares else origin.path,
-            blobs={} if shares else await origin.store.get_blobs(_refs(origin.path)),
-            components={name: bodies[ref] for name, ref in origin.refs.items()} if inherits else {},
-            all_components=inherits,
-        )
+    change = Change(
+        step=step,
+        document=document,
+        leaf=origin.leaf,
+        moves_leaf=True,
+        fork=Fork(origin.session_id, origin.leaf) if shares else None,
+        nodes=() if shares else origin.path,
+        blobs={} if shares else await origin.store.get_blobs(_refs(origin.path)),
+        components=components,
+        all_components=True,
     )
+    with target.resident.holding(origin.path if shares else ()):
+        await target.commit(change)
     await target.rebuild_parts()
 
 
-async def begin_with(
-    target: OpenSession, state: PersistedSessionState, document: HeadDocument, *, step: str, path: Sequence[Node] = ()
-) -> None:
-    """Commit a state that the store does not hold; what stands for its components is built anew.
-
-    Args:
-        target: The session.
-        state: The state; its nodes are new to the store.
-        document: The head's document.
-        step: What the commit is for.
-        path: The stored nodes on the way to its leaf.
-    """
+async def begin_with(target: OpenSession, state: PersistedSessionState, document: HeadDocument, *, step: str) -> None:
+    """Commit a state that the store does not hold; what stands for its components is built anew."""
     await target.commit(
         Change(
             step=step,
             document=document,
             leaf=state.leaf,
             moves_leaf=True,
-            path=path,
             nodes=state.nodes,
             blobs=state.blobs,
             components=state.components,
-            all_components=bool(state.components),
+            all_components=True,
         )
     )
     await target.rebuild_parts()
+
+
+async def fork(session: OpenSession, session_id: str, at: str | None) -> OpenSession:
+    """Open a new session that begins where this one is stored, or at a node of it.
+
+    Raises:
+        SessionExists: There is a session of that name.
+        SessionMissing: This one has nothing to fork yet.
+        NodeMissing: The node is not in the session's graph.
+    """
+    from lash_core.runtime.opening import open_session
+
+    await session.catch_up()
+    head = session.resident.head
+    if session.env.store is None:
+        raise ConfigurationError("fork needs an environment with a store")
+    if head is None:
+        raise SessionMissing(
+            f"session {session.session_id!r} has nothing to fork yet: run a turn first", session_id=session.session_id
+        )
+    if at is not None:
+        await session.refuse_unknown_node(at)
+    origin = await origin_of(session.session_id, session.store, head, at if at is not None else head.leaf)
+    document = HeadDocument(
+        config=session.document.config, turn_index=turn_index_of(origin.path), forked_from=session.session_id
+    )
+    components = await origin.bodies()
+
+    async def first(forked: OpenSession) -> None:
+        shares = session.shares and forked.shares
+        async with forked.writing():
+            await begin_at(forked, origin, document, components, step="fork", shares=shares)
+
+    spec = attrs.evolve(session.spec, session_id=session_id, create=True, labels=dict(head.labels))
+    try:
+        return await open_session(session.env, spec, first=first)
+    except HeadRevisionConflict as error:
+        raise SessionExists(
+            f"session {session_id!r} was made by somebody else meanwhile", session_id=session_id
+        ) from error
 
 
 def turn_index_of(path: Sequence[Node]) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import secrets
 from typing import TYPE_CHECKING
 
-from lash_hookspecs.errors import ModelError, SessionBusy
+from lash_hookspecs.errors import LashError, ModelError, SessionBusy
 from lash_hookspecs.records.effects import CallFailed
 from lash_hookspecs.records.models import ModelReply, ModelRequest
 from lash_hookspecs.records.sessions import CompletionRequest
@@ -20,22 +20,27 @@ if TYPE_CHECKING:
 
 __all__ = ["complete"]
 
+_log = logging.getLogger("lash.runtime")
+
 
 async def complete(session: OpenSession, request: CompletionRequest) -> ModelReply:
     """Ask a model; its usage goes into the session's ledger, with the turn that runs or by a commit of its own.
 
+    A commit that fails does not take the answer away: it is logged, and the usage rides the next commit (T7).
+
     Raises:
         UnknownName, ConfigurationError: The model cannot be used.
+        AttachmentUnresolved: A file that the model takes cannot be read.
         ModelError: The call failed for good.
     """
     model = request.model or session.config.model
     name, _, rest = model.partition(":")
     provider = session.env.providers.get(name)
-    await provider.model_info(rest)
+    info = await provider.model_info(rest)
     asked = ModelRequest(
         model=rest,
         instructions=request.instructions,
-        messages=request.messages,
+        messages=await session.files.resolve(request.messages, info.attachments),
         settings=request.settings,
         session_id=session.session_id,
         call_key=f"{request.source}-{secrets.token_hex(8)}",
@@ -45,7 +50,11 @@ async def complete(session: OpenSession, request: CompletionRequest) -> ModelRep
         raise ModelError(answer.message, kind=answer.error_kind)
     session.file_usage(UsageRow(source=request.source, model=model, usage=answer.reply.usage, calls=1))
     if not session.slot.taken and session.resident.head is not None:
-        with contextlib.suppress(SessionBusy):  # it waits for the next commit
+        try:
             async with session.writing():
                 await session.commit(Change(step="completion", document=session.document))
+        except SessionBusy:
+            pass
+        except LashError as error:  # the answer is there and paid for
+            _log.warning("usage of session %s waits for its next commit: %s", session.session_id, error)
     return answer.reply

@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from lash_hookspecs.errors import ConfigurationError, PluginError, PolicyError
+import attrs
+from lash_hookspecs.errors import PluginError, PolicyError
 from lash_hookspecs.records.events import ConfigChanged
 from lash_hookspecs.records.state import SessionConfig
 from lash_hookspecs.specs.config import ConfigProposed, lash_transform_config
@@ -14,9 +15,9 @@ from lash_hookspecs.specs.events import SessionConfigChanged, lash_on_config_cha
 from pydantic import ValidationError
 
 from lash_core.runtime.opened import OpenSession
-from lash_core.runtime.policy import check_config
+from lash_core.runtime.policy import check_config, refuse_mode
 from lash_core.runtime.resident import Change
-from lash_core.runtime.rewriting import rewrite_history
+from lash_core.runtime.rewriting import rewritten
 
 __all__ = ["configure"]
 
@@ -25,29 +26,26 @@ async def configure(session: OpenSession, changes: Mapping[str, Any]) -> Session
     """Change the configuration and commit it, under the lease."""
     previous = session.config
     proposed = check_config(_changed(previous, changes))
-    if proposed.mode != previous.mode:
-        raise ConfigurationError(
-            f"session {session.session_id!r} runs in mode {previous.mode!r}; a session keeps its mode, so start "
-            f"another session for mode {proposed.mode!r}",
-            session_id=session.session_id,
-        )
     context = ConfigProposed(
         session=session.services, session_id=session.session_id, previous=previous, config=proposed
     )
-    current = check_config(await session.parts.hooks.transform(lash_transform_config, context))
+    current = _storable(check_config(await session.parts.hooks.transform(lash_transform_config, context)))
+    if current.mode != previous.mode:
+        raise refuse_mode(session.session_id, previous.mode, current.mode)
     fields = tuple(name for name in SessionConfig.model_fields if getattr(previous, name) != getattr(current, name))
     if not fields and session.document.config == current:
         return current
-    await _shrink(session, previous, current)
-    await session.commit(
-        Change(
-            step="config",
-            document=session.document.evolve(config=current),
-            events=(ConfigChanged(fields=fields),) if fields else (),
-            plugins=session.plugins.of(current),
-        )
+    change = await _shrunk(session, previous, current) or Change(step="config", document=session.document)
+    change = attrs.evolve(
+        change,
+        step="config",
+        document=session.document.evolve(config=current),
+        plugins=session.plugins.of(current),
+        events=(*change.events, ConfigChanged(fields=fields)) if fields else change.events,
     )
+    await session.commit(change)
     session.spec = session.spec.agreeing_with(current)
+    session.parts.tools.access = current.tool_access
     if fields:
         told = SessionConfigChanged(
             session_id=session.session_id, previous=previous, current=current, session=session.services
@@ -60,7 +58,7 @@ def _changed(config: SessionConfig, changes: Mapping[str, Any]) -> SessionConfig
     for name in changes:
         if name not in SessionConfig.model_fields:
             near = difflib.get_close_matches(name, SessionConfig.model_fields, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {near[0]!r}?" if near else "."
             known = ", ".join(SessionConfig.model_fields)
             raise PolicyError(f"a session's configuration has no field {name!r}{hint} It has: {known}")
     try:
@@ -71,15 +69,23 @@ def _changed(config: SessionConfig, changes: Mapping[str, Any]) -> SessionConfig
         raise PolicyError(f"{where}: {first['msg']}") from error
 
 
-async def _shrink(session: OpenSession, previous: SessionConfig, current: SessionConfig) -> None:
-    """Let rewriters shorten the history before the context window becomes smaller."""
-    if current.context_window is None:
-        return
-    before = (await session.policy(previous)).context_window
-    if current.context_window >= before:
-        return
+def _storable(config: SessionConfig) -> SessionConfig:
     try:
-        await rewrite_history(session, "window_shrink", "", current.context_window)
+        config.to_bytes()
+    except ValueError as error:
+        raise PolicyError(f"the configuration cannot be stored: {error}") from error
+    return config
+
+
+async def _shrunk(session: OpenSession, previous: SessionConfig, current: SessionConfig) -> Change | None:
+    """Let rewriters shorten the history for a smaller context window, with the same commit."""
+    if (previous.context_window, previous.model) == (current.context_window, current.model):
+        return None
+    before, after = (await session.policy(previous)).context_window, (await session.policy(current)).context_window
+    if after >= before:
+        return None
+    try:
+        return await rewritten(session, "window_shrink", "", after)
     except PluginError as error:
         raise PluginError(
             f"the context window stays at {before:,} tokens: {error.message}",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
+from lash_hookspecs.protocols.attachments import AttachmentStore
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.protocols.tools import ToolProvider
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
     from lash_hookspecs.protocols.tasks import TaskHost
 
     from lash_core.plugins.manager import PluginManager
-    from lash_core.runtime.children import SessionStoreRequest
+    from lash_core.runtime.session_stores import SessionStoreRequest
 
-__all__ = ["Residency", "RetryPolicy", "RuntimeEnvironment", "TerminationPolicy", "now_us"]
+__all__ = ["MAX_ATTACHMENT", "Residency", "RetryPolicy", "RuntimeEnvironment", "TerminationPolicy", "now_us"]
+
+
+#: Bytes of the largest file that is taken, unless an environment says otherwise.
+MAX_ATTACHMENT = 32 * 1024 * 1024
 
 
 class Residency(Enum):
@@ -94,6 +99,9 @@ class RuntimeEnvironment:
         retry: How failed model calls are tried again.
         lease_ttl: Seconds after which a silent writer's lease expires.
         max_tool_output: Characters of a tool's output that the model sees; the whole goes to a blob.
+        attachments: Where the files that users send are kept; ``None`` for the session's own store.
+        max_attachment: Bytes of the largest file that is taken.
+        attachment_cache: Bytes of files that each runtime keeps in memory between model calls.
         tasks: Where background tasks run; ``None`` for no background tasks (H2).
         session_store_factory: Gives the store of a session that another one starts; ``store`` has them by default.
         prompt: What the app says in every system prompt.
@@ -121,6 +129,9 @@ class RuntimeEnvironment:
     retry: RetryPolicy = attrs.field(factory=RetryPolicy)
     lease_ttl: float = 60.0
     max_tool_output: int = 32_768
+    attachments: AttachmentStore | None = None
+    max_attachment: int = MAX_ATTACHMENT
+    attachment_cache: int = 64 * 1024 * 1024
     tasks: TaskHost | None = None
     session_store_factory: Callable[[SessionStoreRequest], Awaitable[SessionStore]] | None = None
     prompt: PromptLayer = attrs.field(factory=PromptLayer)

@@ -10,37 +10,29 @@ from lash_hookspecs.errors import SessionBusy
 if TYPE_CHECKING:
     from lash_hookspecs.protocols.stores import StoreBackend
 
-    from lash_core.runtime.runtime import LashRuntime
+    from lash_core.runtime.readable import ReadableRuntime
 
 __all__ = ["find_live", "register", "unregister"]
 
-#: (store, session) → its open runtimes in the order of their opening; one that nobody holds any more does not count.
-_live: dict[tuple[object, str], list[weakref.ref[LashRuntime]]] = {}
+#: (store, session) → the runtime; one that nobody holds any more is not in it.
+_live: weakref.WeakValueDictionary[tuple[object, str], ReadableRuntime] = weakref.WeakValueDictionary()
 
 
-def register(runtime: LashRuntime, backend: StoreBackend | None) -> None:
-    """Remember a runtime as open."""
+def register(runtime: ReadableRuntime, backend: StoreBackend | None) -> None:
+    """Remember a runtime as open; of several for one session the first that is still open counts."""
     if backend is not None:
-        key = _key(backend, runtime.session_id)
-        _live.setdefault(key, []).append(weakref.ref(runtime, lambda ref: _forget(key, ref)))
+        _live.setdefault(_key(backend, runtime.session_id), runtime)
 
 
-def unregister(runtime: LashRuntime, backend: StoreBackend | None) -> None:
+def unregister(runtime: ReadableRuntime, backend: StoreBackend | None) -> None:
     """Forget a runtime; nothing happens to one that is not remembered."""
-    if backend is not None:
-        _forget(_key(backend, runtime.session_id), weakref.ref(runtime))
+    if backend is not None and _live.get(_key(backend, runtime.session_id)) is runtime:
+        del _live[_key(backend, runtime.session_id)]
 
 
-def find_live(backend: StoreBackend, session_id: str) -> LashRuntime | None:
-    """Give the open runtime of a session; of several the one that was opened first."""
-    found = (ref() for ref in _live.get(_key(backend, session_id), ()))
-    return next((runtime for runtime in found if runtime is not None), None)
-
-
-def _forget(key: tuple[object, str], ref: weakref.ref[LashRuntime]) -> None:
-    left = [each for each in _live.pop(key, ()) if each != ref]
-    if left:
-        _live[key] = left
+def find_live(backend: StoreBackend, session_id: str) -> ReadableRuntime | None:
+    """Give the open runtime of a session."""
+    return _live.get(_key(backend, session_id))
 
 
 def refuse_live(backend: StoreBackend, session_id: str) -> None:

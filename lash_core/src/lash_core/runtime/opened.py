@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from functools import partial
+import secrets
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import attrs
@@ -13,33 +12,25 @@ from lash_hookspecs.errors import (
     CommitDenied,
     LashError,
     NodeMissing,
+    SessionBindingMismatch,
     SessionDeleted,
     SessionExists,
     SessionMissing,
     TurnError,
 )
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
-from lash_hookspecs.records.events import ChildUsage, Event, StoredEvent
+from lash_hookspecs.records.events import Event, HandedOff, StoredEvent
 from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
-from lash_hookspecs.records.store import (
-    Absent,
-    Consumed,
-    Deleted,
-    Head,
-    Holder,
-    Receipt,
-    StreamEntry,
-    Writer,
-    blob_ref,
-)
-from lash_hookspecs.records.tools import Availability
-from lash_hookspecs.records.usage import UsageRow
+from lash_hookspecs.records.store import Absent, Consumed, Deleted, Head, Holder, Receipt, blob_ref
+from lash_hookspecs.records.usage import UsageRow, merge_ledger
 from lash_hookspecs.specs.persistence import CommitProposed, Committed, lash_guard_commit, lash_on_committed
-from pydantic import TypeAdapter
 
+from lash_core.attachments.files import SessionFiles
+from lash_core.attachments.session_store import SessionAttachments
 from lash_core.process import this_process
 from lash_core.prompts.sources import PromptBuilder
+from lash_core.runtime.child_usage import Filings, is_filed, read_filings, report
 from lash_core.runtime.environment import RuntimeEnvironment
 from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
 from lash_core.runtime.parts import SessionParts, open_parts
@@ -53,17 +44,13 @@ if TYPE_CHECKING:
     from lash_core.runtime.children import Child
     from lash_core.runtime.turn_run import TurnRun
 
-__all__ = ["USAGE", "OpenSession"]
+__all__ = ["HANDOFFS", "OpenSession"]
 
-_log = logging.getLogger("lash.runtime")
+#: The stream that holds the successor which a turn has started, until a commit links it.
+HANDOFFS = "handoffs"
 
-#: The stream in which children file what they used.
-USAGE = "usage"
-
-#: Steps of commits that only store what the parts keep: when one fails, the parts are ahead of the store, and stay so.
-_SAVING = frozenset({"park", "background"})
-
-_ROWS: TypeAdapter[list[UsageRow]] = TypeAdapter(list[UsageRow])
+#: Commits that only save: when one fails, what plugins, tools and mode keep stays as it is and rides the next one.
+_SAVING = frozenset({"park", "close", "background", "completion"})
 
 
 class OpenSession:
@@ -75,14 +62,17 @@ class OpenSession:
         resident: Head, graph and conversation.
         parts: Plugins, tools and mode of the session.
         slot: One write at a time.
+        files: What its messages and tool results refer to.
         services: What plugins and tools may ask of it.
         holder_elsewhere: Who runs a turn in another runtime, as last seen.
         backend: The database that other sessions of it are in.
         durable: Whether what is committed outlives the process.
+        has_own_store: Whether its store is none of that database's.
         scope_id: Tells this runtime from any other one of the session; in traces.
         tasks: Its background tasks; ``None`` where there is no task host.
         children: Sessions that it has started and holds, by id.
         reports_to: The open session that started it, which its usage is told to as it happens.
+        usage_is_filed: Whether descendants may have filed usage that is not committed yet.
         run: The turn that runs.
         prompts: Renders the system prompt.
         plugins: Who takes part, and who did in the last commit (P8).
@@ -98,6 +88,7 @@ class OpenSession:
         backend: StoreBackend,
         *,
         durable: bool,
+        has_own_store: bool = False,
     ) -> None:
         """Hold the pieces; `open` brings them to life."""
         self.env = env
@@ -105,6 +96,7 @@ class OpenSession:
         self.resident = resident
         self.backend = backend
         self.durable = durable
+        self.has_own_store = has_own_store
         self.scope_id = resident.scope_id
         self.children: dict[str, Child] = {}
         self.tasks = (
@@ -118,11 +110,17 @@ class OpenSession:
         self.holder_elsewhere: Holder | None = None
         self.slot = WriteSlot(resident.session_id, self.holder)
         self.services = Services(self)
+        self.files = SessionFiles(
+            SessionAttachments(resident.store, resident.session_id),
+            env.attachments,
+            max_bytes=min(env.max_attachment, backend.capabilities.max_value or env.max_attachment),
+            cache_bytes=env.attachment_cache,
+        )
         self._events: list[StoredEvent] = []
         self._usage: list[UsageRow] = []
-        self._overrides: dict[str, Availability | None] = {}
         self._successor: str | None = None
-        self._usage_filed = False
+        self._handoffs = 0
+        self.usage_is_filed = False
         self._stale = False
 
     @property
@@ -148,13 +146,33 @@ class OpenSession:
     @property
     def capabilities(self) -> frozenset[str]:
         """What plugins may count on here (H1)."""
-        found = {"tasks": self.env.tasks is not None, "durable_store": self.durable, "sharing": self.shares}
+        found = {
+            "attachments": True,  # the session's own store keeps them
+            "tasks": self.env.tasks is not None,
+            "durable_store": self.durable,
+            "sharing": self.shares,
+        }
         return frozenset(name for name, has in found.items() if has)
 
     @property
     def shares(self) -> bool:
-        """Whether a new session can share this one's nodes (S12)."""
-        return "sharing" in self.backend.capabilities.levels and self.env.store is not None
+        """Whether a new session of the database can share this one's nodes (S12)."""
+        return "sharing" in self.backend.capabilities.levels and not self.has_own_store
+
+    @property
+    def running(self) -> bool:
+        """Whether a turn runs, here or elsewhere, as last seen."""
+        return self.run is not None or (self.holder_elsewhere is not None and self.document.open_turn is not None)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a turn is unfinished and nobody works on it (L14)."""
+        return self.document.open_turn is not None and not self.running
+
+    @property
+    def successor(self) -> str | None:
+        """The session that took over, or will with the next commit."""
+        return self._successor or self.document.successor
 
     async def policy(self, config: SessionConfig | None = None) -> SessionPolicy:
         """Resolve what turns are run with; asks the provider for what nobody has set (L3).
@@ -172,31 +190,29 @@ class OpenSession:
     async def open(self) -> None:
         """Read what is stored and build what is alive, in the documented order (L1)."""
         found = await self.resident.refresh()
+        if isinstance(found, Head) and found.session_id != self.session_id:
+            raise SessionBindingMismatch(bound=found.session_id, requested=self.session_id)
         self.check_create(found)
         await self.see_lease()
-        self._usage_filed = isinstance(found, Head) and bool(await self.store.read(USAGE, limit=1))
+        await self._see_streams()
         self.parts = await open_parts(self)
 
-    async def give_up(self) -> None:
-        """Let go of what an opening that failed has made."""
-        async with contextlib.AsyncExitStack() as closing:
-            if self.tasks is not None:
-                closing.push_async_callback(self.tasks.detach)
-            if hasattr(self, "parts"):
-                closing.push_async_callback(self.parts.close)
+    async def catch_up(self) -> None:
+        """Read what others have committed; nothing while something writes here."""
+        if not self.slot.taken:
+            await self.refresh()
 
     async def refresh(self) -> Absent | Deleted | Head:
         """Read what others have committed; plugins, tools and mode follow when what they kept is another."""
         found = await self.resident.refresh()
-        await self.follow_components()
+        if isinstance(found, Head):
+            await self.follow_components()
         return found
 
     async def follow_components(self) -> None:
         """Build plugins, tools and mode again if somebody else changed what they keep, or a commit of theirs failed."""
         if self._stale or self.parts.refs != self.resident.component_refs:
             await self.rebuild_parts()
-            for name in self._overrides.keys() & self.parts.registry.keys():
-                self.parts.registry.set_availability([name], self._overrides[name])
 
     async def rebuild_parts(self) -> None:
         """Build plugins, tools and mode again from what is stored now."""
@@ -207,6 +223,14 @@ class OpenSession:
         before, self.parts = self.parts, parts
         self._stale = False
         await before.close()
+
+    async def _see_streams(self) -> None:
+        """See what waits in the store for the next commit: usage of descendants, a successor."""
+        self.usage_is_filed = await is_filed(self)
+        started = await self.store.read(HANDOFFS) if self.document.open_turn is not None else ()
+        if started:
+            self._successor = started[-1].key
+            self._handoffs = started[-1].sequence
 
     async def see_lease(self) -> None:
         """See whether a turn runs elsewhere."""
@@ -268,6 +292,7 @@ class OpenSession:
         self.holder_elsewhere = None
         try:
             await self.refuse_if_not_as_specified()
+            await self._see_streams()
             yield lease
         finally:
             if lease is not None:
@@ -277,14 +302,13 @@ class OpenSession:
     async def refuse_if_not_as_specified(self) -> None:
         """Catch up, and hold the session to what it was when it was opened."""
         known = self.resident.head
-        found = await self.resident.refresh()
+        found = await self.refresh()
         if known is None:
             self.check_create(found)
         elif not isinstance(found, Head) or found.incarnation != known.incarnation:
             raise SessionDeleted(
                 f"session {self.session_id!r} was deleted while it was open", session_id=self.session_id
             )
-        await self.follow_components()
 
     def refuse_interrupted(self, what: str) -> None:
         """Hold whoever would move the session under an unfinished turn."""
@@ -301,29 +325,31 @@ class OpenSession:
             CommitDenied: A plugin refused it; nothing was written.
             StoreError: It failed; the resident state is as it was (T7).
         """
-        change = await self._complete(change)
-        hooks = self.parts.hooks
-        if hooks.handles(lash_guard_commit):
-            await self._ask_guards(change)
-        events, usage, overrides = len(self._events), len(self._usage), dict(self._overrides)
-        first = self.resident.head is None
-        used = (*self.resident.unflushed, *change.usage, *change.held_usage)
+        filings = await self._filings()
+        noted, usage = len(self._events), len(self._usage)
+        change = await self._complete(change, filings)
+        first, commit_id = self.resident.head is None, secrets.token_hex(8)
         try:
-            receipt = await self.resident.commit(change)
+            if self.parts.hooks.handles(lash_guard_commit):
+                await self._ask_guards(change)
+            own = (*self.resident.unflushed, *change.usage, *change.journaled)
+            reported = await report(self, commit_id, merge_ledger((), own))
+            receipt = await self.resident.commit(change, commit_id)
         except BaseException:
-            self._stale = self._stale or change.step not in _SAVING
-            self.resident.stored_after_all = partial(self._flushed, events, overrides)
-            del self._usage[:usage]  # the resident session keeps it until it is known whether the commit is stored
+            self.usage_is_filed = self.usage_is_filed or bool(filings.consumed)
+            if self.resident.keeps(commit_id):  # what waited is kept there until it is known what became of the commit
+                self._stale = self._stale or change.step not in _SAVING
+                del self._events[:noted], self._usage[:usage]
             raise
-        self._flushed(events, overrides)
-        del self._usage[:usage]
+        del self._events[:noted], self._usage[:usage]
+        if self.document.successor == self._successor:
+            self._successor, self._handoffs = None, 0
+        self.parts.refs = self.resident.component_refs
         self.plugins.committed(change.plugins)
         if first and self.tasks is not None:
             await self.tasks.flush()
-        self._usage_filed = self._usage_filed and not any(each.stream == USAGE for each in change.consumed)
-        self.parts.refs = self.resident.component_refs
-        await self._report_usage(used, receipt)
-        await hooks.notify(
+        reported.tell()
+        await self.parts.hooks.notify(
             lash_on_committed,
             Committed(
                 session=self.services,
@@ -334,21 +360,6 @@ class OpenSession:
             ),
         )
         return receipt
-
-    def _flushed(self, events: int, overrides: Mapping[str, Availability | None]) -> None:
-        """Forget what waited for a commit and is stored now."""
-        del self._events[:events]
-        self._overrides = dict(self._overrides.items() - overrides.items())
-        self._successor = None
-
-    def set_tool_availability(self, names: Sequence[str], level: Availability | None) -> None:
-        """Override how far tools are available; durable with the next commit, whatever others commit before it.
-
-        Raises:
-            UnknownName: The session has no such tool.
-        """
-        self.parts.registry.set_availability(names, level)
-        self._overrides.update(dict.fromkeys(names, level))
 
     def note(self, event: StoredEvent) -> None:
         """Keep an event for the next commit."""
@@ -363,70 +374,74 @@ class OpenSession:
         """Keep usage for the next commit (T7)."""
         self._usage.extend(rows)
 
-    def link_successor(self, successor: str) -> None:
-        """Let the next commit say who took over."""
+    def link_successor(self, successor: str, entry: int = 0) -> None:
+        """Let the next commit say who took over.
+
+        Args:
+            successor: The session.
+            entry: Its entry in the stream, if it has one.
+        """
         self._successor = successor
+        self._handoffs = max(entry, self._handoffs)
+
+    @property
+    def owes(self) -> bool:
+        """Whether something that happened waits for a commit: usage, events, a handoff."""
+        resident = self.resident
+        waiting = (self._events, self._usage, self._successor, resident.unflushed, resident.untold, resident.has_lost)
+        return self.usage_is_filed or any(waiting)
 
     @property
     def unsaved(self) -> bool:
-        """Whether something waits for a commit."""
-        waiting = self._events or self._usage or self._successor or self._usage_filed or self.resident.unflushed
-        return bool(waiting) or self._snapshots_changed()
+        """Whether something waits for a commit, what plugins, tools and mode keep included."""
+        return self.owes or self._snapshots_changed()
+
+    async def live_components(self) -> dict[str, bytes]:
+        """Give the component set as a commit would store it now.
+
+        Raises:
+            MissingBlob: Some of what is carried is gone (S6).
+        """
+        snapshots, stored = self.parts.snapshots(), self.resident.component_refs
+        carried = {name: ref for name, ref in stored.items() if name not in self.parts.components}
+        return {**await self.resident.component_bodies(carried), **snapshots}
 
     def _snapshots_changed(self) -> bool:
-        stored, kept = self.resident.component_refs or self.parts.untouched, self.parts.snapshots()
-        if any(stored.get(name) != blob_ref(body) for name, body in kept.items()):
-            return True
-        return bool(self.parts.dropped(kept) & stored.keys())
+        stored = self.parts.fresh if self.resident.head is None else self.resident.component_refs
+        snapshots = self.parts.snapshots()
+        dropped = self.parts.components.difference(snapshots).intersection(stored)
+        return bool(dropped) or any(stored.get(name) != blob_ref(body) for name, body in snapshots.items())
 
-    async def _complete(self, change: Change) -> Change:
-        rows, filed = await self._filed_usage()
-        document = change.document
-        if not change.all_components:
-            kept = {**self.parts.snapshots(), **change.components}
-            change = attrs.evolve(change, components=kept, dropped=self.parts.dropped(kept))
+    async def _filings(self) -> Filings:
+        """Read what descendants have filed since the last commit."""
+        if not self.usage_is_filed:
+            return Filings()
+        self.usage_is_filed = False  # one that files from here on says so again
+        return await read_filings(self)
+
+    async def _complete(self, change: Change, filings: Filings) -> Change:
+        """Add to a change what every commit carries."""
+        document, events = change.document, change.events
+        if self._successor not in (None, document.successor):
+            document = document.evolve(successor=self._successor)
+            events = (*events, HandedOff(successor=str(self._successor)))
+        used_up = [Consumed(HANDOFFS, self._handoffs)] if self._handoffs else []
+        snapshots = {} if change.all_components else self.parts.snapshots()
+        kept = {name: body for name, body in snapshots.items() if name not in change.dropped}
+        components = {**kept, **change.components}
         plugins = change.plugins or self.plugins.of(self.spec.over(document.config))
         return attrs.evolve(
             change,
-            document=document if self._successor is None else document.evolve(successor=self._successor),
-            events=(*await self.plugins.events(plugins), *self._events, *change.events),
+            document=document,
+            events=(*await self.plugins.events(plugins), *events),
+            noted=(*self._events, *change.noted),
             usage=(*self._usage, *change.usage),
-            held_usage=(*rows, *change.held_usage),
-            consumed=(*change.consumed, *filed),
+            filed=filings.rows,
+            consumed=(*change.consumed, *filings.consumed, *used_up),
+            components=components,
+            dropped=self.parts.components.difference(components),
             plugins=plugins,
         )
-
-    async def _filed_usage(self) -> tuple[list[UsageRow], list[Consumed]]:
-        """Read what children have filed in the session's stream."""
-        if not self._usage_filed:
-            return [], []
-        entries = await self.store.read(USAGE)
-        rows = [row for entry in entries for row in _ROWS.validate_json(entry.body)]
-        return rows, [Consumed(USAGE, entries[-1].sequence)] if entries else []
-
-    async def _report_usage(self, usage: Sequence[UsageRow], receipt: Receipt) -> None:
-        """File a child's usage with its parent, where it outlives both; tell it live (H3, T8)."""
-        link = self.document.parent
-        if link is None or link.relation != "child" or not usage:
-            return
-        rows = [row.evolve(source=link.usage_source) for row in usage]
-        parent = self.reports_to
-        if parent is not None:
-            for row in rows:
-                parent.tell(ChildUsage(session_id=self.session_id, row=row))
-        store = parent.store if parent is not None else self.backend.session(link.session_id)
-        try:
-            head = await store.head()
-            if isinstance(head, Head):
-                entry = StreamEntry(f"{self.session_id}:{receipt.revision}", _ROWS.dump_json(rows, exclude_none=True))
-                await store.append(USAGE, [entry], writer=Writer(head.incarnation, None))
-        except LashError as error:
-            _log.warning("usage of session %s is not in the ledger of its parent: %s", self.session_id, error)
-        else:
-            if parent is not None and isinstance(head, Head):
-                parent._usage_filed = True
-            elif parent is not None:
-                parent.file_usage(*rows)
 
     async def _ask_guards(self, change: Change) -> None:
         denial = await self.parts.hooks.guard(

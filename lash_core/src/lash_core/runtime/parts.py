@@ -26,6 +26,7 @@ from lash_hookspecs.specs.restore import (
 from pydantic import JsonValue, ValidationError
 
 from lash_core.plugins.session_hooks import SessionHooks
+from lash_core.runtime.actions import Offered, gather_actions
 from lash_core.runtime.policy import check_mode
 from lash_core.runtime.report import RestoreReport
 from lash_core.tools.hooks import ToolHooks
@@ -55,8 +56,9 @@ class SessionParts:
         mode: Its execution mode.
         session_state: What the mode keeps from turn to turn, as of the last commit.
         refs: The stored component refs that these parts stand for.
-        untouched: The refs of what they keep of a session that nothing has happened to, where none is stored.
+        fresh: For a session that was never committed, what its parts began with: component name → ref.
         report: What became of what was stored.
+        actions: What a host may ask of its plugins, by name.
     """
 
     hooks: SessionHooks
@@ -65,8 +67,9 @@ class SessionParts:
     mode: ExecutionMode
     session_state: JsonValue = None
     refs: Mapping[str, str] = attrs.field(factory=dict)
-    untouched: Mapping[str, str] = attrs.field(factory=dict)
+    fresh: Mapping[str, str] = attrs.field(factory=dict)
     report: RestoreReport = attrs.field(factory=RestoreReport)
+    actions: Mapping[str, Offered] = attrs.field(factory=dict)
 
     def snapshots(self) -> dict[str, bytes]:
         """Give what tools, plugins and mode keep, as component bodies."""
@@ -74,9 +77,10 @@ class SessionParts:
         mode = self.mode_body(self.session_state)
         return bodies if mode is None else {**bodies, MODE: mode}
 
-    def dropped(self, kept: Mapping[str, bytes]) -> frozenset[str]:
-        """Give the components that these parts have nothing to keep in any more."""
-        return (self.hooks.components | {MODE}) - kept.keys()
+    @property
+    def components(self) -> frozenset[str]:
+        """The names of what these parts may keep; one that `snapshots` leaves out is to be dropped."""
+        return frozenset({TOOLS, MODE}) | self.hooks.components
 
     def mode_body(self, session_state: JsonValue) -> bytes | None:
         """Encode what the mode keeps; ``None`` for nothing."""
@@ -127,8 +131,9 @@ async def open_parts(session: OpenSession, stored: Mapping[str, str] | None = No
         snapshots = await hooks.restore({name: body for name, body in bodies.items() if name.startswith("plugin/")})
         parts.report = attrs.evolve(parts.report, snapshots=snapshots)
         await _restore_mode(session, parts, bodies.get(MODE))
-        if not refs:
-            parts.untouched = {name: blob_ref(body) for name, body in parts.snapshots().items()}
+        parts.actions = gather_actions(session, hooks)
+        if session.resident.head is None:
+            parts.fresh = {name: blob_ref(body) for name, body in parts.snapshots().items()}
     except BaseException:
         await hooks.close()
         raise
@@ -146,6 +151,7 @@ def _setup(session: OpenSession, mode: ExecutionMode) -> SessionSetup:
     return SessionSetup(
         session_id=session.session_id,
         parent_session_id=parent.session_id if parent else None,
+        authority=parent.authority if parent else None,
         mode=mode.name,
         root=session.env.root,
         capabilities=session.capabilities,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 from lash_hookspecs.errors import ConfigurationError, PolicyError
@@ -15,7 +16,15 @@ from lash_hookspecs.records.tools import ToolAccess
 from lash_hookspecs.records.turn import TurnLimits
 from pydantic import JsonValue
 
-__all__ = ["DEFAULT_CONTEXT_WINDOW", "SessionPolicy", "SessionSpec", "check_config", "check_mode", "resolve_policy"]
+__all__ = [
+    "DEFAULT_CONTEXT_WINDOW",
+    "SessionPolicy",
+    "SessionSpec",
+    "check_config",
+    "check_mode",
+    "refuse_mode",
+    "resolve_policy",
+]
 
 _log = logging.getLogger("lash.runtime")
 
@@ -59,15 +68,17 @@ class SessionSpec:
         Raises:
             PolicyError: A value cannot be; names the field.
         """
-        changes = {name: getattr(self, name) for name in SessionConfig.model_fields if getattr(self, name) is not None}
-        return check_config(config.evolve(**changes))
+        return check_config(config.evolve(**self._config_fields))
 
     def agreeing_with(self, config: SessionConfig) -> SessionSpec:
         """Give what was set, changed so that it no longer overrides a configuration that came later."""
-        changes = {
-            name: getattr(config, name) for name in SessionConfig.model_fields if getattr(self, name) is not None
-        }
-        return attrs.evolve(self, **changes)
+        return attrs.evolve(self, **{name: getattr(config, name) for name in self._config_fields})
+
+    @property
+    def _config_fields(self) -> dict[str, Any]:
+        """What was set of the stored configuration; a field that only the configuration has is nobody's to set here."""
+        given = {name: getattr(self, name, None) for name in SessionConfig.model_fields}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @attrs.frozen(kw_only=True)
@@ -150,9 +161,14 @@ def check_mode(session_id: str, spec: SessionSpec, stored: SessionConfig, *, is_
     """
     wanted = spec.mode or stored.mode
     if not is_new and wanted != stored.mode:
-        raise ConfigurationError(
-            f"session {session_id!r} runs in mode {stored.mode!r}; a session keeps its mode, so start another session "
-            f"for mode {wanted!r}",
-            session_id=session_id,
-        )
+        raise refuse_mode(session_id, stored.mode, wanted)
     return wanted
+
+
+def refuse_mode(session_id: str, mode: str, wanted: str) -> ConfigurationError:
+    """Give the error of a session that is wanted in another mode (P11)."""
+    return ConfigurationError(
+        f"session {session_id!r} runs in mode {mode!r}; a session keeps its mode, so start another session for mode "
+        f"{wanted!r}",
+        session_id=session_id,
+    )

@@ -30,6 +30,13 @@ class RestoreReport:
     snapshots: SnapshotReport | None = None
     healed: Healed | None = None
 
+    @property
+    def differs(self) -> bool:
+        """Whether anything does. Tools that got their own level back are as they were."""
+        tools = self.tools is not None and (self.tools.new or self.tools.vanished or self.tools.moved)
+        kept = self.snapshots is not None and self.snapshots.kept
+        return bool(self.plugins or tools or kept or self.healed)
+
     def to_json(self) -> dict[str, Any]:
         """Give it as a JSON object."""
         return {

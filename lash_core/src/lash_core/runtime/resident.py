@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -51,16 +52,17 @@ class Change:
         payloads: New payloads with their node ids; they follow the leaf and move it.
         leaf: Where the leaf is moved before that, for a branch.
         moves_leaf: Whether ``leaf`` counts.
-        path: Stored nodes on the way to ``leaf``; those that are not resident become so when it is done.
         events: Stored events.
-        usage: Usage deltas; if it fails they ride the next one (T7).
-        held_usage: Usage deltas that a stream holds until it is done; if it fails, whoever reads that has them.
+        usage: Usage deltas.
+        journaled: Usage deltas of responses that the journal holds, used up by ``consumed``.
+        filed: Usage of descendants that a stream holds, likewise.
+        noted: Events that wait for a commit, any commit.
         consumed: Stream entries that are used up.
         fork: For the first commit of a fork.
         nodes: Nodes copied as they are, parents before children; the leaf is moved behind them.
-        blobs: Bodies that those nodes refer to.
+        blobs: Bodies that new nodes refer to.
         components: Bodies of components (S6); those that are not named stay as they are, unless ``all_components``.
-        dropped: Components that do not stay.
+        dropped: Names of components that do not stay.
         all_components: Whether no other component stays.
         plugins: Who took part (P8).
     """
@@ -70,18 +72,39 @@ class Change:
     payloads: Sequence[tuple[str, Payload]] = ()
     leaf: str | None = None
     moves_leaf: bool = False
-    path: Sequence[Node] = ()
     events: Sequence[StoredEvent] = ()
     usage: Sequence[UsageRow] = ()
-    held_usage: Sequence[UsageRow] = ()
+    journaled: Sequence[UsageRow] = ()
+    filed: Sequence[UsageRow] = ()
+    noted: Sequence[StoredEvent] = ()
     consumed: Sequence[Consumed] = ()
     fork: Fork | None = None
     nodes: Sequence[Node] = ()
     blobs: Mapping[str, bytes] = attrs.field(factory=dict)
     components: Mapping[str, bytes] = attrs.field(factory=dict)
-    dropped: frozenset[str] = frozenset()
+    dropped: Collection[str] = ()
     all_components: bool = False
     plugins: tuple[PluginFingerprint, ...] = ()
+
+    @property
+    def all_usage(self) -> tuple[UsageRow, ...]:
+        """What the ledger is added to by."""
+        return (*self.usage, *self.journaled, *self.filed)
+
+
+@attrs.frozen
+class _Lost:
+    """A commit whose answer was no receipt: stored or not, the next look at the records tells.
+
+    Attributes:
+        commit_id: What it is called.
+        usage: The usage that it carried.
+        noted: The events that waited for it.
+    """
+
+    commit_id: str
+    usage: tuple[UsageRow, ...]
+    noted: tuple[StoredEvent, ...]
 
 
 class ResidentSession:
@@ -96,8 +119,8 @@ class ResidentSession:
         epoch: The fencing number that this writer carries.
         labels: For the first commit.
         unflushed: Usage of a commit that failed; it rides the next one (T7).
+        untold: Events of a commit that failed, likewise.
         scope_id: Tells this runtime from any other one of the session; in traces.
-        stored_after_all: Called when a commit that seemed to fail turns out to be stored.
         tracer: What happens to the session is told to it.
     """
 
@@ -110,8 +133,8 @@ class ResidentSession:
         self.epoch = 0
         self.labels: Mapping[str, str] | None = None
         self.unflushed: tuple[UsageRow, ...] = ()
-        self.stored_after_all: Callable[[], None] = lambda: None
-        self._lost: tuple[str, tuple[UsageRow, ...]] | None = None
+        self.untold: tuple[StoredEvent, ...] = ()
+        self._lost: _Lost | None = None
         self.scope_id = secrets.token_hex(8)
         self.tracer = env.tracer.bind(session_id=session_id, scope_id=self.scope_id)
         self._env = env
@@ -186,18 +209,32 @@ class ResidentSession:
         self._incarnation = found.incarnation
         return found
 
-    async def commit(self, change: Change) -> Receipt:
-        """Store a change atomically and take it over; on an error the resident state is as it was (T7)."""
-        change = attrs.evolve(change, usage=(*self.unflushed, *change.usage))
+    @contextlib.contextmanager
+    def holding(self, nodes: Sequence[Node]) -> Iterator[None]:
+        """Hold stored nodes beside the active path, while a commit moves the leaf to where they lead."""
+        self.graph.insert(node for node in nodes if node.node_id not in self.graph)
+        try:
+            yield
+        finally:
+            if self._env.residency is Residency.ACTIVE_PATH_ONLY:
+                self.graph.trim()
+
+    async def commit(self, change: Change, commit_id: str | None = None) -> Receipt:
+        """Store a change atomically and take it over; on an error the resident state is as it was (T7).
+
+        Args:
+            change: What to store.
+            commit_id: What the commit is called (S4); a fresh id by default.
+        """
+        change = attrs.evolve(change, usage=(*self.unflushed, *change.usage), noted=(*self.untold, *change.noted))
         now = self._env.clock()
         nodes = self._nodes(change, now)
-        spent = merge_ledger((), (*change.usage, *change.held_usage))
-        document = change.document.evolve(usage=merge_ledger(change.document.usage, spent))
+        document = change.document.evolve(usage=merge_ledger(change.document.usage, change.all_usage))
         components, bodies = self._components(change)
-        record = self._record(change, spent)
+        record = self._record(change)
         commit = Commit(
             session_id=self.session_id,
-            commit_id=secrets.token_hex(8),
+            commit_id=commit_id or secrets.token_hex(8),
             writer=self.writer,
             expected_revision=self.revision,
             leaf=self._leaf(change, nodes),
@@ -216,23 +253,32 @@ class ResidentSession:
             with self.tracer.commit(record, commit):
                 receipt = await self.store.commit(commit)
         except BaseException:
-            self.unflushed, self._lost = (), (commit.commit_id, tuple(change.usage))
+            self.unflushed, self.untold = (), ()
+            self._lost = _Lost(commit.commit_id, tuple(change.usage), tuple(change.noted))
             raise
-        self.unflushed = ()
+        self.unflushed, self.untold = (), ()
         self._take_over(commit, document, receipt, change)
         return receipt
 
+    @property
+    def has_lost(self) -> bool:
+        """Whether it is not known whether a commit is stored."""
+        return self._lost is not None
+
+    def keeps(self, commit_id: str) -> bool:
+        """Tell whether this is the commit of which that is not known: what it carried for others is kept."""
+        return self._lost is not None and self._lost.commit_id == commit_id
+
     async def _settle_lost(self) -> None:
-        """Learn whether a commit that failed is stored after all; the usage of one that is not rides the next."""
+        """Learn whether a commit that failed is stored after all; the what it carried for others rides the next."""
         if self._lost is None:
             return
-        commit_id, usage = self._lost
+        lost = self._lost
         records = await self.store.records(after=self.revision or 0)
         self._lost = None
-        if any(record.commit_id == commit_id for record in records):
-            self.stored_after_all()
-        else:
-            self.unflushed = (*self.unflushed, *usage)
+        if all(record.commit_id != lost.commit_id for record in records):
+            self.unflushed = (*self.unflushed, *lost.usage)
+            self.untold = (*self.untold, *lost.noted)
 
     def _components(self, change: Change) -> tuple[Mapping[str, str], Mapping[str, bytes]]:
         stored = self.head.components if self.head else {}
@@ -240,8 +286,7 @@ class ResidentSession:
         bodies = {ref: change.components[name] for name, ref in refs.items() if stored.get(name) != ref}
         if change.all_components:
             return refs, bodies
-        carried = {name: ref for name, ref in stored.items() if name not in change.dropped}
-        return {**carried, **refs}, bodies
+        return {**{name: ref for name, ref in stored.items() if name not in change.dropped}, **refs}, bodies
 
     def _leaf(self, change: Change, nodes: Sequence[Node]) -> str | None:
         if change.payloads or (nodes and not change.moves_leaf):
@@ -257,17 +302,17 @@ class ResidentSession:
             parent = node_id
         return nodes
 
-    def _record(self, change: Change, spent: tuple[UsageRow, ...]) -> CommitDocument:
+    def _record(self, change: Change) -> CommitDocument:
         turn = change.document.open_turn or self.document.open_turn
         healed = self._healed
-        events = tuple(change.events)
+        events = (*change.noted, *change.events)
         if healed is not None:
             events = (LeafHealed(dangling=healed.dangling, leaf=healed.leaf), *events)
         return CommitDocument(
             step=change.step,
             turn_id=turn.turn_id if turn else None,
             turn_index=turn.turn_index if turn else None,
-            usage=spent,
+            usage=merge_ledger((), change.all_usage),
             events=events,
             plugins=change.plugins,
         )
@@ -290,7 +335,6 @@ class ResidentSession:
         self.document = document
         self._healed = None
         copied = len(change.nodes)
-        self.graph.insert(node for node in change.path if node.node_id not in self.graph)
         self.graph.insert(commit.nodes[:copied])
         if change.moves_leaf:
             self.graph.set_leaf(change.leaf)
@@ -314,14 +358,14 @@ class ResidentSession:
             return False
         try:
             fresh = await self.store.path(head.leaf, after=known.leaf) if head.leaf != known.leaf else ()
-            keeps_all = self._env.residency is Residency.KEEP_ALL
-            beside = await self.store.graph(after=self.graph.newest) if keeps_all else ()
-        except CorruptSession:  # the leaf is elsewhere; or the session that shared its nodes with this one is deleted
+        except CorruptSession:
             return False
         if any(node.node_id in self.graph for node in fresh):
             return False
-        on_path = {node.node_id for node in fresh}
-        self.graph.insert(node for node in beside if node.node_id not in on_path and node.node_id not in self.graph)
+        if self._env.residency is Residency.KEEP_ALL:
+            on_path = {node.node_id for node in fresh}
+            beside = await self.store.graph(after=self.graph.newest)
+            self.graph.insert(node for node in beside if node.node_id not in on_path and node.node_id not in self.graph)
         if self._conversation is not None:
             read = [(node, payload) for node in fresh if (payload := decode_payload(node)) is not None]
             for node, payload in read:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import attrs
-from lash_hookspecs.errors import SessionDeleted, SessionMissing
+from lash_hookspecs.errors import CorruptSession, SessionDeleted, SessionMissing
 from lash_hookspecs.protocols.stores import SessionStore
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
 from lash_hookspecs.records.store import Absent, Deleted
 
+from lash_core.graph.session_graph import SessionGraph
 from lash_core.runtime.resident import read_document
 
-__all__ = ["PersistedSessionState", "load_persisted_state"]
+__all__ = ["PersistedSessionState", "check_graph", "load_persisted_state"]
 
 
 @attrs.frozen(kw_only=True)
@@ -54,6 +55,26 @@ class PersistedSessionState:
         """Give the same state as another session's beginning: its own revision, ledger and links (H3)."""
         document = HeadDocument(config=self.document.config, turn_index=self.document.turn_index)
         return attrs.evolve(self, session_id=session_id, document=document, labels={}, revision=None)
+
+
+def check_graph(state: PersistedSessionState) -> None:
+    """Hold a state that no store has to what a store may be given: its leaf and every parent are among its nodes.
+
+    Raises:
+        CorruptSession: Kind ``dangling_leaf``, ``dangling_parent`` or ``parent_cycle``; names the nodes (G4).
+    """
+    graph = SessionGraph(state.nodes)
+    if state.leaf is not None and state.leaf not in graph:
+        raise CorruptSession(
+            f"leaf {state.leaf} of the state is not among its nodes; nothing was written",
+            kind="dangling_leaf",
+            node_ids=(state.leaf,),
+            session_id=state.session_id or None,
+        )
+    sound: set[str] = set()
+    for node in reversed(state.nodes):  # parents come first, so the last of a branch stands for all of it
+        if node.node_id not in sound:
+            sound.update(each.node_id for each in graph.path_to(node.node_id))
 
 
 async def load_persisted_state(session_id: str, store: SessionStore, *, blobs: bool = False) -> PersistedSessionState:

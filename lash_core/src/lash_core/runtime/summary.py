@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import attrs
+from lash_hookspecs.records.state import ParentLink
 from lash_hookspecs.records.store import Holder, SessionRow
 from lash_hookspecs.records.usage import UsageRow
 
@@ -29,6 +30,8 @@ class SessionSummary:
         updated_at: Microseconds since 1970-01-01 UTC.
         holder: Who runs a turn of it, if somebody does.
         usage: Its ledger.
+        parent: Where it comes from, if it is a child or a successor.
+        successor: The session that took over from it.
     """
 
     session_id: str
@@ -41,6 +44,8 @@ class SessionSummary:
     updated_at: int
     holder: Holder | None
     usage: tuple[UsageRow, ...]
+    parent: ParentLink | None = None
+    successor: str | None = None
 
 
 def summarise(row: SessionRow) -> SessionSummary:
@@ -59,4 +64,6 @@ def summarise(row: SessionRow) -> SessionSummary:
         updated_at=head.updated_at,
         holder=row.lease.holder if row.lease is not None and live else None,
         usage=document.usage,
+        parent=document.parent,
+        successor=document.successor,
     )

@@ -49,13 +49,13 @@ def clean_payload(payload: Payload) -> Payload:
     return payload
 
 
-def check_text(text: str) -> str:
-    """Give the text of a turn.
+def check_text(text: str, *, alone: bool = True) -> str:
+    """Give the text of a turn; it may be empty where it is not all that is said.
 
     Raises:
         InvalidInput: It is empty, or holds what JSON cannot carry; nothing was written.
     """
-    if not text.strip():
+    if alone and not text.strip():
         raise InvalidInput("the text of a turn is empty; say something")
     try:
         text.encode()

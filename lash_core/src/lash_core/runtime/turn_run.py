@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
 from typing import TYPE_CHECKING
 
 from lash_hookspecs.errors import LashError, PluginError, TurnError
@@ -27,8 +26,9 @@ from lash_hookspecs.records.effects import (
 from lash_hookspecs.records.events import Event, StoredEvent, ToolFinished, ToolStarted, TurnEnded
 from lash_hookspecs.records.payloads import ToolCallPart
 from lash_hookspecs.records.store import Consumed, Receipt, StreamEntry
+from lash_hookspecs.records.tools import ToolResult
 from lash_hookspecs.records.turn import OpenTurn, StopReason, TurnEnd, TurnOutcome, TurnResult
-from lash_hookspecs.records.usage import TokenUsage, UsageRow, add_usage
+from lash_hookspecs.records.usage import TokenUsage, UsageRow, add_usage, subtract_usage
 from lash_hookspecs.specs.events import (
     TurnCommitted,
     TurnFinalized,
@@ -40,6 +40,7 @@ from lash_hookspecs.specs.events import (
 
 from lash_core.machine.turn_machine import Produced, TurnMachine
 from lash_core.runtime.asking import Asked, ask_model
+from lash_core.runtime.handoffs import check_successor
 from lash_core.runtime.parts import MODE
 from lash_core.runtime.resident import Change
 from lash_core.runtime.turn_hooks import at_boundary, at_end
@@ -93,13 +94,14 @@ class TurnRun:
         self._dispatch = ToolDispatch(
             surface=session.parts.tools,
             spill=self._spill,
+            keep=session.files.keep,
             limit=session.env.max_tool_output,
             sleep=session.env.sleep,
         )
         self._started_at = started_at
         self._journaled = journaled
-        self._journaled_replies = machine.uncommitted_replies
         self._unknown_calls = unknown_calls
+        self._in_journal = machine.produced_usage  # a machine that was rebuilt has it all from there
         self._tracer = session.resident.tracer.bind(turn_id=machine.turn_id, turn_index=machine.turn_index)
         self._running: dict[str, asyncio.Task[Response]] = {}
         self._writing = asyncio.Lock()
@@ -231,9 +233,19 @@ class TurnRun:
             session=self._session.services,
         )
         with self._tracer.tool_call(effect) as call:
-            result = call.finished(await self._dispatch.run(context))
+            result = call.finished(await self._heir_checked(await self._dispatch.run(context)))
         await self._phase("tool_replied", effect.call.tool)
         return ToolReplied(result=result)
+
+    async def _heir_checked(self, result: ToolResult) -> ToolResult:
+        """Let a model see that a session cannot take over, instead of handing off to it (T2, H3)."""
+        if result.handoff is None:
+            return result
+        try:
+            await check_successor(self._session, result.handoff)
+        except LashError as error:
+            return result.evolve(status="error", error_code="handoff_refused", output=error.message, handoff=None)
+        return result
 
     async def _has_side_effects(self, effect: ToolRun) -> bool:
         """Tell whether a call may do harm; a tool that only a mode's code named is looked up here."""
@@ -261,6 +273,9 @@ class TurnRun:
         entry = StreamEntry(key, RESPONSES.dump_json(response, exclude_none=True))
         [sequence] = await self._session.store.append(JOURNAL, [entry], writer=self._session.resident.writer)
         self._journaled = max(self._journaled, sequence)
+        if isinstance(response, ModelReplied):
+            calls, usage = self._in_journal
+            self._in_journal = calls + 1, add_usage(usage, response.reply.usage)
 
     async def _deliver(self, key: str, response: Response) -> None:
         if self._failure is not None or not self._machine.feed(key, response):
@@ -271,7 +286,6 @@ class TurnRun:
             await self._settle()
         else:
             await self._journal(key, response)
-            self._journaled_replies += isinstance(response, ModelReplied)
 
     async def _settle(self) -> None:
         try:
@@ -332,6 +346,10 @@ class TurnRun:
 
     async def _finish(self, end: TurnEnd, produced: Produced) -> None:
         turn_index = self._machine.turn_index
+        if end.handoff is not None:
+            self._session.link_successor(end.handoff)
+        elif end.outcome == "finished" and self._session.successor is not None:  # a tool has started it
+            end = end.evolve(handoff=self._session.successor)
         await self._phase("finalized", end.outcome)
         await self._session.parts.hooks.notify(
             lash_on_turn_finalized,
@@ -385,22 +403,23 @@ class TurnRun:
         events: Sequence[StoredEvent] = produced.events
         session_state = self._machine.session_state
         body = self._session.parts.mode_body(session_state)
-        usage, held_usage = self._usage(produced)
         receipt = await self._session.commit(
             Change(
                 step=step,
                 document=self._session.document.evolve(open_turn=open_turn),
                 payloads=produced.payloads,
                 events=events,
-                usage=usage,
-                held_usage=held_usage,
+                usage=self._received_usage(produced),
+                journaled=self._journaled_usage(),
                 consumed=[Consumed(JOURNAL, self._journaled)] if self._journaled else (),
                 components={} if body is None else {MODE: body},
+                dropped=(MODE,) if body is None else (),
             )
         )
         self._session.parts.session_state = session_state
-        self._journaled = self._journaled_replies = 0
+        self._journaled = 0
         self._unknown_calls = 0
+        self._in_journal = 0, TokenUsage()
         return receipt
 
     @property
@@ -413,18 +432,20 @@ class TurnRun:
             context = TurnPhase(session_id=self.session_id, turn_id=self.turn_id, phase=phase, detail=detail)
             await hooks.notify(lash_on_turn_phase, context)
 
-    def _usage(self, produced: Produced) -> tuple[list[UsageRow], list[UsageRow]]:
-        """Give what only this process knows of, and what the journal holds until the commit."""
-        journaled, known = produced.usage[: self._journaled_replies], produced.usage[self._journaled_replies :]
-        return self._rows(known), self._rows(journaled, self._unknown_calls)
-
-    def _rows(self, replies: Sequence[TokenUsage], unknown_calls: int = 0) -> list[UsageRow]:
-        if not replies and not unknown_calls:
+    def _received_usage(self, produced: Produced) -> list[UsageRow]:
+        """Give the usage of responses that nothing but this commit keeps."""
+        calls, usage = self._in_journal
+        if produced.model_calls == calls:
             return []
-        usage = reduce(add_usage, replies, TokenUsage())
-        return [
-            UsageRow(source="turn", model=self._model, usage=usage, calls=len(replies), unknown_calls=unknown_calls)
-        ]
+        received = subtract_usage(produced.usage, usage)
+        return [UsageRow(source="turn", model=self._model, usage=received, calls=produced.model_calls - calls)]
+
+    def _journaled_usage(self) -> list[UsageRow]:
+        """Give the usage that whoever takes the turn up finds in the journal, should this commit fail."""
+        calls, usage = self._in_journal
+        if not calls and not self._unknown_calls:
+            return []
+        return [UsageRow(source="turn", model=self._model, usage=usage, calls=calls, unknown_calls=self._unknown_calls)]
 
 
 def called_tools(responses: Iterable[Response]) -> set[str]:

@@ -11,6 +11,7 @@ from lash_hookspecs.records.events import Event, Notice, TurnContinued, TurnStar
 from lash_hookspecs.records.payloads import Message, Payload, TextPart
 from lash_hookspecs.records.turn import OpenTurn, TurnInput, TurnLimits, TurnOverrides, TurnResult
 
+from lash_core.attachments.files import Accepted
 from lash_core.graph.conversation import repair
 from lash_core.machine.turn_machine import TurnContext, TurnMachine
 from lash_core.runtime.asking import Asked
@@ -43,8 +44,10 @@ async def refused(session: OpenSession, turn_input: TurnInput) -> TurnResult | N
     )
 
 
-async def begin(session: OpenSession, turn_input: TurnInput, limits: TurnLimits, asked: Asked, emit: Emit) -> TurnRun:
-    """Commit the user's message; the turn is ready to be driven."""
+async def begin(
+    session: OpenSession, turn_input: TurnInput, accepted: Accepted, limits: TurnLimits, asked: Asked, emit: Emit
+) -> TurnRun:
+    """Commit the user's message with its files; the turn is ready to be driven."""
     now = session.env.clock()
     turn_id, turn_index = new_turn_id(now), session.document.turn_index + 1
     asked = attrs.evolve(asked, turn_id=turn_id, turn_index=turn_index)
@@ -56,7 +59,7 @@ async def begin(session: OpenSession, turn_input: TurnInput, limits: TurnLimits,
     machine.add((*added.messages, *added.nodes))
     message = Message(
         role="user",
-        parts=(TextPart(text=turn_input.text),),
+        parts=(TextPart(text=turn_input.text), *accepted.parts),
         source_key=turn_input.source_key,
         turn_index=turn_index,
     )
@@ -78,7 +81,10 @@ async def begin(session: OpenSession, turn_input: TurnInput, limits: TurnLimits,
     document = session.document.evolve(
         config=session.config, turn_index=turn_index, open_turn=open_turn, first_input=None
     )
-    await session.commit(Change(step="input", document=document, payloads=payloads, events=(started,)))
+    await session.files.store_outside(accepted)
+    await session.commit(
+        Change(step="input", document=document, payloads=payloads, events=(started,), blobs=accepted.blobs)
+    )
     emit(started)
     run = _turn_run(session, Rebuilt(machine, journaled=0, unknown_calls=0), asked, emit, now)
     await run.began()
@@ -198,7 +204,7 @@ def _turn_run(session: OpenSession, rebuilt: Rebuilt, asked: Asked | None, emit:
 
 def _known_here(session: OpenSession, rebuilt: Rebuilt) -> Rebuilt:
     """Leave out calls whose response this runtime has had, though no commit holds it: their usage is known (T7)."""
-    known = sum(row.calls for row in session.resident.unflushed)
+    known = sum(row.calls for row in session.resident.unflushed if row.source == "turn")
     return attrs.evolve(rebuilt, unknown_calls=max(0, rebuilt.unknown_calls - known))
 
 

@@ -1,7 +1,7 @@
 """One tool call, end to end: whatever goes wrong is a result with the call's own id, for the model to read (T2).
 
-The order: is it available → before-call transforms → guards → schema → arguments → execution, with retries → after-call
-transforms → projection → output budget.
+The order: is it available → before-call transforms → guards → schema → arguments → execution, with retries → files are
+kept → after-call transforms → projection → output budget.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 
 import attrs
 from lash_hookspecs.errors import PluginError, ToolError
-from lash_hookspecs.protocols.tools import ToolCallContext, ToolOutput
+from lash_hookspecs.protocols.tools import Attachment, ToolCallContext, ToolOutput
 from lash_hookspecs.records.model_base import clean_json
 from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolSpec
-from pydantic import JsonValue
 
+from lash_core.tools.attachments import Keep, keep_attachments, set_aside
 from lash_core.tools.projection import extract
 from lash_core.tools.registry import RegisteredTool
 from lash_core.tools.strangers import settled
@@ -52,6 +52,7 @@ class ToolDispatch:
     Attributes:
         surface: The session's tools.
         spill: Keeps a whole output and gives the ref of its blob.
+        keep: Stores a file that a tool returned; without it none is kept, and the output says so.
         limit: Characters of an output that the model sees.
         sleep: Waits between attempts.
         clock: Gives seconds, for durations.
@@ -59,12 +60,13 @@ class ToolDispatch:
 
     surface: ToolSurface
     spill: Callable[[bytes], Awaitable[str]]
+    keep: Keep | None = None
     limit: int = 32_768
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic
 
     async def run(self, context: ToolCallContext) -> ToolResult:
-        """Make a call. Only a cancellation and a store's error while spilling are raised."""
+        """Make a call. Only a cancellation and an error of the store are raised."""
         try:
             outcome = await self._planned(context)
         except PluginError as error:
@@ -115,8 +117,8 @@ class ToolDispatch:
         attempt = 1
         while True:
             try:
-                output = await settled(partial(tool.provider.run, attrs.evolve(context, attempt=attempt)))
-                result = _succeeded(context.call, output)
+                told, files = await settled(partial(_told, tool, attrs.evolve(context, attempt=attempt)))
+                result = _succeeded(context.call, told)
                 break
             except ToolError as error:
                 if error.retryable and attempt < attempts:
@@ -124,10 +126,11 @@ class ToolDispatch:
                     attempt += 1
                     continue
                 given_up = f"\n[gave up after {attempt} attempts]" if error.retryable and attempts > 1 else ""
-                result = _failed(context.call, "tool_failed", error.message + given_up)
+                result, files = _failed(context.call, "tool_failed", error.message + given_up), {}
                 break
         took = round((self.clock() - started) * 1_000)
-        return result.evolve(duration_ms=took, attempts=attempt if attempt > 1 else None)
+        result = result.evolve(duration_ms=took, attempts=attempt if attempt > 1 else None)
+        return await keep_attachments(result, files, self.keep) if files else result
 
     async def _after(self, context: ToolCallContext, outcome: _Outcome) -> _Outcome:
         hooks, call = self.surface.hooks, outcome.call
@@ -159,10 +162,18 @@ class ToolDispatch:
         return result.evolve(spilled=ref)
 
 
-def _succeeded(call: ToolCall, output: JsonValue | ToolOutput) -> ToolResult:
-    """Make the result of a call; a value that is no JSON is a failure of the tool."""
+async def _told(tool: RegisteredTool, context: ToolCallContext) -> tuple[ToolOutput, dict[str, Attachment]]:
+    """Run a tool, and take the files out of what it tells."""
+    output = await tool.provider.run(context)
     told = output if isinstance(output, ToolOutput) else ToolOutput(output)
-    value = clean_json(told.value)
+    files: dict[str, Attachment] = {}
+    value = clean_json(set_aside(told.value, files))
+    return attrs.evolve(told, value=value), files
+
+
+def _succeeded(call: ToolCall, told: ToolOutput) -> ToolResult:
+    """Make the result of a call; a value that is no JSON is a failure of the tool."""
+    value: Any = told.value
     try:
         return ToolResult(
             call_id=call.call_id,

@@ -21,6 +21,9 @@ from lash_core.tracing.tracer import Tracer, harmless
 
 __all__ = ["CommitTrace", "ModelCallTrace", "ToolCallTrace", "error_code"]
 
+#: The bytes of files: a message names them by their content, and the session keeps them.
+_BYTES = {"attachments": {"__all__": {"data"}}}
+
 
 class ModelCallTrace:
     """One attempt of a model call."""
@@ -35,7 +38,7 @@ class ModelCallTrace:
         """The request is about to be sent."""
         bodies = None
         if self.tracer.bodies:
-            bodies = {"messages": _dumped(request.messages), "tools": _dumped(request.tools)}
+            bodies = {"messages": _dumped(request.messages, leave_out=_BYTES), "tools": _dumped(request.tools)}
         self.tracer.emit("model_call_started", {"model": request.model, "attempt": self._attempt}, bodies)
 
     @harmless
@@ -162,8 +165,8 @@ def error_code(error: BaseException) -> str:
     return error.code if isinstance(error, LashError) else type(error).__name__
 
 
-def _dumped(records: Iterable[Record]) -> list[dict[str, Any]]:
-    return [record.model_dump(mode="json", exclude_none=True) for record in records]
+def _dumped(records: Iterable[Record], leave_out: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    return [record.model_dump(mode="json", exclude_none=True, exclude=leave_out) for record in records]
 
 
 def _characters(value: Any) -> int:

@@ -1,1 +1,1 @@
-"""The basics of Lash: the standard mode, an offline model and the file tools, as three plugins."""
+"""The basics of Lash: the standard mode, an offline model, the file tools and compaction, as four plugins."""

@@ -41,8 +41,10 @@ class OfflineProvider:
             ConfigurationError: ``model`` names a script that cannot be used.
         """
         if not model:
-            return ModelInfo(context_window=CONTEXT_WINDOW, notice=NOTICE)
-        return ModelInfo(context_window=CONTEXT_WINDOW, reports_cost=self._script(model).reports_cost)
+            return ModelInfo(context_window=CONTEXT_WINDOW, notice=NOTICE, attachments=("",))
+        return ModelInfo(
+            context_window=CONTEXT_WINDOW, reports_cost=self._script(model).reports_cost, attachments=("",)
+        )
 
     def stream(self, request: ModelRequest) -> AsyncIterator[ModelChunk]:
         """Answer a request.

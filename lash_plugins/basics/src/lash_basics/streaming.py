@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from lash_hookspecs.records.attachments import AttachmentData, is_text
 from lash_hookspecs.records.models import AssistantTurn, ModelRequest, ToolTurn, UserTurn
 from lash_hookspecs.records.payloads import Part, ReasoningPart, TextPart, ToolCallPart
 from lash_hookspecs.records.usage import TokenUsage
@@ -39,14 +40,21 @@ def estimate_usage(request: ModelRequest, parts: tuple[Part, ...]) -> TokenUsage
 
 def _message_tokens(message: UserTurn | AssistantTurn | ToolTurn) -> int:
     match message:
-        case UserTurn(text=text):
-            return tokens_of(text)
+        case UserTurn(text=text, attachments=files):
+            return tokens_of(text) + sum(map(_file_tokens, files))
         case AssistantTurn(parts=parts):
             return _part_tokens(parts)
-        case ToolTurn(results=results):
-            return sum(
-                tokens_of(result.output if isinstance(result.output, str) else str(result.output)) for result in results
-            )
+        case ToolTurn(results=results, attachments=files):
+            outputs = (result.output for result in results)
+            said = sum(tokens_of(output if isinstance(output, str) else str(output)) for output in outputs)
+            return said + sum(map(_file_tokens, files))
+
+
+def _file_tokens(file: AttachmentData) -> int:
+    """Text counts as text; of anything else the model reads its name."""
+    if file.data is not None and is_text(file.ref.media_type):
+        return (len(file.data) + 3) // 4
+    return tokens_of(file.ref.describe())
 
 
 def _part_tokens(parts: tuple[Part, ...]) -> int:

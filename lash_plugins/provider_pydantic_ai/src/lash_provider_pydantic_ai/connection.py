@@ -11,6 +11,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from lash_hookspecs.errors import ConfigurationError, ModelError, UnknownName
+from lash_hookspecs.records.attachments import TEXT_TYPES
 from lash_hookspecs.records.model_base import clean_text
 from lash_hookspecs.records.models import (
     ModelChunk,
@@ -32,6 +33,7 @@ from pydantic_ai.messages import (
     ThinkingPartDelta,
 )
 from pydantic_ai.models import Model, infer_model
+from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.providers import Provider, infer_provider
 from pydantic_ai.settings import ModelSettings
 
@@ -42,6 +44,11 @@ __all__ = ["READ_TIMEOUT", "Connection", "service_of"]
 
 #: Seconds without a byte after which a call counts as lost. Connecting has the library's own limit, 5 s.
 READ_TIMEOUT = 120.0
+
+#: Images that every service with eyes takes.
+_IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+
+_PDF = "application/pdf"
 
 #: Services whose replies carry what the call cost.
 _REPORTS_COST = frozenset({"openrouter"})
@@ -100,8 +107,12 @@ class Connection:
 
     def info(self, model: str) -> ModelInfo:
         """Tell what is known of a prepared model."""
-        window = self._models[model].profile.get("context_window")
-        return ModelInfo(context_window=window, reports_cost=self.service in _REPORTS_COST)
+        profile = self._models[model].profile
+        return ModelInfo(
+            context_window=profile.get("context_window"),
+            reports_cost=self.service in _REPORTS_COST,
+            attachments=_attachments(profile),
+        )
 
     async def ask(self, request: ModelRequest) -> AsyncGenerator[ModelChunk]:
         """Ask a prepared model once.
@@ -181,6 +192,16 @@ class Connection:
 
     def _secrets(self) -> Secrets:
         return Secrets.of(self._provider)
+
+
+def _attachments(profile: ModelProfile) -> tuple[str, ...]:
+    """Give the media types that a model takes; text is sent as text, so each model takes it."""
+    images = _IMAGES if profile.get("supports_image_input", True) else ()
+    takes_documents = profile.get("supports_document_input", True) and profile.get(
+        "openai_chat_supports_document_input", True
+    )
+    known = profile.get("supported_document_media_types", frozenset({_PDF}))
+    return (*images, *((_PDF,) if takes_documents and _PDF in known else ()), *TEXT_TYPES)
 
 
 def _base_url(model: Model) -> str:

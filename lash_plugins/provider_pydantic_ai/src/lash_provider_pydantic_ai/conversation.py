@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 from lash_hookspecs.errors import ModelError, redact_url
+from lash_hookspecs.records.attachments import AttachmentData, is_text
 from lash_hookspecs.records.model_base import clean_text
 from lash_hookspecs.records.models import AssistantTurn, FinishReason, ModelReply, ModelRequest, ToolTurn, UserTurn
 from lash_hookspecs.records.payloads import Part, ReasoningPart, ToolCallPart
@@ -82,9 +83,9 @@ def messages_of(request: ModelRequest, origin: Origin) -> list[library.ModelMess
     waiting: list[library.ModelRequestPart] = []
     for turn in request.messages:
         if isinstance(turn, UserTurn):
-            waiting.append(library.UserPromptPart(content=turn.text))
+            waiting.append(library.UserPromptPart(content=_user_content(turn)))
         elif isinstance(turn, ToolTurn):
-            waiting.extend(map(_tool_return, turn.results))
+            waiting.extend(_tool_return(result, turn.files_of(result)) for result in turn.results)
         else:
             response = _response(turn, origin)
             if response is not None:
@@ -96,12 +97,31 @@ def messages_of(request: ModelRequest, origin: Origin) -> list[library.ModelMess
     return messages
 
 
-def _tool_return(result: ToolResult) -> library.ToolReturnPart:
+def _user_content(turn: UserTurn) -> str | list[library.UserContent]:
+    files = [_file(file) for file in turn.attachments if file.data is not None]
+    if not files:
+        return turn.text
+    return [*([turn.text] if turn.text else []), *files]
+
+
+def _file(file: AttachmentData) -> str | library.BinaryContent:
+    """Give a file as its service takes it; text is text everywhere."""
+    ref, data = file.ref, file.data or b""
+    if is_text(ref.media_type):
+        return f"[attachment {ref.describe()}]\n{data.decode('utf-8', 'replace')}"
+    return library.BinaryContent(data, media_type=ref.media_type, identifier=ref.name or ref.id[:12])
+
+
+def _tool_return(result: ToolResult, files: Sequence[AttachmentData] = ()) -> library.ToolReturnPart:
     output = result.output
     if output in ("", None):
         output = _SILENT.get(result.status, "")
     text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-    part: library.ToolReturnPart = library.ToolReturnPart(_tool_name(result.tool), text, result.call_id)
+    shown = [_file(file) for file in files if file.data is not None]
+    text = "\n\n".join([*([text] if text else []), *(each for each in shown if isinstance(each, str))])
+    pictures = [each for each in shown if not isinstance(each, str)]
+    content = [*([text] if text else []), *pictures] if pictures else text
+    part: library.ToolReturnPart = library.ToolReturnPart(_tool_name(result.tool), content, result.call_id)
     if result.status == "error":
         part.outcome = "failed"
     elif result.status != "ok":

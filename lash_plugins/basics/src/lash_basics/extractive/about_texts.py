@@ -25,7 +25,7 @@ from lash_basics.extractive.prose import (
 )
 from lash_basics.extractive.talk import Answer, CannotTell, Talk
 
-__all__ = ["answer_question", "central_text", "search", "summarise"]
+__all__ = ["answer_from", "answer_question", "central_text", "search", "summarise", "summarise_text"]
 
 #: Files that one summary or one answer reads.
 MAX_FILES = 24
@@ -152,7 +152,7 @@ def summarise(intent: Summarise, talk: Talk) -> Answer:
     meant = talk.meant(intent.target)
     paths = talk.readable(meant.paths)
     if len(paths) == 1:
-        said = _summary_of_one(intent, talk.desk.read_all(paths)[0])
+        said = summarise_text(intent, talk.desk.read_all(paths)[0])
         return attrs.evolve(said, text=meant.noted(said.text))
     said = _summary_of_many(intent, paths, talk)
     return attrs.evolve(said, text=meant.noted(said.text))
@@ -167,7 +167,12 @@ def _summary_of_answer(intent: Summarise, talk: Talk) -> Answer:
     return Answer(short, kept=short)
 
 
-def _summary_of_one(intent: Summarise, text: FileText) -> Answer:
+def summarise_text(intent: Summarise, text: FileText) -> Answer:
+    """Summarise one text.
+
+    Raises:
+        CannotTell: It has no lines.
+    """
     if not text.lines:
         raise CannotTell(_sentence(text.note))
     sentences = prose_of(text.text, text.path)
@@ -338,7 +343,12 @@ def _question(intent: Question, talk: Talk) -> Answer | None:
     paths = _relevant_files(words, intent.target, talk)
     if not paths:
         return None
-    texts = [text for text in talk.desk.read_all(paths) if text.lines]
+    return answer_from(intent.text, [text for text in talk.desk.read_all(paths) if text.lines])
+
+
+def answer_from(question: str, texts: Sequence[FileText]) -> Answer | None:
+    """Answer with the most relevant sentences of texts; ``None`` when they say nothing about it."""
+    words = _key_words(question)
     best = _best_passages([passage for text in texts for passage in _passages(text)], words)
     if not best:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import attrs
+from lash_hookspecs.records.attachments import AttachmentData
 from lash_hookspecs.records.models import AssistantTurn, ModelMessage, ToolTurn, UserTurn
 from lash_hookspecs.records.payloads import TextPart, ToolCallPart
 from lash_hookspecs.records.tools import ToolCall, ToolResult
@@ -20,12 +21,14 @@ class Exchange:
 
     Attributes:
         questions: What the user said: one message, or several when some arrived while tools ran.
+        files: What the user attached.
         calls: Tool calls with their results.
         rounds: How many times tools were run.
         answer: What was answered; ``None`` while it is not.
     """
 
     questions: list[str] = attrs.field(factory=list)
+    files: list[AttachmentData] = attrs.field(factory=list)
     calls: list[tuple[ToolCall, ToolResult]] = attrs.field(factory=list)
     rounds: int = 0
     answer: str | None = None
@@ -52,6 +55,7 @@ def exchanges_of(messages: Sequence[ModelMessage]) -> list[Exchange]:
             if last is None or not last.takes_more:
                 exchanges.append(Exchange())
             exchanges[-1].questions.append(message.text)
+            exchanges[-1].files.extend(message.attachments)
             continue
         if not exchanges:
             exchanges.append(Exchange())

@@ -113,6 +113,7 @@ class Desk:
 
     def __init__(self, exchange: Exchange, offered: frozenset[str]) -> None:
         self._offered = offered
+        self.files = exchange.files
         self._rounds = exchange.rounds
         self._known: dict[str, list[ToolResult]] = {}
         for call, result in exchange.calls:

@@ -11,7 +11,7 @@ from lash_hookspecs.records.models import AssistantTurn, ModelReply, ModelReques
 from lash_hookspecs.records.payloads import TextPart, ToolCallPart
 from lash_hookspecs.records.tools import ToolCall
 
-from lash_basics.extractive import about_files, about_talk, about_texts
+from lash_basics.extractive import about_attachments, about_files, about_talk, about_texts
 from lash_basics.extractive.conversation import exchanges_of
 from lash_basics.extractive.desk import Call, Desk, MissingTool, NeedTools
 from lash_basics.extractive.intents import (
@@ -54,14 +54,15 @@ def reply_to(request: ModelRequest) -> ModelReply:
         return _text("What would you like to know about the files here?")
     *earlier, current = exchanges
     talk = Talk(earlier, Desk(current, frozenset(tool.name for tool in request.tools)))
+    attached = about_attachments.listed(current.files)
     try:
-        return _text(_answer(list(dict.fromkeys(current.questions)), talk))
+        return _text(attached + _answer(list(dict.fromkeys(current.questions)), talk))
     except NeedTools as need:
         return _calls(need.calls, sum(isinstance(message, AssistantTurn) for message in request.messages))
     except MissingTool as missing:
         return _text(
-            f"I cannot do that here: I would need the tool {missing.tool}, and it is not offered in this session. "
-            'The file tools come with lash-basics; an app names them: Agent(tool_sets=["files"]).'
+            f"{attached}I cannot do that here: I would need the tool {missing.tool}, and it is not offered in this "
+            'session. The file tools come with lash-basics; an app names them: Agent(tool_sets=["files"]).'
         )
 
 
@@ -74,7 +75,7 @@ def _answer(questions: list[str], talk: Talk) -> str:
 
 def _part(intent: Intent, talk: Talk) -> Answer:
     try:
-        return _handle(intent, talk)
+        return about_attachments.answer(intent, talk.desk.files) or _handle(intent, talk)
     except CannotTell as reason:
         return _subject(intent, talk) or Answer(str(reason))
 

@@ -1,0 +1,75 @@
+"""The page about hooks has every hook, with its kind, its caller and who implements it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from types import ModuleType
+from typing import Any
+
+import pytest
+from lash_hookspecs.markers import hook_info
+from lash_hookspecs.specs import all_specs
+
+from tests.docs.pages import ROOT
+from tests.docs.tables import rows
+
+PAGE = ROOT / "docs/hooks.md"
+NONE = "none: for plugins"
+
+
+def words(cell: str) -> list[str]:
+    return [each.strip().strip("`") for each in cell.split(",")]
+
+
+HOOKS = {words(hook)[0]: rest for hook, *rest in rows(PAGE, "Hook") if len(rest) == 4}
+
+
+def code_of(path: str) -> Any:
+    """Import what a dotted path below `lash_core` names."""
+    module, found = "lash_core", importlib.import_module("lash_core")
+    target: Any = found
+    for word in path.split("."):
+        if isinstance(target, ModuleType):
+            try:
+                target = importlib.import_module(f"{module}.{word}")
+                module = f"{module}.{word}"
+                continue
+            except ModuleNotFoundError:
+                pass
+        target = inspect.getattr_static(target, word)
+    return target
+
+
+def implementers(hook: str) -> set[str]:
+    """Find the first-party modules that implement a hook."""
+    sources = [*ROOT.glob("lash_core/src/**/*.py"), *ROOT.glob("lash_plugins/*/src/**/*.py")]
+    return {
+        ".".join(path.relative_to(path.parents[len(path.parts) - path.parts.index("src") - 2]).with_suffix("").parts)
+        for path in sources
+        if any(f"@{mark}({hook})" in path.read_text(encoding="utf-8") for mark in ("implements", "handles"))
+    }
+
+
+def test_the_table_has_each_hook_once_and_no_other() -> None:
+    listed = [words(row[0])[0] for row in rows(PAGE, "Hook") if len(row) == 5]
+    assert sorted(listed) == sorted(all_specs())
+
+
+@pytest.mark.parametrize("hook", sorted(all_specs()))
+def test_a_hook_has_its_kind_its_caller_and_its_implementers(hook: str) -> None:
+    kind, _, caller, implementer = HOOKS[hook]
+    assert kind == hook_info(all_specs()[hook]).kind
+    (path,) = words(caller)
+    source = inspect.getsource(code_of(path))
+    is_named = hook in source or f'"{hook.removeprefix("lash_offer_")}"' in source or "session_plugins" in hook
+    assert is_named, f"{path} does not call {hook}"
+    assert (set() if implementer == NONE else set(words(implementer))) == implementers(hook)
+
+
+def test_what_happens_on_an_error_is_said_of_every_hook_in_a_turn() -> None:
+    told = [word for row in rows(PAGE, "Hook") if len(row) == 3 for word in words(row[0])]
+    silent = ("lash_offer_", "lash_on_")
+    assert sorted(name for name in all_specs() if not name.startswith(silent)) == sorted(
+        name for name in told if name in all_specs()
+    )
