@@ -127,7 +127,7 @@ class Walk:
             return live
         with pytest.raises(wrong):
             await live.runtime.append_nodes([])
-        await self.close(who)
+        await self.close(who, saves=False)
         return None
 
     async def open(self, who: str, name: str, setting: Setting, n: int) -> Live | None:
@@ -189,9 +189,14 @@ class Walk:
         assert (COUNTER in report.snapshots.restored) == bool(live.setting.counter and expected.kept.version)
         assert (COUNTER in report.snapshots.kept) == bool(not live.setting.counter and expected.kept.version)
 
-    async def close(self, who: str) -> None:
-        """Close a runtime, twice (L12)."""
-        live = self.live.pop(who)
+    async def close(self, who: str, *, saves: bool = True) -> None:
+        """Close a runtime, twice (L12); what was paid for is committed if that can be."""
+        live = self.live[who]
+        expected = self.expected[live.name]
+        saves = saves and live.incarnation in (None, expected.incarnation)
+        if saves and live.owed and not self._is_outdated(live.setting, expected.kept):
+            self._commit(live)
+        del self.live[who]
         await live.runtime.close()
         await live.runtime.close()
         self._check_unregistered(live)
@@ -511,6 +516,7 @@ class Walk:
                 await live.runtime.delete()
             return
         await live.runtime.delete()
+        live.owed = 0
         expected.end()
         living = {(name, each.incarnation) for name, each in self.expected.items() if each.exists}
         for other in self.expected.values():
