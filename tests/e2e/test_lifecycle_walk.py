@@ -149,21 +149,21 @@ def walk(steps: type[_Steps], examples: int, length: int) -> None:
 
 
 def test_every_promise_holds_after_every_step_in_memory() -> None:
-    walk(_InMemory, 40, 25)
+    walk(_InMemory, 30, 25)
 
 
 def test_every_promise_holds_after_every_step_in_sqlite() -> None:
-    walk(_InSqlite, 25, 25)
+    walk(_InSqlite, 20, 25)
 
 
 @pytest.mark.full
 def test_every_promise_holds_after_every_step_of_long_walks_in_memory() -> None:
-    walk(_InMemory, 1_000, 50)
+    walk(_InMemory, 500, 50)
 
 
 @pytest.mark.full
 def test_every_promise_holds_after_every_step_of_long_walks_in_sqlite() -> None:
-    walk(_InSqlite, 250, 50)
+    walk(_InSqlite, 120, 50)
 
 
 async def test_what_is_held_in_memory_cannot_be_parked() -> None:

@@ -28,6 +28,8 @@ async def save(session: OpenSession, *, always: bool) -> None:
         SessionBusy: Something waits, and somebody else works on the session.
         StoreError: The commit failed.
     """
+    if session.written_off and not always:
+        return
     try:
         async with session.writing():
             is_stored = session.resident.head is not None

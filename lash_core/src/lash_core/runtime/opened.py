@@ -73,6 +73,7 @@ class OpenSession:
         tasks: Its background tasks; ``None`` where there is no task host.
         children: Sessions that it has started and holds, by id.
         reports_to: The open session that started it, which its usage is told to as it happens.
+        written_off: Whether the session was deleted while it was open, and nothing was begun under its name since.
         usage_is_filed: Whether descendants may have filed usage that is not committed yet.
         run: The turn that runs.
         prompts: Renders the system prompt.
@@ -124,6 +125,7 @@ class OpenSession:
         self._successor: str | None = None
         self._handoffs = 0
         self.usage_is_filed = False
+        self.written_off = False
         self._stale = False
 
     @property
@@ -361,6 +363,7 @@ class OpenSession:
             raise
         del self._events[:noted], self._usage[:usage]
         self._settle_overrides(overrides)
+        self.written_off = False
         if self.document.successor == self._successor:
             self._successor, self._handoffs = None, 0
         self.parts.refs = self.resident.component_refs
@@ -421,6 +424,7 @@ class OpenSession:
         self._events, self._usage, self._overrides = [], [], {}
         self._successor, self._handoffs, self.usage_is_filed = None, 0, False
         self.resident.unflushed, self.resident.untold = (), ()
+        self.written_off = True
 
     @property
     def owes(self) -> bool:
