@@ -23,6 +23,8 @@ PACKAGE = "cli_dummies"
 MODULE = """
 from pathlib import Path
 
+import attrs
+
 from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.markers import implements
 from lash_hookspecs.specs.offers import (
@@ -39,11 +41,16 @@ class Kept(MemoryBackend):
     async def close(self):
         pass
 
+class Durable(Kept):
+    @property
+    def capabilities(self):
+        return attrs.evolve(super().capabilities, durability="process")
+
 async def open_kept(url, create):
     OPENED.append((url, create))
     if url.startswith("sqlite:///") and create:
         Path(url.removeprefix("sqlite:///")).write_text("kept")
-    return STORES.setdefault(url, Kept())
+    return STORES.setdefault(url, Durable() if url.startswith("durable:") else Kept())
 
 class Scripted:
     async def model_info(self, model):
@@ -70,7 +77,7 @@ class Scripted:
 
 @implements(lash_offer_stores)
 def stores(context):
-    return [StoreOffer(schemes=("kept", "sqlite"), open=open_kept)]
+    return [StoreOffer(schemes=("kept", "durable", "sqlite"), open=open_kept)]
 
 @implements(lash_offer_providers)
 def providers(context):
@@ -81,7 +88,7 @@ MANIFEST = """
 requires_api = "0.1"
 hooks = ["lash_offer_stores", "lash_offer_providers"]
 [offers]
-stores = ["kept", "sqlite"]
+stores = ["kept", "durable", "sqlite"]
 providers = ["offline", "scripted"]
 """
 
@@ -107,10 +114,12 @@ def _install(folder: Path, distribution: str, entries: str) -> None:
 
 @pytest.fixture
 def dummies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The tests' own plugins, and no others but the standard mode."""
+    """The tests' own plugins, and no others but the standard mode and compaction."""
     site = tmp_path / "site"
     _install(site, "lash-dummies", f"dummies = {PACKAGE}\n")
-    _install(site, "lash-basics", "standard-mode = lash_basics.mode_plugin\n")
+    _install(
+        site, "lash-basics", "standard-mode = lash_basics.mode_plugin\ncompaction = lash_basics.compaction_plugin\n"
+    )
     package = site / PACKAGE
     package.mkdir()
     (package / "__init__.py").write_text(MODULE)

@@ -65,6 +65,34 @@ def test_start_up_imports_neither_pydantic_nor_a_store_nor_a_plugin(
     assert not {name for name in modules if name.startswith(("dummy_", "lash_basics", "lash_store"))}
 
 
+def test_the_doctor_imports_no_plugin_and_finds_the_broken_ones(environment: dict[str, str], tmp_path: Path) -> None:
+    after = "print('\\n' + repr(sorted({name.partition('.')[0] for name in sys.modules}))); sys.exit(code)"
+    ran = lash(environment, tmp_path, "doctor", after=after)
+    assert (ran.returncode, ran.stderr) == (1, b"")
+    *told, loaded = ran.stdout.decode().splitlines()
+    assert told[-2] == "10 found"
+    assert sum(line.startswith("! plugin 'plugin-") for line in told) == 10
+    modules = set(json.loads(loaded.replace("'", '"')))
+    assert "lash_core" in modules
+    assert not modules & set(HEAVY)
+    assert not {name for name in modules if name.startswith(("dummy_", "lash_basics", "lash_store"))}
+    assert list(tmp_path.iterdir()) == [tmp_path / "site"]
+
+
+def test_the_doctor_imports_the_plugin_of_the_store_and_no_other(environment: dict[str, str], tmp_path: Path) -> None:
+    sql = ROOT / "lash_plugins/store_sql/src"
+    here = environment | {"PYTHONPATH": os.pathsep.join([environment["PYTHONPATH"], str(sql)])}
+    made = lash(here, tmp_path, "run", "Hello", "--session", "s1", "--store", "sqlite:///x.db")
+    assert made.returncode == 0, made.stderr
+    after = "print('\\n' + repr(sorted({name.partition('.')[0] for name in sys.modules}))); sys.exit(code)"
+    ran = lash(here, tmp_path, "doctor", "--sessions", "--store", "sqlite:///x.db", after=after)
+    *told, loaded = ran.stdout.decode().splitlines()
+    assert "sessions checked: 1" in told
+    modules = set(json.loads(loaded.replace("'", '"')))
+    assert "lash_store_sql" in modules
+    assert not {name for name in modules if name.startswith(("dummy_", "lash_basics", "lash_provider"))}
+
+
 def test_all_plugins_are_listed_the_broken_ones_with_a_reason(environment: dict[str, str], tmp_path: Path) -> None:
     listed = json.loads(lash(environment, tmp_path, "plugins", "list", "--json").stdout)
     dummies = {row["name"]: row for row in listed if row["distribution"].startswith("dummy-")}

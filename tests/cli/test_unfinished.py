@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -141,3 +142,21 @@ def test_branch_of_an_interrupted_session_is_refused(lash: Lash) -> None:
         2,
         "lash: session 's1' has an unfinished turn: continue or abandon it before you branch\n",
     )
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_a_resumed_session_says_that_its_turn_is_interrupted(lash: Lash) -> None:
+    gc.collect()  # the runtime that was interrupted here is one that another process had
+    handle = json.dumps({"session_id": "s1", "store": "kept:one", "epoch": 0})
+    ran = lash("sessions", "resume", "-", *STORE, stdin=handle)
+    assert ran.code == 0
+    assert ran.out.splitlines()[1:] == ["turn 1 is interrupted: `lash turns continue` or `abandon` ends it"]
+    assert json.loads(lash("sessions", "resume", "-", "--json", *STORE, stdin=handle).out)["interrupted"] is True
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_a_session_with_an_interrupted_turn_is_neither_changed_nor_compacted(lash: Lash) -> None:
+    for words in (("config", "s1", "--set", "instructions=x"), ("compact", "s1")):
+        ran = lash("sessions", *words, *STORE)
+        assert ran.code == 2
+        assert "session 's1' has an unfinished turn: continue or abandon it before you" in ran.err

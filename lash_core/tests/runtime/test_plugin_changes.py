@@ -176,7 +176,7 @@ async def test_a_session_whose_models_plugin_is_gone_opens_branches_and_says_so(
 async def test_another_model_is_another_plugin_from_the_commit_that_sets_it() -> None:
     backend = MemoryBackend()
     await begun(backend)
-    session = await lash_on(backend, manager()).session("s")
+    session = await Lash(lash_on(backend, manager()).env, Agent(model="probe")).session("s")
     await session.runtime.update_session_config(model="offline")
     assert not (await lash_on(backend, manager()).session("s")).runtime.report.plugins
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from lash_hookspecs.records.model_base import Record
 
-__all__ = ["TokenUsage", "UsageRow", "add_usage", "merge_ledger"]
+__all__ = ["TokenUsage", "UsageRow", "add_usage", "merge_ledger", "subtract_usage"]
 
 
 class TokenUsage(Record):
@@ -59,6 +59,18 @@ def add_usage(one: TokenUsage, other: TokenUsage) -> TokenUsage:
         output_tokens=one.output_tokens + other.output_tokens,
         cached_input_tokens=one.cached_input_tokens + other.cached_input_tokens,
         reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
+        cost=cost,
+    )
+
+
+def subtract_usage(whole: TokenUsage, part: TokenUsage) -> TokenUsage:
+    """Give what is left of a usage without a part that was added to it."""
+    cost = None if whole.cost is None else whole.cost - (part.cost or Decimal(0))
+    return TokenUsage(
+        input_tokens=whole.input_tokens - part.input_tokens,
+        output_tokens=whole.output_tokens - part.output_tokens,
+        cached_input_tokens=whole.cached_input_tokens - part.cached_input_tokens,
+        reasoning_tokens=whole.reasoning_tokens - part.reasoning_tokens,
         cost=cost,
     )
 

@@ -165,6 +165,11 @@ class TurnMachine:
         return self._model_calls
 
     @property
+    def produced_usage(self) -> tuple[int, TokenUsage]:
+        """Calls of the model since the last commit that were answered, and their usage."""
+        return self._produced.model_calls, self._produced.usage
+
+    @property
     def wants_commit(self) -> bool:
         """Whether what was produced must be stored before anything else runs.
 

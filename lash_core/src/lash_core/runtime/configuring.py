@@ -26,12 +26,12 @@ async def configure(session: OpenSession, changes: Mapping[str, Any]) -> Session
     """Change the configuration and commit it, under the lease."""
     previous = session.config
     proposed = check_config(_changed(previous, changes))
-    if proposed.mode != previous.mode:
-        raise refuse_mode(session.session_id, previous.mode, proposed.mode)
     context = ConfigProposed(
         session=session.services, session_id=session.session_id, previous=previous, config=proposed
     )
-    current = check_config(await session.parts.hooks.transform(lash_transform_config, context))
+    current = _storable(check_config(await session.parts.hooks.transform(lash_transform_config, context)))
+    if current.mode != previous.mode:
+        raise refuse_mode(session.session_id, previous.mode, current.mode)
     fields = tuple(name for name in SessionConfig.model_fields if getattr(previous, name) != getattr(current, name))
     if not fields and session.document.config == current:
         return current
@@ -67,6 +67,14 @@ def _changed(config: SessionConfig, changes: Mapping[str, Any]) -> SessionConfig
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])
         raise PolicyError(f"{where}: {first['msg']}") from error
+
+
+def _storable(config: SessionConfig) -> SessionConfig:
+    try:
+        config.to_bytes()
+    except ValueError as error:
+        raise PolicyError(f"the configuration cannot be stored: {error}") from error
+    return config
 
 
 async def _shrunk(session: OpenSession, previous: SessionConfig, current: SessionConfig) -> Change | None:

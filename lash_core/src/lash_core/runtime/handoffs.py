@@ -8,10 +8,10 @@ from lash_hookspecs.errors import InvalidInput, SessionError, SuccessorMissing
 from lash_hookspecs.protocols.stores import SessionStore
 from lash_hookspecs.records.events import HandedOff
 from lash_hookspecs.records.state import HeadDocument, PluginFingerprint
-from lash_hookspecs.records.store import Head
+from lash_hookspecs.records.store import Head, StreamEntry
 
 from lash_core.runtime.lease import take_lease
-from lash_core.runtime.opened import OpenSession
+from lash_core.runtime.opened import HANDOFFS, OpenSession
 from lash_core.runtime.reading import read_record
 from lash_core.runtime.resident import Change, ResidentSession, read_document
 from lash_core.runtime.session_stores import find_store
@@ -72,12 +72,18 @@ async def check_successor(session: OpenSession, successor: str) -> None:
 async def hand_off(session: OpenSession, successor: str) -> None:
     """Let a session point to its successor: with the next commit of the turn that runs, else by one of its own.
 
+    In a turn it is durable at once, in a stream.
+
     Raises:
         SessionError: It was handed off to another one meanwhile.
         StoreError: The commit failed; the session is not handed off.
     """
     if session.slot.taken:
-        session.link_successor(successor)
+        entry = 0
+        if session.resident.head is not None:  # whoever goes on with the turn after this process must know
+            line = StreamEntry(successor, b"")
+            [entry] = await session.store.append(HANDOFFS, [line], writer=session.resident.writer)
+        session.link_successor(successor, entry)
         return
     async with session.writing():
         if session.successor is not None:

@@ -22,8 +22,8 @@ from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.records.events import Event, HandedOff, StoredEvent
 from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
-from lash_hookspecs.records.store import Absent, Deleted, Head, Holder, Receipt, blob_ref
-from lash_hookspecs.records.usage import UsageRow
+from lash_hookspecs.records.store import Absent, Consumed, Deleted, Head, Holder, Receipt, blob_ref
+from lash_hookspecs.records.usage import UsageRow, merge_ledger
 from lash_hookspecs.specs.persistence import CommitProposed, Committed, lash_guard_commit, lash_on_committed
 
 from lash_core.attachments.files import SessionFiles
@@ -44,7 +44,10 @@ if TYPE_CHECKING:
     from lash_core.runtime.children import Child
     from lash_core.runtime.turn_run import TurnRun
 
-__all__ = ["OpenSession"]
+__all__ = ["HANDOFFS", "OpenSession"]
+
+#: The stream that holds the successor which a turn has started, until a commit links it.
+HANDOFFS = "handoffs"
 
 #: Commits that only save: when one fails, what plugins, tools and mode keep stays as it is and rides the next one.
 _SAVING = frozenset({"park", "close", "background", "completion"})
@@ -116,6 +119,7 @@ class OpenSession:
         self._events: list[StoredEvent] = []
         self._usage: list[UsageRow] = []
         self._successor: str | None = None
+        self._handoffs = 0
         self.usage_is_filed = False
         self._stale = False
 
@@ -190,7 +194,7 @@ class OpenSession:
             raise SessionBindingMismatch(bound=found.session_id, requested=self.session_id)
         self.check_create(found)
         await self.see_lease()
-        self.usage_is_filed = await is_filed(self)
+        await self._see_streams()
         self.parts = await open_parts(self)
 
     async def catch_up(self) -> None:
@@ -219,6 +223,14 @@ class OpenSession:
         before, self.parts = self.parts, parts
         self._stale = False
         await before.close()
+
+    async def _see_streams(self) -> None:
+        """See what waits in the store for the next commit: usage of descendants, a successor."""
+        self.usage_is_filed = await is_filed(self)
+        started = await self.store.read(HANDOFFS) if self.document.open_turn is not None else ()
+        if started:
+            self._successor = started[-1].key
+            self._handoffs = started[-1].sequence
 
     async def see_lease(self) -> None:
         """See whether a turn runs elsewhere."""
@@ -280,7 +292,7 @@ class OpenSession:
         self.holder_elsewhere = None
         try:
             await self.refuse_if_not_as_specified()
-            self.usage_is_filed = await is_filed(self)
+            await self._see_streams()
             yield lease
         finally:
             if lease is not None:
@@ -320,7 +332,8 @@ class OpenSession:
         try:
             if self.parts.hooks.handles(lash_guard_commit):
                 await self._ask_guards(change)
-            reported = await report(self, commit_id, (*self.resident.unflushed, *change.usage))
+            own = (*self.resident.unflushed, *change.usage, *change.journaled)
+            reported = await report(self, commit_id, merge_ledger((), own))
             receipt = await self.resident.commit(change, commit_id)
         except BaseException:
             self.usage_is_filed = self.usage_is_filed or bool(filings.consumed)
@@ -329,7 +342,8 @@ class OpenSession:
                 del self._events[:noted], self._usage[:usage]
             raise
         del self._events[:noted], self._usage[:usage]
-        self._successor = None
+        if self.document.successor == self._successor:
+            self._successor, self._handoffs = None, 0
         self.parts.refs = self.resident.component_refs
         self.plugins.committed(change.plugins)
         if first and self.tasks is not None:
@@ -360,9 +374,15 @@ class OpenSession:
         """Keep usage for the next commit (T7)."""
         self._usage.extend(rows)
 
-    def link_successor(self, successor: str) -> None:
-        """Let the next commit say who took over."""
+    def link_successor(self, successor: str, entry: int = 0) -> None:
+        """Let the next commit say who took over.
+
+        Args:
+            successor: The session.
+            entry: Its entry in the stream, if it has one.
+        """
         self._successor = successor
+        self._handoffs = max(entry, self._handoffs)
 
     @property
     def owes(self) -> bool:
@@ -405,6 +425,7 @@ class OpenSession:
         if self._successor not in (None, document.successor):
             document = document.evolve(successor=self._successor)
             events = (*events, HandedOff(successor=str(self._successor)))
+        used_up = [Consumed(HANDOFFS, self._handoffs)] if self._handoffs else []
         snapshots = {} if change.all_components else self.parts.snapshots()
         kept = {name: body for name, body in snapshots.items() if name not in change.dropped}
         components = {**kept, **change.components}
@@ -416,7 +437,7 @@ class OpenSession:
             noted=(*self._events, *change.noted),
             usage=(*self._usage, *change.usage),
             filed=filings.rows,
-            consumed=(*change.consumed, *filings.consumed),
+            consumed=(*change.consumed, *filings.consumed, *used_up),
             components=components,
             dropped=self.parts.components.difference(components),
             plugins=plugins,

@@ -54,7 +54,8 @@ class Change:
         moves_leaf: Whether ``leaf`` counts.
         events: Stored events.
         usage: Usage deltas.
-        filed: Usage that others filed in the session's streams, used up by ``consumed``.
+        journaled: Usage deltas of responses that the journal holds, used up by ``consumed``.
+        filed: Usage of descendants that a stream holds, likewise.
         noted: Events that wait for a commit, any commit.
         consumed: Stream entries that are used up.
         fork: For the first commit of a fork.
@@ -73,6 +74,7 @@ class Change:
     moves_leaf: bool = False
     events: Sequence[StoredEvent] = ()
     usage: Sequence[UsageRow] = ()
+    journaled: Sequence[UsageRow] = ()
     filed: Sequence[UsageRow] = ()
     noted: Sequence[StoredEvent] = ()
     consumed: Sequence[Consumed] = ()
@@ -83,6 +85,11 @@ class Change:
     dropped: Collection[str] = ()
     all_components: bool = False
     plugins: tuple[PluginFingerprint, ...] = ()
+
+    @property
+    def all_usage(self) -> tuple[UsageRow, ...]:
+        """What the ledger is added to by."""
+        return (*self.usage, *self.journaled, *self.filed)
 
 
 @attrs.frozen
@@ -222,7 +229,7 @@ class ResidentSession:
         change = attrs.evolve(change, usage=(*self.unflushed, *change.usage), noted=(*self.untold, *change.noted))
         now = self._env.clock()
         nodes = self._nodes(change, now)
-        document = change.document.evolve(usage=merge_ledger(change.document.usage, (*change.usage, *change.filed)))
+        document = change.document.evolve(usage=merge_ledger(change.document.usage, change.all_usage))
         components, bodies = self._components(change)
         record = self._record(change)
         commit = Commit(
@@ -305,7 +312,7 @@ class ResidentSession:
             step=change.step,
             turn_id=turn.turn_id if turn else None,
             turn_index=turn.turn_index if turn else None,
-            usage=(*change.usage, *change.filed),
+            usage=merge_ledger((), change.all_usage),
             events=events,
             plugins=change.plugins,
         )

@@ -10,6 +10,7 @@ from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
 from lash_core.runtime.lease import HeldLease
 from lash_core.runtime.listening import heard_by
 from lash_core.runtime.opened import OpenSession
+from lash_core.runtime.resident import Change
 from lash_core.runtime.turns import Emit, abandon, asking, begin, continue_turn, drive, refused
 
 __all__ = ["abandon_interrupted", "cancel", "continue_interrupted", "run_turn"]
@@ -33,9 +34,10 @@ async def run_turn(
     async with session.slot:
         await session.refuse_if_not_as_specified()
         if _is_handed_off(session):
-            if session.document.open_turn is not None:
+            if session.document.open_turn is not None or session.document.successor is None:
                 async with session.leased() as lease:
                     await _end_interrupted(session, lease, emit, resume)
+                    await _link(session)
             return None
         asked = await asking(session, limits, turn_input.overrides)
         accepted = await session.files.accept(turn_input.attachments, files)
@@ -45,6 +47,7 @@ async def run_turn(
             return denied
         async with session.leased() as lease:
             await _end_interrupted(session, lease, emit, resume)
+            await _link(session)
             if _is_handed_off(session):  # the interrupted one was continued, and handed off
                 return None
             run = await begin(session, turn_input, accepted, limits, asked, emit)
@@ -91,7 +94,13 @@ async def cancel(session: OpenSession) -> None:
 
 
 def _is_handed_off(session: OpenSession) -> bool:
-    return session.document.successor is not None
+    return session.successor is not None
+
+
+async def _link(session: OpenSession) -> None:
+    """Commit that the session was handed off, if no commit says so yet."""
+    if session.successor not in (None, session.document.successor):
+        await session.commit(Change(step="handoff", document=session.document))
 
 
 def _refuse_uninterrupted(session: OpenSession) -> None:

@@ -28,7 +28,7 @@ from lash_hookspecs.records.payloads import ToolCallPart
 from lash_hookspecs.records.store import Consumed, Receipt, StreamEntry
 from lash_hookspecs.records.tools import ToolResult
 from lash_hookspecs.records.turn import OpenTurn, StopReason, TurnEnd, TurnOutcome, TurnResult
-from lash_hookspecs.records.usage import UsageRow
+from lash_hookspecs.records.usage import TokenUsage, UsageRow, add_usage, subtract_usage
 from lash_hookspecs.specs.events import (
     TurnCommitted,
     TurnFinalized,
@@ -101,6 +101,7 @@ class TurnRun:
         self._started_at = started_at
         self._journaled = journaled
         self._unknown_calls = unknown_calls
+        self._in_journal = machine.produced_usage  # a machine that was rebuilt has it all from there
         self._tracer = session.resident.tracer.bind(turn_id=machine.turn_id, turn_index=machine.turn_index)
         self._running: dict[str, asyncio.Task[Response]] = {}
         self._writing = asyncio.Lock()
@@ -272,6 +273,9 @@ class TurnRun:
         entry = StreamEntry(key, RESPONSES.dump_json(response, exclude_none=True))
         [sequence] = await self._session.store.append(JOURNAL, [entry], writer=self._session.resident.writer)
         self._journaled = max(self._journaled, sequence)
+        if isinstance(response, ModelReplied):
+            calls, usage = self._in_journal
+            self._in_journal = calls + 1, add_usage(usage, response.reply.usage)
 
     async def _deliver(self, key: str, response: Response) -> None:
         if self._failure is not None or not self._machine.feed(key, response):
@@ -405,7 +409,8 @@ class TurnRun:
                 document=self._session.document.evolve(open_turn=open_turn),
                 payloads=produced.payloads,
                 events=events,
-                usage=self._usage(produced),
+                usage=self._received_usage(produced),
+                journaled=self._journaled_usage(),
                 consumed=[Consumed(JOURNAL, self._journaled)] if self._journaled else (),
                 components={} if body is None else {MODE: body},
                 dropped=(MODE,) if body is None else (),
@@ -414,6 +419,7 @@ class TurnRun:
         self._session.parts.session_state = session_state
         self._journaled = 0
         self._unknown_calls = 0
+        self._in_journal = 0, TokenUsage()
         return receipt
 
     @property
@@ -426,18 +432,20 @@ class TurnRun:
             context = TurnPhase(session_id=self.session_id, turn_id=self.turn_id, phase=phase, detail=detail)
             await hooks.notify(lash_on_turn_phase, context)
 
-    def _usage(self, produced: Produced) -> list[UsageRow]:
-        if not produced.model_calls and not self._unknown_calls:
+    def _received_usage(self, produced: Produced) -> list[UsageRow]:
+        """Give the usage of responses that nothing but this commit keeps."""
+        calls, usage = self._in_journal
+        if produced.model_calls == calls:
             return []
-        return [
-            UsageRow(
-                source="turn",
-                model=self._model,
-                usage=produced.usage,
-                calls=produced.model_calls,
-                unknown_calls=self._unknown_calls,
-            )
-        ]
+        received = subtract_usage(produced.usage, usage)
+        return [UsageRow(source="turn", model=self._model, usage=received, calls=produced.model_calls - calls)]
+
+    def _journaled_usage(self) -> list[UsageRow]:
+        """Give the usage that whoever takes the turn up finds in the journal, should this commit fail."""
+        calls, usage = self._in_journal
+        if not calls and not self._unknown_calls:
+            return []
+        return [UsageRow(source="turn", model=self._model, usage=usage, calls=calls, unknown_calls=self._unknown_calls)]
 
 
 def called_tools(responses: Iterable[Response]) -> set[str]:
