@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-BENCHMARKS = ("commit", "resume")
+BENCHMARKS = ("commit", "resume", "lifecycle")
 
 
 def measured(name: str) -> list[dict[str, Any]]:
@@ -22,7 +22,11 @@ def table(name: str, rows: list[dict[str, Any]]) -> None:
     print(name)
     print("  " + "".join(f"{column:>22}" for column in columns))
     for row in rows:
-        print("  " + "".join(f"{row[column]:>22,.2f}" for column in columns))
+        print("  " + "".join(f"{_cell(row[column]):>22}" for column in columns))
+
+
+def _cell(value: object) -> str:
+    return f"{value:,.2f}" if isinstance(value, float | int) else str(value)
 
 
 def main() -> None:

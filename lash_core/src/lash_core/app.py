@@ -218,6 +218,7 @@ class Lash:
         runtime = await LashRuntime.from_environment(self.env, spec)
         meanwhile = self._sessions.get(runtime.session_id)
         if meanwhile is not None and not meanwhile.closed and create is not True:
+            await runtime.close()
             return meanwhile  # another caller was opening it too
         session = Session(runtime, self)
         self._sessions[session.id] = session

@@ -259,6 +259,10 @@ class AttachedTasks(SessionTasks, Protocol):
         """
         ...
 
+    async def detach(self) -> None:
+        """Let go of them and touch no task but hidden ones: the session could not be opened. May be called twice."""
+        ...
+
     async def close(self, *, deleted: bool = False) -> None:
         """Apply the close policies to the live tasks that are this process's, and cancel hidden ones.
 

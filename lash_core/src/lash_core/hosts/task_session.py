@@ -259,6 +259,15 @@ class LocalSessionTasks:
         else:
             await self._pool.store_now(self._log)
             await self._apply_close_policies()
+        self._let_go()
+
+    async def detach(self) -> None:
+        """Let go of them and touch no task but hidden ones."""
+        if not self.closed:
+            await self.shut()
+            self._let_go()
+
+    def _let_go(self) -> None:
         for reader in list(self._readers):
             reader.close()
         self._pool.release_log(self._log)

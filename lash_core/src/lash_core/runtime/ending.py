@@ -45,7 +45,8 @@ async def flush(session: OpenSession) -> None:
         return
     try:
         async with session.writing():
-            await session.commit(Change(step="close", document=session.document))
+            if session.owes:  # it may be known by now that nothing is
+                await session.commit(Change(step="close", document=session.document))
     except LashError as error:
         _log.warning("what session %s had not committed yet is lost: %s", session.session_id, error)
 
@@ -86,7 +87,8 @@ async def delete(session: OpenSession) -> None:
         async with session.leased():
             await relink_around(session)
             await session.store.delete(incarnation=session.resident.writer.incarnation, deleted_at=session.env.clock())
-            await session.resident.refresh()
+            await session.refresh()
+            session.write_off()
 
 
 def _would_be_lost(session: OpenSession) -> bool:

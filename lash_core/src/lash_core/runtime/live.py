@@ -14,25 +14,33 @@ if TYPE_CHECKING:
 
 __all__ = ["find_live", "register", "unregister"]
 
-#: (store, session) → the runtime; one that nobody holds any more is not in it.
-_live: weakref.WeakValueDictionary[tuple[object, str], ReadableRuntime] = weakref.WeakValueDictionary()
+#: (store, session) → its open runtimes in the order of their opening; one that nobody holds any more does not count.
+_live: dict[tuple[object, str], list[weakref.ref[ReadableRuntime]]] = {}
 
 
 def register(runtime: ReadableRuntime, backend: StoreBackend | None) -> None:
-    """Remember a runtime as open; of several for one session the first that is still open counts."""
+    """Remember a runtime as open."""
     if backend is not None:
-        _live.setdefault(_key(backend, runtime.session_id), runtime)
+        key = _key(backend, runtime.session_id)
+        _live.setdefault(key, []).append(weakref.ref(runtime, lambda ref: _forget(key, ref)))
 
 
 def unregister(runtime: ReadableRuntime, backend: StoreBackend | None) -> None:
     """Forget a runtime; nothing happens to one that is not remembered."""
-    if backend is not None and _live.get(_key(backend, runtime.session_id)) is runtime:
-        del _live[_key(backend, runtime.session_id)]
+    if backend is not None:
+        _forget(_key(backend, runtime.session_id), weakref.ref(runtime))
 
 
 def find_live(backend: StoreBackend, session_id: str) -> ReadableRuntime | None:
-    """Give the open runtime of a session."""
-    return _live.get(_key(backend, session_id))
+    """Give the open runtime of a session; of several the one that was opened first."""
+    found = (ref() for ref in _live.get(_key(backend, session_id), ()))
+    return next((runtime for runtime in found if runtime is not None), None)
+
+
+def _forget(key: tuple[object, str], ref: weakref.ref[ReadableRuntime]) -> None:
+    left = [each for each in _live.pop(key, ()) if each != ref]
+    if left:
+        _live[key] = left
 
 
 def refuse_live(backend: StoreBackend, session_id: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -23,6 +23,7 @@ from lash_hookspecs.records.events import Event, HandedOff, StoredEvent
 from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
 from lash_hookspecs.records.store import Absent, Consumed, Deleted, Head, Holder, Receipt, blob_ref
+from lash_hookspecs.records.tools import Availability
 from lash_hookspecs.records.usage import UsageRow, merge_ledger
 from lash_hookspecs.specs.persistence import CommitProposed, Committed, lash_guard_commit, lash_on_committed
 
@@ -118,6 +119,8 @@ class OpenSession:
         )
         self._events: list[StoredEvent] = []
         self._usage: list[UsageRow] = []
+        self._overrides: dict[str, Availability | None] = {}
+        self._carried: tuple[str, dict[str, Availability | None]] | None = None
         self._successor: str | None = None
         self._handoffs = 0
         self.usage_is_filed = False
@@ -197,6 +200,14 @@ class OpenSession:
         await self._see_streams()
         self.parts = await open_parts(self)
 
+    async def give_up(self) -> None:
+        """Let go of what an opening that failed has made."""
+        async with contextlib.AsyncExitStack() as closing:
+            if self.tasks is not None:
+                closing.push_async_callback(self.tasks.detach)
+            if hasattr(self, "parts"):
+                closing.push_async_callback(self.parts.close)
+
     async def catch_up(self) -> None:
         """Read what others have committed; nothing while something writes here."""
         if not self.slot.taken:
@@ -205,14 +216,17 @@ class OpenSession:
     async def refresh(self) -> Absent | Deleted | Head:
         """Read what others have committed; plugins, tools and mode follow when what they kept is another."""
         found = await self.resident.refresh()
-        if isinstance(found, Head):
-            await self.follow_components()
+        await self.follow_components()
         return found
 
     async def follow_components(self) -> None:
         """Build plugins, tools and mode again if somebody else changed what they keep, or a commit of theirs failed."""
+        if self._carried is not None and self._carried[0] == self.resident.stored_after_all:
+            self._settle_overrides(self._carried[1])
         if self._stale or self.parts.refs != self.resident.component_refs:
             await self.rebuild_parts()
+            for name in self._overrides.keys() & self.parts.registry.keys():
+                self.parts.registry.set_availability([name], self._overrides[name])
 
     async def rebuild_parts(self) -> None:
         """Build plugins, tools and mode again from what is stored now."""
@@ -302,13 +316,15 @@ class OpenSession:
     async def refuse_if_not_as_specified(self) -> None:
         """Catch up, and hold the session to what it was when it was opened."""
         known = self.resident.head
-        found = await self.refresh()
+        found = await self.resident.refresh()
         if known is None:
             self.check_create(found)
         elif not isinstance(found, Head) or found.incarnation != known.incarnation:
+            self.write_off()
             raise SessionDeleted(
                 f"session {self.session_id!r} was deleted while it was open", session_id=self.session_id
             )
+        await self.follow_components()
 
     def refuse_interrupted(self, what: str) -> None:
         """Hold whoever would move the session under an unfinished turn."""
@@ -329,6 +345,8 @@ class OpenSession:
         noted, usage = len(self._events), len(self._usage)
         change = await self._complete(change, filings)
         first, commit_id = self.resident.head is None, secrets.token_hex(8)
+        overrides = dict(self._overrides)
+        self._carried = (commit_id, overrides)
         try:
             if self.parts.hooks.handles(lash_guard_commit):
                 await self._ask_guards(change)
@@ -342,6 +360,7 @@ class OpenSession:
                 del self._events[:noted], self._usage[:usage]
             raise
         del self._events[:noted], self._usage[:usage]
+        self._settle_overrides(overrides)
         if self.document.successor == self._successor:
             self._successor, self._handoffs = None, 0
         self.parts.refs = self.resident.component_refs
@@ -360,6 +379,19 @@ class OpenSession:
             ),
         )
         return receipt
+
+    def set_tool_availability(self, names: Sequence[str], level: Availability | None) -> None:
+        """Override how far tools are available; durable with the next commit, whatever others commit before it.
+
+        Raises:
+            UnknownName: The session has no such tool.
+        """
+        self.parts.registry.set_availability(names, level)
+        self._overrides.update(dict.fromkeys(names, level))
+
+    def _settle_overrides(self, stored: Mapping[str, Availability | None]) -> None:
+        self._overrides = dict(self._overrides.items() - stored.items())
+        self._carried = None
 
     def note(self, event: StoredEvent) -> None:
         """Keep an event for the next commit."""
@@ -383,6 +415,12 @@ class OpenSession:
         """
         self._successor = successor
         self._handoffs = max(entry, self._handoffs)
+
+    def write_off(self) -> None:
+        """Forget what waits for a commit: the session is deleted, and no later one of its name owes it."""
+        self._events, self._usage, self._overrides = [], [], {}
+        self._successor, self._handoffs, self.usage_is_filed = None, 0, False
+        self.resident.unflushed, self.resident.untold = (), ()
 
     @property
     def owes(self) -> bool:

@@ -60,17 +60,17 @@ async def open_session(
     resident.labels = spec.labels if spec.labels is not None or state is None else dict(state.labels)
     resident.document = resident.document.evolve(parent=parent)
     session = OpenSession(env, spec, resident, backend, durable=durable, has_own_store=store is not None)
-    await session.open()
-    document = session.document.evolve(config=session.config)
-    resident.tracer.session_opened(resident.head, document, backend.name)
     try:
+        await session.open()
+        document = session.document.evolve(config=session.config)
+        resident.tracer.session_opened(resident.head, document, backend.name)
         if state is not None:
             await _take_up(session, state)
         if first is not None:
             await first(session)
         await _announce(session)
     except BaseException:
-        await session.parts.close()
+        await session.give_up()
         raise
     return session
 

@@ -119,6 +119,7 @@ class ResidentSession:
         epoch: The fencing number that this writer carries.
         labels: For the first commit.
         unflushed: Usage of a commit that failed; it rides the next one (T7).
+        stored_after_all: The last commit that seemed to fail and turned out to be stored.
         untold: Events of a commit that failed, likewise.
         scope_id: Tells this runtime from any other one of the session; in traces.
         tracer: What happens to the session is told to it.
@@ -135,6 +136,7 @@ class ResidentSession:
         self.unflushed: tuple[UsageRow, ...] = ()
         self.untold: tuple[StoredEvent, ...] = ()
         self._lost: _Lost | None = None
+        self.stored_after_all: str | None = None
         self.scope_id = secrets.token_hex(8)
         self.tracer = env.tracer.bind(session_id=session_id, scope_id=self.scope_id)
         self._env = env
@@ -276,7 +278,9 @@ class ResidentSession:
         lost = self._lost
         records = await self.store.records(after=self.revision or 0)
         self._lost = None
-        if all(record.commit_id != lost.commit_id for record in records):
+        if any(record.commit_id == lost.commit_id for record in records):
+            self.stored_after_all = lost.commit_id
+        else:
             self.unflushed = (*self.unflushed, *lost.usage)
             self.untold = (*self.untold, *lost.noted)
 
@@ -358,14 +362,14 @@ class ResidentSession:
             return False
         try:
             fresh = await self.store.path(head.leaf, after=known.leaf) if head.leaf != known.leaf else ()
-        except CorruptSession:
+            keeps_all = self._env.residency is Residency.KEEP_ALL
+            beside = await self.store.graph(after=self.graph.newest) if keeps_all else ()
+        except CorruptSession:  # the leaf is elsewhere; or the session that shared its nodes with this one is deleted
             return False
         if any(node.node_id in self.graph for node in fresh):
             return False
-        if self._env.residency is Residency.KEEP_ALL:
-            on_path = {node.node_id for node in fresh}
-            beside = await self.store.graph(after=self.graph.newest)
-            self.graph.insert(node for node in beside if node.node_id not in on_path and node.node_id not in self.graph)
+        on_path = {node.node_id for node in fresh}
+        self.graph.insert(node for node in beside if node.node_id not in on_path and node.node_id not in self.graph)
         if self._conversation is not None:
             read = [(node, payload) for node in fresh if (payload := decode_payload(node)) is not None]
             for node, payload in read:

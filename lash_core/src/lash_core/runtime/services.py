@@ -53,7 +53,7 @@ class Services:
 
     def set_tool_availability(self, names: tuple[str, ...], level: Availability | None) -> None:
         """Override how far tools are available; durable with the next commit."""
-        self._session.parts.registry.set_availability(names, level)
+        self._session.set_tool_availability(names, level)
 
     def emit(self, plugin: str, name: str, body: JsonValue = None) -> None:
         """Tell readers that something happened; stored with the next commit (T9)."""
