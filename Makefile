@@ -28,7 +28,7 @@ test: $(READY) ## set up .venv once, then run every test but the long matrices
 crash: $(READY) ## the crash and race tests with their long matrices
 	@$(BIN)/pytest $(PYTEST_FLAGS) tests/crash -m ""
 
-soak: $(READY) ## sessions of 3,000 turns: what a commit costs does not grow
+soak: $(READY) ## 3,000 turns in a session; 10,000 openings, 1,000 sessions parked for another process, long lifecycle walks
 	@$(BIN)/pytest $(PYTEST_FLAGS) tests/e2e -m full
 
 lint: $(CHECKABLE) ## style and format

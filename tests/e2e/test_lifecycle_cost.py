@@ -50,7 +50,9 @@ class _CountingSession:
 
 async def grow(store: StoreBackend, session_id: str, turns: int, branches: int) -> str:
     """Run turns, and side branches from the first of them; the leaf stands where the turns have ended."""
-    runtime = await LashRuntime.from_environment(environment(Setting(), store), SessionSpec(session_id=session_id, model="walk"))
+    runtime = await LashRuntime.from_environment(
+        environment(Setting(), store), SessionSpec(session_id=session_id, model="walk")
+    )
     for number in range(turns):
         await run(runtime, f"{number}:look")
     leaf, first = runtime.path[-1].node_id, runtime.path[0].node_id

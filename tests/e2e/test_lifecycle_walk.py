@@ -6,19 +6,19 @@ import asyncio
 import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.errors import ConfigurationError
 from lash_hookspecs.protocols.stores import StoreBackend
 from lifecycle_walk import NAMES, SETTINGS, Walk
 from walk_world import Faults, KeptMemory, environment, flaky_sqlite
 
 from lash_core import LashRuntime, SessionSpec
-from lash_core.stores.memory import MemoryBackend
 
 WHO = st.sampled_from(["A", "B"])
 N = st.integers(0, 23)
@@ -141,28 +141,29 @@ class _InSqlite(_Steps):
             super().teardown()
 
 
-def _tuned(examples: int, steps: int) -> settings:
-    return settings(
-        max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
+def walk(steps: type[_Steps], examples: int, length: int) -> None:
+    tuned = settings(
+        max_examples=examples, stateful_step_count=length, deadline=None, suppress_health_check=list(HealthCheck)
     )
+    run_state_machine_as_test(steps, settings=tuned)
 
 
-class TestWalkInMemory(_InMemory.TestCase):  # type: ignore[name-defined,misc]
-    settings: ClassVar = _tuned(40, 25)
+def test_every_promise_holds_after_every_step_in_memory() -> None:
+    walk(_InMemory, 40, 25)
 
 
-class TestWalkInSqlite(_InSqlite.TestCase):  # type: ignore[name-defined,misc]
-    settings: ClassVar = _tuned(25, 25)
-
-
-@pytest.mark.full
-class TestLongWalkInMemory(_InMemory.TestCase):  # type: ignore[name-defined,misc]
-    settings: ClassVar = _tuned(2_000, 50)
+def test_every_promise_holds_after_every_step_in_sqlite() -> None:
+    walk(_InSqlite, 25, 25)
 
 
 @pytest.mark.full
-class TestLongWalkInSqlite(_InSqlite.TestCase):  # type: ignore[name-defined,misc]
-    settings: ClassVar = _tuned(500, 50)
+def test_every_promise_holds_after_every_step_of_long_walks_in_memory() -> None:
+    walk(_InMemory, 1_000, 50)
+
+
+@pytest.mark.full
+def test_every_promise_holds_after_every_step_of_long_walks_in_sqlite() -> None:
+    walk(_InSqlite, 250, 50)
 
 
 async def test_what_is_held_in_memory_cannot_be_parked() -> None:

@@ -7,7 +7,6 @@ import gc
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from lash_core.hosts.local_tasks import LocalTaskHost

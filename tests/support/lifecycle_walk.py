@@ -34,7 +34,7 @@ from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.records.events import TurnEnded, TurnStarted
 from lash_hookspecs.records.payloads import Message, TextPart
 from lash_hookspecs.records.store import Absent, Deleted, Head
-from lash_hookspecs.records.tools import LEVELS
+from lash_hookspecs.records.tools import LEVELS, Availability
 from lash_hookspecs.records.turn import TurnInput
 from walk_model import Expected, Kept, Place, Turn
 from walk_world import COUNTER, TOKENS, Faults, Leaving, Setting, answer_to, counter_of, environment
@@ -211,7 +211,7 @@ class Walk:
     def _is_open(self, name: str) -> bool:
         return any(live.name == name for live in self.live.values())
 
-    def _registered(self, name: str) -> LashRuntime | None:
+    def _registered(self, name: str) -> object:
         """Give the runtime that is known to be open; one that was dropped may be held by its own errors for a while."""
         if not self._is_open(name) and find_live(self.store, name) is not None:
             gc.collect()
@@ -219,7 +219,9 @@ class Walk:
 
     # Steps
 
-    async def turn(self, who: str, n: int, *, fails_at: int = 0, lost: bool = False, effects: int | None = None) -> None:
+    async def turn(
+        self, who: str, n: int, *, fails_at: int = 0, lost: bool = False, effects: int | None = None
+    ) -> None:
         """Run a turn; one of its commits fails, or its host dies after some effects."""
         live = await self.opened(who, n)
         if live is None:
@@ -390,8 +392,7 @@ class Walk:
             return
         expected = self.expected[live.name]
         if not expected.nodes:
-            error = NodeMissing if self._blocked(live) is None else TurnError
-            await self._write(live, live.runtime.branch_to("0" * 32), "", error)
+            await self._write(live, live.runtime.branch_to("0" * 32), "", self._blocked(live) or NodeMissing)
             return
         node_id = expected.nodes[-1 - n % len(expected.nodes)]
         path = self._path_to(node_id)
@@ -548,7 +549,7 @@ class Walk:
             lambda: live.runtime.delete(),
         )
         tool = live.setting.tools[0]
-        level = "off" if live.runtime.session.parts.registry[tool].override != "off" else "callable"
+        level: Availability = "off" if live.runtime.session.parts.registry[tool].override != "off" else "callable"
         live.runtime.set_tool_availability([tool], level)  # something to write
         live.pending[tool] = level
         with pytest.raises(SessionBusy):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -68,9 +67,7 @@ class Places:
             return {"session_id": error.session_id, "error": type(error).__name__}
         told = _told(runtime, setting)
         answer = await _turn(runtime, "again:new")
-        with Path("resumed.jsonl").open("a") as file:
-            file.write(json.dumps((await runtime.park()).to_json()) + "\n")
-        return told | {"answer": answer}
+        return told | {"answer": answer, "handle": (await runtime.park()).to_json()}
 
     async def delete(self, session_id: str) -> None:
         """Delete a session."""
@@ -86,7 +83,9 @@ def _told(runtime: LashRuntime, setting: Setting) -> dict[str, Any]:
     assert report.snapshots is not None
     return {
         "session_id": runtime.session_id,
-        "texts": [item.payload.text for item in runtime.items if isinstance(item.payload, Message) and item.payload.text],
+        "texts": [
+            item.payload.text for item in runtime.items if isinstance(item.payload, Message) and item.payload.text
+        ],
         "counter": counter_of(runtime.session.services).count if setting.counter else None,
         "overrides": {name: tool.override for name, tool in registry.items() if tool.override},
         "added": sorted(each.name for each in report.plugins.added),
