@@ -6,8 +6,10 @@ import json
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from lash_hookspecs.errors import ModelError
+from lash_hookspecs.records.state import HeadDocument
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Lash
@@ -165,9 +167,28 @@ def test_a_model_that_fails_costs_an_extract_and_no_failure(lash: Lash, dummies:
     assert "an extract" in texts(lash)[0]
 
 
-def test_a_session_whose_model_cannot_be_used_here_is_compacted_all_the_same(lash: Lash) -> None:
+def lose_the_model(dummies: ModuleType, model: str) -> None:
+    """Let session s1 have a model that cannot be used here."""
+    living = dummies.STORES["kept:one"].living["s1"]
+    document = HeadDocument.from_bytes(living.head.state)
+    lost = document.evolve(config=document.config.evolve(model=model))
+    living.head = attrs.evolve(living.head, state=lost.to_bytes())
+
+
+@pytest.mark.parametrize("model", ["scripted:unknown", "gone:a"])
+def test_a_session_whose_model_cannot_be_used_here_gets_another_one(
+    lash: Lash, dummies: ModuleType, model: str
+) -> None:
+    talked(lash, 1)
+    lose_the_model(dummies, model)
+    assert lash("run", "more", "--session", "s1", *STORE).code == 2
+    assert config(lash, "model=scripted:a")["changed"] == ["model"]
+    assert lash("run", "more", "--session", "s1", *STORE).code == 0
+
+
+def test_a_session_whose_model_cannot_be_used_here_is_compacted_all_the_same(lash: Lash, dummies: ModuleType) -> None:
     talked(lash, 6)
-    config(lash, "model=scripted:unknown")
+    lose_the_model(dummies, "scripted:unknown")
     ran = lash("sessions", "compact", "s1", *STORE)
     assert ran.code == 0
     assert ran.err.endswith("an extract is kept: provider 'scripted' has no model 'unknown'\n")

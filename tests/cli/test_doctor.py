@@ -251,14 +251,14 @@ def test_parents_and_children_are_shown_and_their_usage_is_added_up_once(lash: L
     assert told["total"]["calls"] == 3
 
 
-def test_successors_are_shown_and_one_that_is_gone_is_found(lash: Lash) -> None:
+def test_successors_are_shown_and_one_that_is_gone_is_found(lash: Lash, dummies: ModuleType) -> None:
     lash("run", "one", "--session", "s1", *STORE)
     family(handoff=True)
     assert " · handed off to s2" in lash("sessions", "show", "s1", *STORE).out.splitlines()[0]
     assert " · took over from s1" in lash("sessions", "show", "s2", *STORE).out.splitlines()[0]
     assert json.loads(lash("sessions", "show", "s1", "--json", *STORE).out)["successor"] == "s2"
     diagnosis(lash, "--sessions", *STORE, code=0)
-    lash("delete", "s2", "--yes", *STORE)
+    dummies.STORES["kept:one"].living.pop("s2")
     assert findings(lash, "--sessions", *STORE) == [
         ("session s1", "it was handed off to session 's2', which is not there")
     ]

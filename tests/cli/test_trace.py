@@ -66,7 +66,7 @@ def test_a_continued_turn_is_traced(lash: Lash, dummies: ModuleType, monkeypatch
 
     monkeypatch.setattr(type(kept), "commit", refuse_the_final_one)
     lash("run", "Again", "--session", "s1", "--trace", "t.jsonl", *STORE)
-    assert events("t.jsonl")[-2:] == ["commit_failed", "turn_interrupted"]
+    assert events("t.jsonl")[-4:] == ["commit_failed", "turn_interrupted", "commit", "usage"]
     ran = lash("turns", "continue", "s1", "--trace", "t.jsonl", *STORE)
     assert ran.code == 0
     assert events("t.jsonl")[-1] == "turn_finished"

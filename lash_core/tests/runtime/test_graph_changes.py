@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from families import environment, opened, said, texts
@@ -309,7 +309,7 @@ async def test_without_a_change_nothing_is_committed() -> None:
             "the history that plugins made of session 's' is refused: a Message cannot be stored: ",
         ),
         (
-            lambda context: (HistoryEntry("text"),),
+            lambda context: (HistoryEntry(cast(Any, "text")),),
             "the history that plugins made of session 's' is refused: 'str' is no payload of a node",
         ),
     ],

@@ -47,8 +47,6 @@ async def _show(shared: Shared, session_id: str) -> None:
 async def _change(shared: Shared, session_id: str, wanted: dict[str, Any]) -> None:
     async with open_lash(shared, "sessions config", session_id=session_id, as_stored=True) as lash:
         session = await lash.session(session_id, create=False)
-        if isinstance(model := wanted.get("model"), str) and model:
-            lash.env.plugins.provider(model.partition(":")[0])
         before, leaf = session.document.config, session.head.leaf if session.head else None
         after = await session.runtime.update_session_config(**wanted)
         changed = [name for name in SessionConfig.model_fields if getattr(before, name) != getattr(after, name)]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-from lash_hookspecs.errors import PluginError, PolicyError
+from lash_hookspecs.errors import ConfigurationError, PluginError, PolicyError
 from lash_hookspecs.records.events import ConfigChanged
 from lash_hookspecs.records.state import SessionConfig
 from lash_hookspecs.specs.config import ConfigProposed, lash_transform_config
@@ -81,15 +81,24 @@ async def _shrunk(session: OpenSession, previous: SessionConfig, current: Sessio
     """Let rewriters shorten the history for a smaller context window, with the same commit."""
     if (previous.context_window, previous.model) == (current.context_window, current.model):
         return None
-    before, after = (await session.policy(previous)).context_window, (await session.policy(current)).context_window
-    if after >= before:
+    before, after = await _window(session, previous), (await session.policy(current)).context_window
+    if before is not None and after >= before:
         return None
     try:
         return await rewritten(session, "window_shrink", "", after)
     except PluginError as error:
+        size = "as it is" if before is None else f"at {before:,} tokens"
         raise PluginError(
-            f"the context window stays at {before:,} tokens: {error.message}",
+            f"the context window stays {size}: {error.message}",
             session_id=session.session_id,
             plugin=error.plugin,
             step="window_shrink",
         ) from error
+
+
+async def _window(session: OpenSession, config: SessionConfig) -> int | None:
+    """Give the context size of a configuration; ``None`` when its model is not here any more: another one must do."""
+    try:
+        return (await session.policy(config)).context_window
+    except ConfigurationError:
+        return config.context_window
