@@ -54,6 +54,13 @@ HANDOFFS = "handoffs"
 _SAVING = frozenset({"park", "close", "background", "completion"})
 
 
+@attrs.frozen(eq=False)
+class _Override:
+    """What was said about a tool, once; the same said again is another one."""
+
+    level: Availability | None
+
+
 class OpenSession:
     """A session in memory with its plugins, tools and mode.
 
@@ -120,8 +127,8 @@ class OpenSession:
         )
         self._events: list[StoredEvent] = []
         self._usage: list[UsageRow] = []
-        self._overrides: dict[str, Availability | None] = {}
-        self._carried: tuple[str, dict[str, Availability | None]] | None = None
+        self._overrides: dict[str, _Override] = {}
+        self._carried: tuple[str, dict[str, _Override]] | None = None
         self._successor: str | None = None
         self._handoffs = 0
         self.usage_is_filed = False
@@ -228,7 +235,7 @@ class OpenSession:
         if self._stale or self.parts.refs != self.resident.component_refs:
             await self.rebuild_parts()
             for name in self._overrides.keys() & self.parts.registry.keys():
-                self.parts.registry.set_availability([name], self._overrides[name])
+                self.parts.registry.set_availability([name], self._overrides[name].level)
 
     async def rebuild_parts(self) -> None:
         """Build plugins, tools and mode again from what is stored now."""
@@ -390,10 +397,10 @@ class OpenSession:
             UnknownName: The session has no such tool.
         """
         self.parts.registry.set_availability(names, level)
-        self._overrides.update(dict.fromkeys(names, level))
+        self._overrides.update(dict.fromkeys(names, _Override(level)))
 
-    def _settle_overrides(self, stored: Mapping[str, Availability | None]) -> None:
-        self._overrides = dict(self._overrides.items() - stored.items())
+    def _settle_overrides(self, stored: Mapping[str, _Override]) -> None:
+        self._overrides = {name: each for name, each in self._overrides.items() if stored.get(name) is not each}
         self._carried = None
 
     def note(self, event: StoredEvent) -> None:
