@@ -10,6 +10,7 @@ from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.errors import ModelError, StoreUnavailable, UnknownName
 from lash_hookspecs.protocols.tools import ToolCallContext
 from lash_hookspecs.records.models import UserTurn
+from lash_hookspecs.records.payloads import TextPart
 from lash_hookspecs.records.sessions import CompletionRequest
 from lash_hookspecs.records.turn import TurnInput
 from probes import FailingBackend, calls, says
@@ -26,7 +27,7 @@ async def test_a_completion_asks_the_model_and_leaves_nothing_on_the_path() -> N
     await session.turn(HI)
     path = session.path
     reply = await session.complete(ASKED)
-    assert [part.text for part in reply.parts if part.kind == "text"] == ["short"]
+    assert reply.parts == (TextPart(text="short"),)
     assert (model.requests[1].instructions, model.requests[1].messages) == ("Be brief.", ASKED.messages)
     assert session.path == path
     assert ledger(session) == {"turn": (1, 1), "summary": (1, 5)}

@@ -309,7 +309,7 @@ async def test_without_a_change_nothing_is_committed() -> None:
             "the history that plugins made of session 's' is refused: a Message cannot be stored: ",
         ),
         (
-            lambda context: (HistoryEntry("text"),),
+            lambda context: (HistoryEntry("text"),),  # type: ignore[arg-type]
             "the history that plugins made of session 's' is refused: 'str' is no payload of a node",
         ),
     ],

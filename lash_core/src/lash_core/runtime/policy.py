@@ -67,15 +67,18 @@ class SessionSpec:
         Raises:
             PolicyError: A value cannot be; names the field.
         """
-        changes = {name: getattr(self, name) for name in SessionConfig.model_fields if getattr(self, name) is not None}
+        changes = {name: value for name, value in self._set.items() if value is not None}
         return check_config(config.evolve(**changes))
 
     def agreeing_with(self, config: SessionConfig) -> SessionSpec:
         """Give what was set, changed so that it no longer overrides a configuration that came later."""
-        changes = {
-            name: getattr(config, name) for name in SessionConfig.model_fields if getattr(self, name) is not None
-        }
+        changes = {name: getattr(config, name) for name, value in self._set.items() if value is not None}
         return attrs.evolve(self, **changes)
+
+    @property
+    def _set(self) -> Mapping[str, object]:
+        """What a caller can set of a configuration; a field that no caller can set is the store's alone."""
+        return {name: getattr(self, name) for name in SessionConfig.model_fields if hasattr(self, name)}
 
 
 @attrs.frozen(kw_only=True)
