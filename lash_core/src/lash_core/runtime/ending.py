@@ -41,7 +41,7 @@ async def save(session: OpenSession, *, always: bool) -> None:
 
 async def flush(session: OpenSession) -> None:
     """Commit usage and events that nothing has committed yet; what cannot be is logged, for the end must come."""
-    if not session.owes:
+    if not session.waiting:
         return
     try:
         async with session.writing():

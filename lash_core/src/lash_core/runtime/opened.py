@@ -18,16 +18,16 @@ from lash_hookspecs.errors import (
     TurnError,
 )
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
-from lash_hookspecs.records.events import Event, HandedOff, StoredEvent
+from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.state import HeadDocument, PluginFingerprint, SessionConfig
-from lash_hookspecs.records.store import Absent, Consumed, Deleted, Head, Holder, Receipt, blob_ref
-from lash_hookspecs.records.usage import UsageRow, merge_ledger
+from lash_hookspecs.records.store import Absent, Deleted, Head, Holder, Receipt, blob_ref
+from lash_hookspecs.records.usage import merge_ledger
 from lash_hookspecs.specs.persistence import CommitProposed, Committed, lash_guard_commit, lash_on_committed
 
 from lash_core.process import this_process
 from lash_core.prompts.sources import PromptBuilder
-from lash_core.runtime.child_usage import Filings, is_filed, read_filings, report
+from lash_core.runtime.child_usage import report
 from lash_core.runtime.environment import RuntimeEnvironment
 from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
 from lash_core.runtime.parts import SessionParts, open_parts
@@ -35,15 +35,13 @@ from lash_core.runtime.policy import SessionPolicy, SessionSpec, resolve_policy
 from lash_core.runtime.resident import Change, ResidentSession
 from lash_core.runtime.services import Services
 from lash_core.runtime.slot import WriteSlot
+from lash_core.runtime.waiting import Waiting
 
 if TYPE_CHECKING:
     from lash_core.runtime.children import Child
     from lash_core.runtime.turn_run import TurnRun
 
-__all__ = ["HANDOFFS", "OpenSession"]
-
-#: The stream that holds the successor which a turn has started, until a commit links it.
-HANDOFFS = "handoffs"
+__all__ = ["OpenSession"]
 
 
 class OpenSession:
@@ -64,7 +62,7 @@ class OpenSession:
         tasks: Its background tasks; ``None`` where there is no task host.
         children: Sessions that it has started and holds, by id.
         reports_to: The open session that started it, which its usage is told to as it happens.
-        usage_is_filed: Whether descendants may have filed usage that is not committed yet.
+        waiting: What the next commit takes along.
         run: The turn that runs.
         prompts: Renders the system prompt.
     """
@@ -100,11 +98,7 @@ class OpenSession:
         self.holder_elsewhere: Holder | None = None
         self.slot = WriteSlot(resident.session_id, self.holder)
         self.services = Services(self)
-        self._events: list[StoredEvent] = []
-        self._usage: list[UsageRow] = []
-        self._successor: str | None = None
-        self._handoffs = 0
-        self.usage_is_filed = False
+        self.waiting = Waiting(self)
         self._stale = False
         self._warned = False
         self._fingerprint: tuple[tuple[str, str], tuple[PluginFingerprint, ...]] | None = None
@@ -163,7 +157,7 @@ class OpenSession:
     @property
     def successor(self) -> str | None:
         """The session that took over, or will with the next commit."""
-        return self._successor or self.document.successor
+        return self.waiting.successor or self.document.successor
 
     async def policy(self, config: SessionConfig | None = None) -> SessionPolicy:
         """Resolve what turns are run with; asks the provider for what nobody has set (L3).
@@ -184,7 +178,7 @@ class OpenSession:
         found = await self.resident.refresh()
         self.check_create(found)
         await self.see_lease()
-        await self._see_streams()
+        await self.waiting.see_streams()
         self.parts = await open_parts(self)
 
     async def catch_up(self) -> None:
@@ -209,14 +203,6 @@ class OpenSession:
         await self.parts.close()
         self.parts = await open_parts(self)
         self._stale = False
-
-    async def _see_streams(self) -> None:
-        """See what waits in the store for the next commit: usage of descendants, a successor."""
-        self.usage_is_filed = await is_filed(self)
-        started = await self.store.read(HANDOFFS) if self.document.open_turn is not None else ()
-        if started:
-            self._successor = started[-1].key
-            self._handoffs = started[-1].sequence
 
     async def see_lease(self) -> None:
         """See whether a turn runs elsewhere."""
@@ -278,7 +264,7 @@ class OpenSession:
         self.holder_elsewhere = None
         try:
             await self.refuse_if_not_as_specified()
-            await self._see_streams()
+            await self.waiting.see_streams()
             yield lease
         finally:
             if lease is not None:
@@ -311,9 +297,8 @@ class OpenSession:
             CommitDenied: A plugin refused it; nothing was written.
             StoreError: It failed; the resident state is as it was (T7).
         """
-        filings = await self._filings()
-        noted, usage = len(self._events), len(self._usage)
-        change = self._complete(change, filings)
+        riders = await self.waiting.board()
+        change = self._complete(self.waiting.added_to(change, riders))
         first, commit_id = self.resident.head is None, secrets.token_hex(8)
         try:
             if self.parts.hooks.handles(lash_guard_commit):
@@ -322,14 +307,11 @@ class OpenSession:
             reported = await report(self, commit_id, merge_ledger((), own))
             receipt = await self.resident.commit(change, commit_id)
         except BaseException:
-            self.usage_is_filed = self.usage_is_filed or bool(filings.consumed)
-            if self.resident.keeps(commit_id):  # what waited is kept there until it is known what became of the commit
-                self._stale = True
-                del self._events[:noted], self._usage[:usage]
+            kept = self.resident.keeps(commit_id)
+            self.waiting.left_behind(riders, kept=kept)
+            self._stale = self._stale or kept
             raise
-        del self._events[:noted], self._usage[:usage]
-        if self.document.successor == self._successor:
-            self._successor, self._handoffs = None, 0
+        self.waiting.arrived(riders)
         self.parts.refs = self.resident.component_refs
         if first and self.tasks is not None:
             await self.tasks.flush()
@@ -346,40 +328,15 @@ class OpenSession:
         )
         return receipt
 
-    def note(self, event: StoredEvent) -> None:
-        """Keep an event for the next commit."""
-        self._events.append(event)
-
     def tell(self, event: Event) -> None:
         """Give an event to whoever reads the turn that runs."""
         if self.run is not None:
             self.run.emit(event)
 
-    def file_usage(self, *rows: UsageRow) -> None:
-        """Keep usage for the next commit (T7)."""
-        self._usage.extend(rows)
-
-    def link_successor(self, successor: str, entry: int = 0) -> None:
-        """Let the next commit say who took over.
-
-        Args:
-            successor: The session.
-            entry: Its entry in the stream, if it has one.
-        """
-        self._successor = successor
-        self._handoffs = max(entry, self._handoffs)
-
-    @property
-    def owes(self) -> bool:
-        """Whether something that happened waits for a commit: usage, events, a handoff."""
-        resident = self.resident
-        waiting = (self._events, self._usage, self._successor, resident.unflushed, resident.untold, resident.has_lost)
-        return self.usage_is_filed or any(waiting)
-
     @property
     def unsaved(self) -> bool:
         """Whether something waits for a commit, what plugins, tools and mode keep included."""
-        return self.owes or self._snapshots_changed()
+        return bool(self.waiting) or self._snapshots_changed()
 
     async def live_components(self) -> dict[str, bytes]:
         """Give the component set as a commit would store it now.
@@ -396,31 +353,13 @@ class OpenSession:
         dropped = self.parts.components.difference(snapshots).intersection(stored)
         return bool(dropped) or any(stored.get(name) != blob_ref(body) for name, body in snapshots.items())
 
-    async def _filings(self) -> Filings:
-        """Read what descendants have filed since the last commit."""
-        if not self.usage_is_filed:
-            return Filings()
-        self.usage_is_filed = False  # one that files from here on says so again
-        return await read_filings(self)
-
-    def _complete(self, change: Change, filings: Filings) -> Change:
-        """Add to a change what every commit carries."""
-        document, events = change.document, change.events
-        if self._successor not in (None, document.successor):
-            document = document.evolve(successor=self._successor)
-            events = (*events, HandedOff(successor=str(self._successor)))
-        used_up = [Consumed(HANDOFFS, self._handoffs)] if self._handoffs else []
+    def _complete(self, change: Change) -> Change:
+        """Add to a change what plugins, tools and mode keep."""
         snapshots = {} if change.all_components else self.parts.snapshots()
         kept = {name: body for name, body in snapshots.items() if name not in change.dropped}
         components = {**kept, **change.components}
         return attrs.evolve(
             change,
-            document=document,
-            events=events,
-            noted=(*self._events, *change.noted),
-            usage=(*self._usage, *change.usage),
-            filed=filings.rows,
-            consumed=(*change.consumed, *filings.consumed, *used_up),
             components=components,
             dropped=self.parts.components.difference(components),
             plugins=self.fingerprint,

@@ -58,7 +58,7 @@ class Services:
     def emit(self, plugin: str, name: str, body: JsonValue = None) -> None:
         """Tell readers that something happened; stored with the next commit (T9)."""
         event = PluginEvent(plugin=plugin, name=name, body=body)
-        self._session.note(event)
+        self._session.waiting.note(event)
         self._session.tell(event)
 
     def trace(self, plugin: str, name: str, **fields: JsonValue) -> None:
