@@ -307,9 +307,9 @@ class OpenSession:
             reported = await report(self, commit_id, merge_ledger((), own))
             receipt = await self.resident.commit(change, commit_id)
         except BaseException:
-            kept = self.resident.keeps(commit_id)
-            self.waiting.left_behind(riders, kept=kept)
-            self._stale = self._stale or kept
+            if self.resident.keeps(commit_id):
+                self.waiting.handed_over(riders)
+                self._stale = True
             raise
         self.waiting.arrived(riders)
         self.parts.refs = self.resident.component_refs

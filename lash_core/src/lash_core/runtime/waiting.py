@@ -113,16 +113,9 @@ class Waiting:
             consumed=(*change.consumed, *riders.filings.consumed, *handoffs),
         )
 
-    def left_behind(self, riders: Riders, *, kept: bool) -> None:
-        """Take back what a failed commit had taken along.
-
-        Args:
-            riders: What that was.
-            kept: Whether the resident session keeps it, until it is known what became of the commit.
-        """
-        self.usage_is_filed = self.usage_is_filed or bool(riders.filings.consumed)
-        if kept:
-            self._forget(riders)
+    def handed_over(self, riders: Riders) -> None:
+        """Forget what the resident session keeps now, until it is known what became of a commit that failed."""
+        self._forget(riders)
 
     def arrived(self, riders: Riders) -> None:
         """Forget what is stored now."""
