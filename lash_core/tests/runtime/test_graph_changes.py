@@ -220,6 +220,17 @@ async def test_a_branch_whose_commit_fails_leaves_everything_as_it_is_stored(how
     assert again.path == session.path
 
 
+async def test_a_failed_branch_to_a_node_off_the_path_leaves_only_the_path_in_memory() -> None:
+    store = FailingBackend()
+    session = await opened(environment(store=store, residency=Residency.ACTIVE_PATH_ONLY), "s")
+    await session.turn(HI)
+    [one, two] = session.path
+    await session.branch_to(one.node_id)
+    store.failing = {4}
+    await refused(session.branch_to(two.node_id), StoreUnavailable)
+    assert (session.path, session.resident_node_count) == ([one], 1)
+
+
 async def test_under_an_unfinished_turn_nothing_moves() -> None:
     store = FailingBackend()
     session = await opened(environment(store=store), "s")

@@ -120,7 +120,7 @@ async def test_handoffs_that_go_in_a_circle_are_told() -> None:
     a = await opened(environment(store=store), "a")
     await a.create_session(successor("b"))
     b = a.children["b"].runtime
-    b.session.link_successor("a")
+    b.session.waiting.link("a")
     await b.append_nodes([said("something to commit")])
     with pytest.raises(SuccessorMissing) as caught:
         await a.turn(HI)
@@ -218,7 +218,7 @@ async def test_a_handoff_that_cannot_be_is_a_result_that_the_model_reads(to: str
     model = Voices(a=[calls(("leave", {})), says("then I stay")])
     env = environment(model, store=MemoryBackend(), tools=(handing(False, handoff=to),))
     back = await opened(env, "back")
-    back.session.link_successor("a")
+    back.session.waiting.link("a")
     await back.append_nodes([said("hi")])
     a = await opened(env, "a")
     result = await a.turn(HI)

@@ -25,7 +25,7 @@ class ChildSession(Protocol):
         ...
 
     async def run(self, turn_input: TurnInput | None = None) -> TurnResult:
-        """Run one turn; without an input the one that it was created with."""
+        """Run one turn; without an input the one that it was created with. Cancelling the caller cancels the turn."""
         ...
 
     async def cancel(self) -> None:

@@ -70,7 +70,8 @@ class ToolOutput:
         value: What the model sees, as `ToolProvider.run` would return it.
         finish: The turn is finished; the output is its answer.
         fail: The turn is stopped; the output says why.
-        handoff: The turn is finished, and this session takes over.
+        handoff: The turn is finished, and this session takes over. One that is not stored, or whose own handoffs lead
+            back, is refused: the model reads why, and the turn goes on.
     """
 
     value: JsonValue | Attachment | list[Any] | dict[str, Any] = ""

@@ -81,14 +81,15 @@ class SessionCreateRequest:
         start: Where its conversation begins.
         source: For ``existing``, the session whose path it shares.
         state: For ``state``, what `LashRuntime.export_state` gave.
-        model: ``provider:model``; the parent's by default.
-        mode: The execution mode; the parent's by default.
-        instructions: The system prompt; the parent's by default.
-        inherit_plugins: Whether tool state and plugin snapshots of the start are taken over.
-        tools: The only tools it may call; ``None`` for all.
+        model: ``provider:model``; by default that of the start, which is the parent's own for ``empty``.
+        mode: The execution mode; that of the start by default.
+        instructions: The system prompt; that of the start by default.
+        inherit_plugins: Whether tool state and plugin snapshots of the start are taken over: of the parent as it is
+            now for ``empty`` and ``current``.
+        tools: The only tools it may call; ``None`` for all. Never more than its parent may.
         hidden_tools: Tools that it never sees.
-        agent_name: Who it is, for a subagent.
-        capability: What a subagent may do, in the words of who grants it.
+        agent_name: Who it is, for a subagent. A session that a subagent starts is one, named or not.
+        capability: What a subagent may do, in the words of who grants it; the parent's by default.
         max_depth: How deep subagents may start each other; the parent's limit wins when it is smaller.
         first_input: What its first turn is about; kept in the session until that turn begins.
         labels: Its labels.

@@ -107,7 +107,8 @@ class CommitDocument(Record):
 
     Attributes:
         step: What it was for: ``input``, ``boundary``, ``final`` and ``abandon`` are a turn's; besides, ``append``,
-            ``branch``, ``completion``, ``config``, ``create``, ``fork``, ``handoff``, ``park``, ``rewrite``, ``state``.
+            ``background``, ``branch``, ``close``, ``completion``, ``config``, ``create``, ``fork``, ``handoff``,
+            ``park``, ``relink``, ``rewrite``, ``state``.
         turn_id: The turn it belongs to, if any.
         turn_index: That turn's number.
         usage: Usage deltas of this commit (T8).

@@ -23,7 +23,7 @@ class CommitProposed:
     Attributes:
         session: The session.
         session_id: Its id.
-        step: What it is for: ``create``, ``input``, ``boundary``, ``final``, ``abandon``, ``branch``, ``fork``.
+        step: What it is for; see `lash_hookspecs.records.state.CommitDocument`.
         node_count: How many nodes it appends.
         bytes: How many bytes they and the changed components have.
     """

@@ -150,7 +150,7 @@ async def _paid_for(session: OpenSession, asked: Asked, reply: ModelReply) -> Mo
     try:
         return await _received(session, asked, reply)
     except PluginError:
-        session.file_usage(UsageRow(source="turn", model=asked.policy.config.model, usage=reply.usage, calls=1))
+        session.waiting.file(UsageRow(source="turn", model=asked.policy.config.model, usage=reply.usage, calls=1))
         raise
 
 

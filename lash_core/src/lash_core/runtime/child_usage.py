@@ -89,9 +89,9 @@ class Reported:
             for row in rows:
                 ancestor.live.tell(ChildUsage(session_id=self._session_id, row=row))
             if ancestor.head is None:
-                ancestor.live.file_usage(*rows)  # it has no stream before its first commit
+                ancestor.live.waiting.file(*rows)  # it has no stream before its first commit
             else:
-                ancestor.live.usage_is_filed = True
+                ancestor.live.waiting.usage_is_filed = True
 
 
 async def report(session: OpenSession, commit_id: str, rows: Sequence[UsageRow]) -> Reported:

@@ -48,7 +48,7 @@ async def complete(session: OpenSession, request: CompletionRequest) -> ModelRep
     answer = await call_model(provider, asked, session.env, lambda event: None, session.resident.tracer)
     if isinstance(answer, CallFailed):
         raise ModelError(answer.message, kind=answer.error_kind)
-    session.file_usage(UsageRow(source=request.source, model=model, usage=answer.reply.usage, calls=1))
+    session.waiting.file(UsageRow(source=request.source, model=model, usage=answer.reply.usage, calls=1))
     if not session.slot.taken and session.resident.head is not None:
         try:
             async with session.writing():

@@ -28,7 +28,7 @@ async def save(session: OpenSession, *, always: bool) -> None:
         SessionBusy: Something waits, and somebody else works on the session.
         StoreError: The commit failed.
     """
-    if session.written_off and not always:
+    if not always and not await _owes_anything(session):
         return
     try:
         async with session.writing():
@@ -43,11 +43,11 @@ async def save(session: OpenSession, *, always: bool) -> None:
 
 async def flush(session: OpenSession) -> None:
     """Commit usage and events that nothing has committed yet; what cannot be is logged, for the end must come."""
-    if not session.owes:
+    if not session.waiting:
         return
     try:
         async with session.writing():
-            if session.owes:  # it may be known by now that nothing is
+            if session.waiting:  # it may be known by now that nothing is
                 await session.commit(Change(step="close", document=session.document))
     except LashError as error:
         _log.warning("what session %s had not committed yet is lost: %s", session.session_id, error)
@@ -91,6 +91,14 @@ async def delete(session: OpenSession) -> None:
             await session.store.delete(incarnation=session.resident.writer.incarnation, deleted_at=session.env.clock())
             await session.refresh()
             session.write_off()
+
+
+async def _owes_anything(session: OpenSession) -> bool:
+    """Whether a commit would store anything; seen without the lease, so that who has nothing to say writes nothing."""
+    if session.written_off:
+        return False
+    await session.catch_up()
+    return session.unsaved
 
 
 def _would_be_lost(session: OpenSession) -> bool:

@@ -11,10 +11,11 @@ from lash_hookspecs.records.state import HeadDocument, PluginFingerprint
 from lash_hookspecs.records.store import Head, StreamEntry
 
 from lash_core.runtime.lease import take_lease
-from lash_core.runtime.opened import HANDOFFS, OpenSession
+from lash_core.runtime.opened import OpenSession
 from lash_core.runtime.reading import read_record
 from lash_core.runtime.resident import Change, ResidentSession, read_document
 from lash_core.runtime.session_stores import find_store
+from lash_core.runtime.waiting import HANDOFFS
 
 __all__ = ["check_successor", "end_of_chain", "hand_off", "handed_off", "relink_around"]
 
@@ -83,7 +84,7 @@ async def hand_off(session: OpenSession, successor: str) -> None:
         if session.resident.head is not None:  # whoever goes on with the turn after this process must know
             line = StreamEntry(successor, b"")
             [entry] = await session.store.append(HANDOFFS, [line], writer=session.resident.writer)
-        session.link_successor(successor, entry)
+        session.waiting.link(successor, entry)
         return
     async with session.writing():
         if session.successor is not None:

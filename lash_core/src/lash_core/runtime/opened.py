@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import attrs
@@ -17,21 +17,21 @@ from lash_hookspecs.errors import (
     SessionExists,
     SessionMissing,
     TurnError,
+    WriterFenced,
 )
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
-from lash_hookspecs.records.events import Event, HandedOff, StoredEvent
+from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
-from lash_hookspecs.records.store import Absent, Consumed, Deleted, Head, Holder, Receipt, blob_ref
-from lash_hookspecs.records.tools import Availability
-from lash_hookspecs.records.usage import UsageRow, merge_ledger
+from lash_hookspecs.records.store import Absent, Deleted, Head, Holder, Receipt, blob_ref
+from lash_hookspecs.records.usage import merge_ledger
 from lash_hookspecs.specs.persistence import CommitProposed, Committed, lash_guard_commit, lash_on_committed
 
 from lash_core.attachments.files import SessionFiles
 from lash_core.attachments.session_store import SessionAttachments
 from lash_core.process import this_process
 from lash_core.prompts.sources import PromptBuilder
-from lash_core.runtime.child_usage import Filings, is_filed, read_filings, report
+from lash_core.runtime.child_usage import report
 from lash_core.runtime.environment import RuntimeEnvironment
 from lash_core.runtime.lease import HeldLease, is_live, read_lease, take_lease
 from lash_core.runtime.parts import SessionParts, open_parts
@@ -40,25 +40,16 @@ from lash_core.runtime.policy import SessionPolicy, SessionSpec, resolve_policy
 from lash_core.runtime.resident import Change, ResidentSession
 from lash_core.runtime.services import Services
 from lash_core.runtime.slot import WriteSlot
+from lash_core.runtime.waiting import Waiting
 
 if TYPE_CHECKING:
     from lash_core.runtime.children import Child
     from lash_core.runtime.turn_run import TurnRun
 
-__all__ = ["HANDOFFS", "OpenSession"]
-
-#: The stream that holds the successor which a turn has started, until a commit links it.
-HANDOFFS = "handoffs"
+__all__ = ["OpenSession"]
 
 #: Commits that only save: when one fails, what plugins, tools and mode keep stays as it is and rides the next one.
 _SAVING = frozenset({"park", "close", "background", "completion"})
-
-
-@attrs.frozen(eq=False)
-class _Override:
-    """What was said about a tool, once; the same said again is another one."""
-
-    level: Availability | None
 
 
 class OpenSession:
@@ -80,8 +71,8 @@ class OpenSession:
         tasks: Its background tasks; ``None`` where there is no task host.
         children: Sessions that it has started and holds, by id.
         reports_to: The open session that started it, which its usage is told to as it happens.
+        waiting: What the next commit takes along.
         written_off: Whether the session was deleted while it was open, and nothing was begun under its name since.
-        usage_is_filed: Whether descendants may have filed usage that is not committed yet.
         run: The turn that runs.
         prompts: Renders the system prompt.
         plugins: Who takes part, and who did in the last commit (P8).
@@ -125,13 +116,7 @@ class OpenSession:
             max_bytes=min(env.max_attachment, backend.capabilities.max_value or env.max_attachment),
             cache_bytes=env.attachment_cache,
         )
-        self._events: list[StoredEvent] = []
-        self._usage: list[UsageRow] = []
-        self._overrides: dict[str, _Override] = {}
-        self._carried: tuple[str, dict[str, _Override]] | None = None
-        self._successor: str | None = None
-        self._handoffs = 0
-        self.usage_is_filed = False
+        self.waiting = Waiting(self)
         self.written_off = False
         self._stale = False
 
@@ -184,7 +169,7 @@ class OpenSession:
     @property
     def successor(self) -> str | None:
         """The session that took over, or will with the next commit."""
-        return self._successor or self.document.successor
+        return self.waiting.successor or self.document.successor
 
     async def policy(self, config: SessionConfig | None = None) -> SessionPolicy:
         """Resolve what turns are run with; asks the provider for what nobody has set (L3).
@@ -206,7 +191,7 @@ class OpenSession:
             raise SessionBindingMismatch(bound=found.session_id, requested=self.session_id)
         self.check_create(found)
         await self.see_lease()
-        await self._see_streams()
+        await self.waiting.see_streams()
         self.parts = await open_parts(self)
 
     async def give_up(self) -> None:
@@ -230,12 +215,11 @@ class OpenSession:
 
     async def follow_components(self) -> None:
         """Build plugins, tools and mode again if somebody else changed what they keep, or a commit of theirs failed."""
-        if self._carried is not None and self._carried[0] == self.resident.stored_after_all:
-            self._settle_overrides(self._carried[1])
+        overrides = self.waiting.overrides()
         if self._stale or self.parts.refs != self.resident.component_refs:
             await self.rebuild_parts()
-            for name in self._overrides.keys() & self.parts.registry.keys():
-                self.parts.registry.set_availability([name], self._overrides[name].level)
+            for name in overrides.keys() & self.parts.registry.keys():
+                self.parts.registry.set_availability([name], overrides[name])
 
     async def rebuild_parts(self) -> None:
         """Build plugins, tools and mode again from what is stored now."""
@@ -246,14 +230,6 @@ class OpenSession:
         before, self.parts = self.parts, parts
         self._stale = False
         await before.close()
-
-    async def _see_streams(self) -> None:
-        """See what waits in the store for the next commit: usage of descendants, a successor."""
-        self.usage_is_filed = await is_filed(self)
-        started = await self.store.read(HANDOFFS) if self.document.open_turn is not None else ()
-        if started:
-            self._successor = started[-1].key
-            self._handoffs = started[-1].sequence
 
     async def see_lease(self) -> None:
         """See whether a turn runs elsewhere."""
@@ -315,7 +291,7 @@ class OpenSession:
         self.holder_elsewhere = None
         try:
             await self.refuse_if_not_as_specified()
-            await self._see_streams()
+            await self.waiting.see_streams()
             yield lease
         finally:
             if lease is not None:
@@ -350,29 +326,25 @@ class OpenSession:
             CommitDenied: A plugin refused it; nothing was written.
             StoreError: It failed; the resident state is as it was (T7).
         """
-        filings = await self._filings()
-        noted, usage = len(self._events), len(self._usage)
-        change = await self._complete(change, filings)
+        riders = await self.waiting.board()
+        change = await self._complete(self.waiting.added_to(change, riders))
         first, commit_id = self.resident.head is None, secrets.token_hex(8)
-        overrides = dict(self._overrides)
-        self._carried = (commit_id, overrides)
         try:
             if self.parts.hooks.handles(lash_guard_commit):
                 await self._ask_guards(change)
             own = (*self.resident.unflushed, *change.usage, *change.journaled)
             reported = await report(self, commit_id, merge_ledger((), own))
             receipt = await self.resident.commit(change, commit_id)
-        except BaseException:
-            self.usage_is_filed = self.usage_is_filed or bool(filings.consumed)
-            if self.resident.keeps(commit_id):  # what waited is kept there until it is known what became of the commit
-                self._stale = self._stale or change.step not in _SAVING
-                del self._events[:noted], self._usage[:usage]
+        except WriterFenced:
+            self._stale = True
             raise
-        del self._events[:noted], self._usage[:usage]
-        self._settle_overrides(overrides)
+        except BaseException:
+            if self.resident.keeps(commit_id):
+                self.waiting.handed_over(riders, commit_id)
+                self._stale = self._stale or change.step not in _SAVING
+            raise
+        self.waiting.arrived(riders)
         self.written_off = False
-        if self.document.successor == self._successor:
-            self._successor, self._handoffs = None, 0
         self.parts.refs = self.resident.component_refs
         self.plugins.committed(change.plugins)
         if first and self.tasks is not None:
@@ -390,60 +362,21 @@ class OpenSession:
         )
         return receipt
 
-    def set_tool_availability(self, names: Sequence[str], level: Availability | None) -> None:
-        """Override how far tools are available; durable with the next commit, whatever others commit before it.
-
-        Raises:
-            UnknownName: The session has no such tool.
-        """
-        self.parts.registry.set_availability(names, level)
-        self._overrides.update(dict.fromkeys(names, _Override(level)))
-
-    def _settle_overrides(self, stored: Mapping[str, _Override]) -> None:
-        self._overrides = {name: each for name, each in self._overrides.items() if stored.get(name) is not each}
-        self._carried = None
-
-    def note(self, event: StoredEvent) -> None:
-        """Keep an event for the next commit."""
-        self._events.append(event)
-
     def tell(self, event: Event) -> None:
         """Give an event to whoever reads the turn that runs."""
         if self.run is not None:
             self.run.emit(event)
 
-    def file_usage(self, *rows: UsageRow) -> None:
-        """Keep usage for the next commit (T7)."""
-        self._usage.extend(rows)
-
-    def link_successor(self, successor: str, entry: int = 0) -> None:
-        """Let the next commit say who took over.
-
-        Args:
-            successor: The session.
-            entry: Its entry in the stream, if it has one.
-        """
-        self._successor = successor
-        self._handoffs = max(entry, self._handoffs)
-
     def write_off(self) -> None:
         """Forget what waits for a commit: the session is deleted, and no later one of its name owes it."""
-        self._events, self._usage, self._overrides = [], [], {}
-        self._successor, self._handoffs, self.usage_is_filed = None, 0, False
+        self.waiting.forget()
         self.resident.unflushed, self.resident.untold = (), ()
         self.written_off = True
 
     @property
-    def owes(self) -> bool:
-        """Whether something that happened waits for a commit: usage, events, a handoff."""
-        resident = self.resident
-        waiting = (self._events, self._usage, self._successor, resident.unflushed, resident.untold, resident.has_lost)
-        return self.usage_is_filed or any(waiting)
-
-    @property
     def unsaved(self) -> bool:
         """Whether something waits for a commit, what plugins, tools and mode keep included."""
-        return self.owes or self._snapshots_changed()
+        return bool(self.waiting) or self._snapshots_changed()
 
     async def live_components(self) -> dict[str, bytes]:
         """Give the component set as a commit would store it now.
@@ -461,32 +394,15 @@ class OpenSession:
         dropped = self.parts.components.difference(snapshots).intersection(stored)
         return bool(dropped) or any(stored.get(name) != blob_ref(body) for name, body in snapshots.items())
 
-    async def _filings(self) -> Filings:
-        """Read what descendants have filed since the last commit."""
-        if not self.usage_is_filed:
-            return Filings()
-        self.usage_is_filed = False  # one that files from here on says so again
-        return await read_filings(self)
-
-    async def _complete(self, change: Change, filings: Filings) -> Change:
-        """Add to a change what every commit carries."""
-        document, events = change.document, change.events
-        if self._successor not in (None, document.successor):
-            document = document.evolve(successor=self._successor)
-            events = (*events, HandedOff(successor=str(self._successor)))
-        used_up = [Consumed(HANDOFFS, self._handoffs)] if self._handoffs else []
+    async def _complete(self, change: Change) -> Change:
+        """Add to a change who took part, and what plugins, tools and mode keep."""
         snapshots = {} if change.all_components else self.parts.snapshots()
         kept = {name: body for name, body in snapshots.items() if name not in change.dropped}
         components = {**kept, **change.components}
-        plugins = change.plugins or self.plugins.of(self.spec.over(document.config))
+        plugins = change.plugins or self.plugins.of(self.spec.over(change.document.config))
         return attrs.evolve(
             change,
-            document=document,
-            events=(*await self.plugins.events(plugins), *events),
-            noted=(*self._events, *change.noted),
-            usage=(*self._usage, *change.usage),
-            filed=filings.rows,
-            consumed=(*change.consumed, *filings.consumed, *used_up),
+            events=(*await self.plugins.events(plugins), *change.events),
             components=components,
             dropped=self.parts.components.difference(components),
             plugins=plugins,

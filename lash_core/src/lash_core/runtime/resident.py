@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
-from lash_hookspecs.errors import CorruptSession, UnreadableData
+from lash_hookspecs.errors import CorruptSession, UnreadableData, WriterFenced
 from lash_hookspecs.protocols.stores import SessionStore
 from lash_hookspecs.records.events import LeafHealed, StoredEvent
 from lash_hookspecs.records.graph import Node
@@ -254,6 +254,9 @@ class ResidentSession:
         try:
             with self.tracer.commit(record, commit):
                 receipt = await self.store.commit(commit)
+        except WriterFenced:
+            self.unflushed = ()  # whoever took over has counted what this turn asked for, as unknown (T8)
+            raise
         except BaseException:
             self.unflushed, self.untold = (), ()
             self._lost = _Lost(commit.commit_id, tuple(change.usage), tuple(change.noted))

@@ -53,12 +53,13 @@ class Services:
 
     def set_tool_availability(self, names: tuple[str, ...], level: Availability | None) -> None:
         """Override how far tools are available; durable with the next commit."""
-        self._session.set_tool_availability(names, level)
+        self._session.parts.registry.set_availability(names, level)
+        self._session.waiting.override(names, level)
 
     def emit(self, plugin: str, name: str, body: JsonValue = None) -> None:
         """Tell readers that something happened; stored with the next commit (T9)."""
         event = PluginEvent(plugin=plugin, name=name, body=body)
-        self._session.note(event)
+        self._session.waiting.note(event)
         self._session.tell(event)
 
     def trace(self, plugin: str, name: str, **fields: JsonValue) -> None:

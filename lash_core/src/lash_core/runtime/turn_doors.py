@@ -47,7 +47,6 @@ async def run_turn(
             return denied
         async with session.leased() as lease:
             await _end_interrupted(session, lease, emit, resume)
-            await _link(session)
             if _is_handed_off(session):  # the interrupted one was continued, and handed off
                 return None
             run = await begin(session, turn_input, accepted, limits, asked, emit)

@@ -347,7 +347,7 @@ class TurnRun:
     async def _finish(self, end: TurnEnd, produced: Produced) -> None:
         turn_index = self._machine.turn_index
         if end.handoff is not None:
-            self._session.link_successor(end.handoff)
+            self._session.waiting.link(end.handoff)
         elif end.outcome == "finished" and self._session.successor is not None:  # a tool has started it
             end = end.evolve(handoff=self._session.successor)
         await self._phase("finalized", end.outcome)
