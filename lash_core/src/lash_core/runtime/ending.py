@@ -47,7 +47,7 @@ async def flush(session: OpenSession) -> None:
         return
     try:
         async with session.writing():
-            if session.waiting:  # it may be known by now that nothing is
+            if session.waiting:  # a commit whose answer was lost may be stored
                 await session.commit(Change(step="close", document=session.document))
     except LashError as error:
         _log.warning("what session %s had not committed yet is lost: %s", session.session_id, error)

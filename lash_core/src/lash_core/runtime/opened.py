@@ -17,7 +17,6 @@ from lash_hookspecs.errors import (
     SessionExists,
     SessionMissing,
     TurnError,
-    WriterFenced,
 )
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.records.events import Event
@@ -335,9 +334,6 @@ class OpenSession:
             own = (*self.resident.unflushed, *change.usage, *change.journaled)
             reported = await report(self, commit_id, merge_ledger((), own))
             receipt = await self.resident.commit(change, commit_id)
-        except WriterFenced:
-            self._stale = True
-            raise
         except BaseException:
             if self.resident.keeps(commit_id):
                 self.waiting.handed_over(riders, commit_id)

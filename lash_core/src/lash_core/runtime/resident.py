@@ -137,6 +137,7 @@ class ResidentSession:
         self.untold: tuple[StoredEvent, ...] = ()
         self._lost: _Lost | None = None
         self.stored_after_all: str | None = None
+        self._failed = ""
         self.scope_id = secrets.token_hex(8)
         self.tracer = env.tracer.bind(session_id=session_id, scope_id=self.scope_id)
         self._env = env
@@ -254,25 +255,31 @@ class ResidentSession:
         try:
             with self.tracer.commit(record, commit):
                 receipt = await self.store.commit(commit)
-        except WriterFenced:
-            self.unflushed = ()  # whoever took over has counted what this turn asked for, as unknown (T8)
-            raise
-        except BaseException:
-            self.unflushed, self.untold = (), ()
-            self._lost = _Lost(commit.commit_id, tuple(change.usage), tuple(change.noted))
+        except BaseException as error:
+            self._failed = commit.commit_id
+            self._keep(commit.commit_id, change, error)
             raise
         self.unflushed, self.untold = (), ()
         self._take_over(commit, document, receipt, change)
         return receipt
 
+    def _keep(self, commit_id: str, change: Change, error: BaseException) -> None:
+        """Keep what a failed commit carried for others; who took the session over lists the turn's calls as unknown."""
+        if isinstance(error, WriterFenced):
+            self.unflushed = tuple(row for row in change.usage if row.source != "turn")
+            self.untold = tuple(change.noted)
+        else:
+            self.unflushed, self.untold = (), ()
+            self._lost = _Lost(commit_id, tuple(change.usage), tuple(change.noted))
+
     @property
     def has_lost(self) -> bool:
-        """Whether it is not known whether a commit is stored."""
-        return self._lost is not None
+        """Whether a commit carried something for others of which nobody knows whether it is stored."""
+        return self._lost is not None and bool(self._lost.usage or self._lost.noted)
 
     def keeps(self, commit_id: str) -> bool:
-        """Tell whether this is the commit of which that is not known: what it carried for others is kept."""
-        return self._lost is not None and self._lost.commit_id == commit_id
+        """Tell whether a commit failed in the store: what it carried for others is kept here."""
+        return self._failed == commit_id
 
     async def _settle_lost(self) -> None:
         """Learn whether a commit that failed is stored after all; the what it carried for others rides the next."""
