@@ -24,6 +24,8 @@ from lash_hookspecs.records.payloads import (
 )
 from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolStatus
 
+from lash_core.graph.collector import collector_paused
+
 __all__ = ["Conversation", "Item", "invalid_messages", "marked_result", "repair"]
 
 
@@ -59,10 +61,11 @@ class Conversation:
         self._message_ids: set[str] = set()
         self._open: dict[str, _Slot] = {}
         self._call_ids: set[str] = set()
-        for node in nodes:
-            payload = decode_payload(node)
-            if payload is not None:
-                self.add(node, payload)
+        with collector_paused():
+            for node in nodes:
+                payload = decode_payload(node)
+                if payload is not None:
+                    self.add(node, payload)
 
     @property
     def call_ids(self) -> set[str]:
