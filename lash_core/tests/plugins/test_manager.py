@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 import types
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from lash_hookspecs.specs.offers import (
     ModeOffer,
     OfferContext,
     ProviderOffer,
+    SessionSetup,
     StoreOffer,
     ToolOffer,
     lash_offer_modes,
@@ -30,6 +32,20 @@ if TYPE_CHECKING:
 
 NOBODY: Any = object()
 RESTORED = SessionRestored(session_id="s1", revision=None, turn_index=0, interrupted=False, session=NOBODY)
+SETUP = SessionSetup(
+    session_id="s1",
+    parent_session_id=None,
+    mode="standard",
+    root=Path(),
+    capabilities=frozenset(),
+    services=NOBODY,
+)
+
+
+async def tell(manager: PluginManager) -> None:
+    """Tell the observers of a session that it was restored."""
+    hooks = await manager.open_session(SETUP)
+    await hooks.notify(lash_on_session_restored, RESTORED)
 
 
 def plugin(**functions: Any) -> types.ModuleType:
@@ -107,20 +123,6 @@ def test_an_offer_is_asked_for_once_with_its_own_settings() -> None:
     manager = PluginManager.for_tests([part], settings=settings)
     assert [manager.mode(name).name for name in ("a", "b", "a")] == ["a", "b", "a"]
     assert contexts == [OfferContext(api="0.1", settings={"speed": 3})]
-
-
-def test_the_fingerprint_holds_who_took_part_in_the_order_of_calls(site: Site) -> None:
-    site.add_mode("dist-b", "b", version="2.0")
-    site.add_mode("dist-a", "a", extra='after = ["b"]\n')
-    site.add_mode("dist-c", "c")
-    manager = PluginManager.discover()
-    assert manager.fingerprint() == ()
-    manager.mode("a")
-    manager.mode("b")
-    assert [(each.distribution, each.version, each.name, each.api) for each in manager.fingerprint()] == [
-        ("dist-b", "2.0", "b", "0.1"),
-        ("dist-a", "1.0", "a", "0.1"),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -304,7 +306,7 @@ async def test_observers_are_all_told_whatever_the_others_do(caplog: pytest.LogC
 
     manager = PluginManager.for_tests([observer(each) for each in (raises, exits, cancels, works)])
     with caplog.at_level(logging.ERROR, "lash.plugins"):
-        await manager.notify(lash_on_session_restored, RESTORED)
+        await tell(manager)
     assert told == [RESTORED]
     assert sorted(message.replace("0+source", "0.1.0") for message in caplog.messages) == [
         "plugin 'cancels' (lash-core 0.1.0): lash_on_session_restored cancelled itself",
@@ -324,7 +326,7 @@ async def test_cancelling_the_caller_cancels_the_observers() -> None:
             ended.set()
 
     manager = PluginManager.for_tests([observer(hangs)])
-    task = asyncio.ensure_future(manager.notify(lash_on_session_restored, RESTORED))
+    task = asyncio.ensure_future(tell(manager))
     await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -336,7 +338,7 @@ async def test_only_plugins_whose_manifest_lists_the_hook_are_imported_to_be_tol
     bystander = site.add_mode("dist-b", "b")
     code = "told = []\n@implements(lash_on_session_restored)\nasync def restored(context): told.append(context)\n"
     manager = installed(site, code, offers="", hooks='"lash_on_session_restored"')
-    await manager.notify(lash_on_session_restored, RESTORED)
+    await tell(manager)
     assert sys.modules["dummy_a"].told == [RESTORED]
     assert bystander not in sys.modules
 
@@ -346,9 +348,9 @@ async def test_an_observer_plugin_that_cannot_be_imported_is_said_once(
 ) -> None:
     manager = installed(site, "raise SystemExit", offers="", hooks='"lash_on_session_restored"')
     with caplog.at_level(logging.ERROR, "lash.plugins"):
-        await manager.notify(lash_on_session_restored, RESTORED)
-        await manager.notify(lash_on_session_restored, RESTORED)
+        await tell(manager)
+        await tell(manager)
     assert caplog.messages == [
-        "plugin 'a' (dist-a 1.0) is not told of lash_on_session_restored: plugin 'a' (dist-a 1.0) is failed: "
+        "plugin 'a' (dist-a 1.0) is not told of what happens: plugin 'a' (dist-a 1.0) is failed: "
         "it cannot be imported: it called sys.exit(None)"
     ]

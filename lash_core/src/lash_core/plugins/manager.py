@@ -11,7 +11,7 @@ from lash_hookspecs.errors import PluginError
 from lash_hookspecs.markers import hook_info
 from lash_hookspecs.specs.offers import ModeOffer, ProviderOffer, StoreOffer, ToolOffer
 
-from lash_core.plugins.calls import Handler, may_suspend, tell
+from lash_core.plugins.calls import Handler, may_suspend
 from lash_core.plugins.claims import Claims
 from lash_core.plugins.discovery import discover
 from lash_core.plugins.loading import Loader, described
@@ -51,7 +51,6 @@ class PluginManager:
         settings: PluginSettings,
         specs: Iterable[Callable[..., Any]] = (),
     ) -> None:
-        self._observers: dict[str, tuple[Handler, ...]] = {}
         self._watchdog = Watchdog()
         found = list(records)
         for record in found:
@@ -165,16 +164,6 @@ class PluginManager:
         """
         return await SessionHooks.open(self._participants, setup, self._part_classes, self._watchdog)
 
-    async def notify(self, spec: Callable[..., Any], context: object) -> None:
-        """Call the module-level observers of a hook: together, isolated. Never raises because of one.
-
-        Imports the plugins whose manifests list the hook; one that cannot be used is logged and left out.
-        """
-        hook = spec.__name__
-        if hook not in self._observers:
-            self._observers[hook] = tuple(self._find_observers(hook))
-        await tell(self._observers[hook], context, hook_info(spec).deadline, self._watchdog)
-
     def taking_part(
         self, *, mode: str | None = None, provider: str | None = None, tool_sets: Iterable[str] = ()
     ) -> tuple[PluginFingerprint, ...]:
@@ -198,12 +187,6 @@ class PluginManager:
         part |= {self._claims.holder(kind, name).identity for kind, name in asked if name is not None}
         return tuple(fingerprint_of(record) for record in self.records if record.identity in part)
 
-    def fingerprint(self) -> tuple[PluginFingerprint, ...]:
-        """Give the plugins that were imported so far, in the order of calls."""
-        from lash_core.plugins.fingerprints import fingerprint_of
-
-        return tuple(fingerprint_of(record) for record in self.records if record.identity in self._loader.loaded)
-
     @cached_property
     def _part_classes(self) -> PartClasses:
         return PartClasses(self._loader.registry)
@@ -215,14 +198,6 @@ class PluginManager:
     def _offer(self, kind: str, name: str) -> Any:
         record = self._claims.holder(kind, name)
         return next(offer for offer in self._loader.offers(record, kind) if name in names_of(offer))
-
-    def _find_observers(self, hook: str) -> Iterable[Handler]:
-        for record in self._listening:
-            if hook in record.hooks:
-                try:
-                    yield _handler(record, hook, self._loader.load(record)[hook])
-                except PluginError as error:
-                    _log.error("%s is not told of %s: %s", record.label, hook, error)
 
     def _find_participants(self) -> Iterable[Participant]:
         for record in self._listening:
