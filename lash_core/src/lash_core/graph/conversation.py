@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
+from lash_hookspecs.collector import collector_paused
 from lash_hookspecs.records.attachments import AttachmentData
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.models import AssistantTurn, ModelMessage, ToolTurn, UserTurn
@@ -23,8 +24,6 @@ from lash_hookspecs.records.payloads import (
     decode_payload,
 )
 from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolStatus
-
-from lash_core.graph.collector import collector_paused
 
 __all__ = ["Conversation", "Item", "invalid_messages", "marked_result", "repair"]
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from lash_hookspecs.collector import collector_paused
 from lash_hookspecs.records.graph import Node
 
 from lash_store_sql import statements as sql
@@ -32,6 +33,7 @@ class _TangledError(Exception):
     """The segments do not lead to what was asked for."""
 
 
+@collector_paused()
 def read_path(
     connection: sqlite3.Connection, session_id: str, leaf: str, after: str | None, last: int | None
 ) -> list[Node]:
@@ -61,6 +63,7 @@ def read_nodes(connection: sqlite3.Connection, session_id: str, node_ids: Sequen
     return [node for node in load_nodes([row for row in found if row]) if not node.hidden]
 
 
+@collector_paused()
 def read_graph(connection: sqlite3.Connection, session_id: str, after: str | None, limit: int | None) -> list[Node]:
     """Read all nodes that are not hidden, in the order in which they were stored."""
     connection.execute("BEGIN")
