@@ -7,6 +7,7 @@ import inspect
 from types import ModuleType
 from typing import Any
 
+import attrs
 import pytest
 from lash_hookspecs.markers import hook_info
 from lash_hookspecs.specs import all_specs
@@ -65,6 +66,19 @@ def test_a_hook_has_its_kind_its_caller_and_its_implementers(hook: str) -> None:
     is_named = hook in source or f'"{hook.removeprefix("lash_offer_")}"' in source or "session_plugins" in hook
     assert is_named, f"{path} does not call {hook}"
     assert (set() if implementer == NONE else set(words(implementer))) == implementers(hook)
+
+
+@pytest.mark.parametrize("hook", sorted(all_specs()))
+def test_what_to_import_is_said_of_every_hook(hook: str) -> None:
+    (told,) = [row for row in rows(PAGE, "To implement") if words(row[0]) == [hook]]
+    spec = all_specs()[hook]
+    context = inspect.signature(spec).parameters["context"].annotation
+    answer = inspect.signature(spec).return_annotation
+    module = importlib.import_module(f"lash_hookspecs.specs.{words(told[1])[0]}")
+    assert module.__name__ == spec.__module__
+    assert words(told[2]) == [context]
+    assert words(told[3]) == [field.name for field in attrs.fields(getattr(module, context))]
+    assert told[4].strip("`") == ("nothing" if answer == "None" else answer)
 
 
 def test_what_happens_on_an_error_is_said_of_every_hook_in_a_turn() -> None:
