@@ -487,6 +487,10 @@ class Session:
         """
         return await self.runtime.create_session(request)
 
+    async def invoke(self, name: str, arguments: Mapping[str, JsonValue] | None = None) -> JsonValue:
+        """Ask a plugin for one of its actions; see `LashRuntime.invoke`."""
+        return await self.runtime.invoke(name, arguments or {})
+
     async def complete(self, request: CompletionRequest) -> ModelReply:
         """Ask a model outside the conversation; the usage goes into this session's ledger (T8).
 

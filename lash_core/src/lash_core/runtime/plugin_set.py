@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from lash_core.runtime.opened import OpenSession
 
 __all__ = ["PluginSet"]
+
+_log = logging.getLogger("lash.runtime")
 
 Fingerprints = tuple[PluginFingerprint, ...]
 
@@ -75,7 +78,19 @@ class PluginSet:
                 session_id=session.session_id,
                 step="open",
             )
+        self._warn_of_missing(changes)
         return changes
+
+    def _warn_of_missing(self, changes: PluginChanges) -> None:
+        """Say which plugins cannot be used any more: one may be a guard."""
+        session = self._session
+        known = {record.identity: record for record in session.env.plugins.records}
+        for gone in changes.removed:
+            record = known.get(_name(gone))
+            if record is None or not record.usable:
+                why = f"it is {record.state}: {record.reason}" if record is not None else "it is not installed"
+                message = "session %s was committed with plugin %s, which takes no part now: %s"
+                _log.warning(message, session.session_id, _name(gone), why)
 
     async def events(self, present: Fingerprints) -> tuple[PluginsChanged, ...]:
         """Give what the next commit has to say of it: nothing when it is made with the same plugins as the last."""
