@@ -25,27 +25,27 @@ async def right(context: CommitProposed) -> Decision:
     return ALLOW
 
 
-@implements(lash_guard_commit)  # type: ignore[arg-type]
+@implements(lash_guard_commit)  # type: ignore[arg-type]  # the error under test
 async def wrong_parameter(context: Committed) -> Decision:
     return ALLOW
 
 
-@implements(lash_guard_commit)  # type: ignore[arg-type]
+@implements(lash_guard_commit)  # type: ignore[arg-type]  # the error under test
 async def wrong_name(ctx: CommitProposed) -> Decision:
     return ALLOW
 
 
-@implements(lash_guard_commit)  # type: ignore[arg-type]
+@implements(lash_guard_commit)  # type: ignore[arg-type]  # the error under test
 async def wrong_result(context: CommitProposed) -> bool:
     return True
 
 
-@implements(lash_guard_commit)  # type: ignore[arg-type]
+@implements(lash_guard_commit)  # type: ignore[arg-type]  # the error under test
 def wrong_colour(context: CommitProposed) -> Decision:
     return ALLOW
 
 
-@implements(lash_offer_modes)  # type: ignore[arg-type]
+@implements(lash_offer_modes)  # type: ignore[arg-type]  # the error under test
 async def wrong_colour_of_an_offer(context: OfferContext) -> list[ModeOffer]:
     return []
 
@@ -59,24 +59,24 @@ class Part:
     async def right_too(self, context: Committed) -> None:
         await self.right(CommitProposed(session=context.session, session_id="", step="", node_count=0, bytes=0))
 
-    @handles(lash_guard_commit)  # type: ignore[arg-type]
-    async def wrong_parameter(self, context: Committed) -> Decision:  # type: ignore[misc]
+    @handles(lash_guard_commit)  # type: ignore[arg-type]  # the error under test
+    async def wrong_parameter(self, context: Committed) -> Decision:  # type: ignore[misc]  # the error under test
         return ALLOW
 
-    @handles(lash_guard_commit)  # type: ignore[arg-type]
-    async def wrong_name(self, ctx: CommitProposed) -> Decision:  # type: ignore[misc]
+    @handles(lash_guard_commit)  # type: ignore[arg-type]  # the error under test
+    async def wrong_name(self, ctx: CommitProposed) -> Decision:  # type: ignore[misc]  # the error under test
         return ALLOW
 
-    @handles(lash_guard_commit)  # type: ignore[arg-type]
-    async def wrong_count(self, context: CommitProposed, more: int) -> Decision:  # type: ignore[misc]
+    @handles(lash_guard_commit)  # type: ignore[arg-type]  # the error under test
+    async def wrong_count(self, context: CommitProposed, more: int) -> Decision:  # type: ignore[misc]  # the error under test
         return ALLOW
 
-    @handles(lash_transform_stream_text)  # type: ignore[arg-type]
-    async def wrong_result(self, context: StreamText) -> bytes:  # type: ignore[misc]
+    @handles(lash_transform_stream_text)  # type: ignore[arg-type]  # the error under test
+    async def wrong_result(self, context: StreamText) -> bytes:  # type: ignore[misc]  # the error under test
         return b""
 
-    @handles(lash_guard_commit)  # type: ignore[arg-type]
-    def wrong_colour(self, context: CommitProposed) -> Decision:  # type: ignore[misc]
+    @handles(lash_guard_commit)  # type: ignore[arg-type]  # the error under test
+    def wrong_colour(self, context: CommitProposed) -> Decision:  # type: ignore[misc]  # the error under test
         return ALLOW
 
 
@@ -96,7 +96,7 @@ if TYPE_CHECKING:
         return Complete()
 
     def build_wrong(setup: SessionSetup) -> SessionPlugin:
-        return Incomplete()  # type: ignore[return-value]
+        return Incomplete()  # type: ignore[return-value]  # the error under test
 
 
 def test_the_marks_are_there_at_run_time() -> None:
