@@ -238,10 +238,12 @@ def test_events_have_a_line_and_a_cursor_each_and_go_on_behind_one(lash: Lash) -
     assert lash("sessions", "events", "s1", "--after", cursors[-1], *STORE).out == ""
 
 
-def test_a_cursor_that_is_none_is_wrong_usage(lash: Lash) -> None:
+@pytest.mark.parametrize("cursor", ["here", "9" * 30 + ":1", "1:" + "9" * 5_000], ids=["word", "long", "longer"])
+def test_a_cursor_that_is_none_is_wrong_usage(lash: Lash, cursor: str) -> None:
     talked(lash, 1)
-    ran = lash("sessions", "events", "s1", "--after", "here", *STORE)
+    ran = lash("sessions", "events", "s1", "--after", cursor, *STORE)
+    shown = cursor if len(cursor) <= 60 else f"{cursor[:60]}…"
     assert (ran.code, ran.err) == (
         2,
-        "lash: 'here' is no event cursor: it must be REVISION:POSITION, such as 12:3\n",
+        f"lash: {shown!r} is no event cursor: it must be REVISION:POSITION, such as 12:3\n",
     )

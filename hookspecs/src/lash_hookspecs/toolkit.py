@@ -28,7 +28,7 @@ from pydantic_core import to_jsonable_python
 from lash_hookspecs.errors import ConfigurationError, ToolError
 from lash_hookspecs.protocols.tools import Attachment, ToolCallContext, ToolOutput
 from lash_hookspecs.records.attachments import guess_media_type
-from lash_hookspecs.records.model_base import clean_json
+from lash_hookspecs.records.text import clean_json
 from lash_hookspecs.records.tools import Availability, ToolKind, ToolRetry, ToolSpec
 
 __all__ = ["FunctionTools", "tool"]

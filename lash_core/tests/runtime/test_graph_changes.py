@@ -81,6 +81,8 @@ async def test_an_ancestor_that_left_the_path_is_a_value_and_appends_nothing() -
         ([], "there is nothing to append; give at least one message or node"),
         ([said("fine"), said("\ud800")], "a Message cannot be stored: "),
         ([PluginNode(plugin="p", type="t", body={"k": "\udfff"})], "a PluginNode cannot be stored: "),
+        ([PluginNode(plugin="p", type="t", body=10**5_000)], "a PluginNode cannot be stored: "),
+        ([{"role": "user"}], "'dict' is no payload of a node"),
     ],
 )
 async def test_what_cannot_be_appended_is_refused_before_anything_is_written(payloads: Any, told: str) -> None:

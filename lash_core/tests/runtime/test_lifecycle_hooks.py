@@ -11,11 +11,11 @@ from hook_kinds import function, part
 from keeping_mode import KeepingMode, keeping
 from lash_core.runtime.runtime import LashRuntime
 from lash_core.tracing.sinks import MemorySink
-from lash_hookspecs.errors import PluginError
+from lash_hookspecs.errors import InvalidInput, PluginError
 from lash_hookspecs.protocols.session_plugins import SessionPlugin
 from lash_hookspecs.records.events import Event, TextDelta
 from lash_hookspecs.records.models import ModelMessage, ModelReply, UserTurn
-from lash_hookspecs.records.payloads import Message, PluginNode, ReasoningPart, TextPart
+from lash_hookspecs.records.payloads import Message, PluginNode, ReasoningPart, TextPart, ToolCallPart, ToolInvocation
 from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest
 from lash_hookspecs.records.tools import ToolEntry, ToolState
 from lash_hookspecs.specs.decisions import ALLOW, Decision, Deny
@@ -43,7 +43,7 @@ from lash_hookspecs.specs.restore import (
     lash_transform_mode_state,
     lash_transform_tool_state,
 )
-from lash_hookspecs.specs.tools import AfterToolCall, lash_after_tool_call
+from lash_hookspecs.specs.tools import AfterToolCall, lash_after_tool_call, lash_project_tool_result
 from lash_hookspecs.specs.turns import (
     BoundaryProposed,
     BoundaryReached,
@@ -150,6 +150,76 @@ async def test_no_plugin_speaks_for_the_model(spec: Any) -> None:
         outcome = "refused"
     assert outcome == ("refused" if spec is lash_before_turn else "failed")
     assert "I never said that" not in texts(runtime)
+
+
+UNSTORABLE = (said("\ud800"), note("\ud800"), note(10**5_000))
+
+
+@pytest.mark.parametrize("spec", [lash_before_turn, lash_at_boundary, lash_after_turn])
+@pytest.mark.parametrize("added", UNSTORABLE, ids=["message", "node", "number"])
+async def test_what_a_plugin_adds_and_no_store_could_give_back_is_its_error(spec: Any, added: Any) -> None:
+    async def add(context: Any) -> TurnAdditions:
+        kind = "messages" if isinstance(added, Message) else "nodes"
+        changed: TurnAdditions = attrs.evolve(context.additions, **{kind: (added,)})
+        return changed
+
+    backend = DurableBackend()
+    runtime = await opened(environment(backend, calls(("look", {})), tools=TOOLS, more=[function(spec, add)]))
+    try:
+        outcome: str = (await say(runtime, "a")).outcome
+    except PluginError:
+        outcome = "refused"
+    assert outcome == ("refused" if spec is lash_before_turn else "failed")
+    assert (await say(await opened(environment(backend)), "b")).outcome == "finished"
+
+
+async def test_a_text_of_a_plugin_that_json_cannot_carry_is_replaced_before_it_is_stored() -> None:
+    async def change(context: ReplyReceived) -> ModelReply:
+        return says("half a \ud800")
+
+    async def deny(context: BoundaryProposed) -> Decision:
+        return Deny("half a \ud800") if context.model_calls else ALLOW
+
+    changing = await opened(environment(DurableBackend(), more=[function(lash_transform_reply, change)]))
+    assert (await say(changing, "a")).text == "half a \ufffd"
+    denying = environment(
+        DurableBackend(), calls(("look", {})), tools=TOOLS, more=[function(lash_guard_boundary, deny)]
+    )
+    result = await say(await opened(denying), "a")
+    assert (result.reason, result.message.endswith("half a \ufffd")) == ("denied", True)
+
+
+@pytest.mark.parametrize("output", ["\ud800", 10**5_000, object()], ids=["text", "number", "no JSON"])
+@pytest.mark.parametrize("spec", [lash_after_tool_call, lash_project_tool_result])
+async def test_an_output_of_a_plugin_that_is_no_json_harms_no_turn(spec: Any, output: Any) -> None:
+    async def change(context: Any) -> Any:
+        return output if spec is lash_project_tool_result else context.result.evolve(output=output)
+
+    env = environment(DurableBackend(), calls(("look", {})), tools=TOOLS, more=[function(spec, change)])
+    runtime = await opened(env)
+    assert (await say(runtime, "a")).outcome == "finished"
+    [result] = [each for each in runtime.view().payloads if isinstance(each, ToolInvocation)]
+    assert result.result.error_code == (None if isinstance(output, str | int) else "plugin_failed")
+
+
+async def test_a_number_of_a_model_that_no_reader_takes_becomes_text_and_the_session_opens_again() -> None:
+    backend = DurableBackend()
+    await say(await opened(environment(backend, calls(("look", {"at": 10**5_000})), tools=TOOLS)), "a")
+    runtime = await opened(environment(backend))
+    parts = [part for each in runtime.view().payloads if isinstance(each, Message) for part in each.parts]
+    [made] = [part.call for part in parts if isinstance(part, ToolCallPart)]
+    assert made.arguments == {"at": hex(10**5_000)}
+
+
+@pytest.mark.parametrize("body", ["\ud800", 10**5_000, object()], ids=["text", "number", "no JSON"])
+async def test_an_event_that_cannot_be_stored_is_refused_and_no_commit_suffers(body: Any) -> None:
+    backend = DurableBackend()
+    runtime = await opened(environment(backend))
+    await say(runtime, "a")
+    with pytest.raises(InvalidInput, match=r"event 'news' of plugin 'paper' "):
+        runtime.session.services.emit("paper", "news", body)
+    assert (await say(runtime, "b")).outcome == "finished"
+    assert "news" not in [getattr(each.event, "name", "") async for each in runtime.events()]
 
 
 # At a boundary

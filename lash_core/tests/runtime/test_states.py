@@ -15,10 +15,12 @@ from lash_hookspecs.errors import (
     ConfigurationError,
     CorruptSession,
     LashError,
+    PluginError,
     PolicyError,
     SessionBindingMismatch,
     StoreRegressed,
     StoreUnavailable,
+    UnreadableData,
 )
 from lash_hookspecs.protocols.session_plugins import SessionPlugin
 from lash_hookspecs.records.graph import Node
@@ -28,7 +30,7 @@ from lash_hookspecs.specs.offers import SessionSetup
 from probes import FailingBackend
 from pydantic import JsonValue
 
-from lash_core import LashRuntime, tool
+from lash_core import LashRuntime, SessionSpec, tool
 
 HI = TurnInput(text="hi")
 
@@ -161,6 +163,47 @@ async def test_a_state_that_cannot_be_is_refused_and_nothing_is_written(
         await session.set_persisted_state(state)
     assert str(caught.value) == told
     assert (session.path, session.document, len(store.commits)) == (path, document, 2)
+    assert (await session.turn(HI)).outcome == "finished"
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "told"),
+    [
+        (
+            {"nodes": (Node("a", "gone", 1, "message", said("x").to_bytes()),)},
+            CorruptSession,
+            "node a follows gone, which is not stored; `lash store check --repair` mends it",
+        ),
+        (
+            {"nodes": (Node("a", None, 1, "message", b"\xff"),), "leaf": "a"},
+            UnreadableData,
+            "node a cannot be read: payload: Invalid JSON: expected value at line 1 column 1",
+        ),
+        ({"components": {"tools": b"\xff"}}, UnreadableData, "component 'tools' cannot be read"),
+        ({"components": {"mode": b"\xff"}}, UnreadableData, "component 'mode' cannot be read"),
+        (
+            {"components": {"plugin/lash-core/notes/notes": b'{"schema_version":2,"data":1}'}},
+            PluginError,
+            "session plugin 'notes'",
+        ),
+    ],
+    ids=["hole off the path", "node", "tools", "mode", "plugin"],
+)
+async def test_a_state_that_could_not_be_opened_again_is_refused_by_every_door(
+    change: dict[str, Any], error: type[LashError], told: str
+) -> None:
+    store = FailingBackend()
+    env = environment(None, NOTES, store=store)
+    session = await opened(env, "s")
+    Notes.live.count = 1
+    await session.turn(HI)
+    state = attrs.evolve(await session.export_state(), **change)
+    with pytest.raises(error) as caught:
+        await session.set_persisted_state(state)
+    assert told in str(caught.value)
+    with pytest.raises(error):
+        await LashRuntime.from_environment(env, SessionSpec(session_id="new", model="probe"), state.renamed("new"))
+    assert (len(store.commits), list(store.living)) == (2, ["s"])
     assert (await session.turn(HI)).outcome == "finished"
 
 

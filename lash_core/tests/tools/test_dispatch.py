@@ -112,6 +112,11 @@ async def test_whatever_a_tool_does_is_a_result_with_the_calls_own_id(provider: 
     assert (result.status, result.error_code, result.output) == ("error", "tool_failed", text)
 
 
+async def test_a_number_that_no_reader_takes_becomes_text() -> None:
+    result = await run_call(Listed("it", does=lambda context: {"at": 10**5_000}), "it")
+    assert (result.status, result.output) == ("ok", {"at": hex(10**5_000)})
+
+
 async def test_cancelling_the_caller_cancels_the_tool() -> None:
     begun, cancelled = asyncio.Event(), asyncio.Event()
 

@@ -76,7 +76,11 @@ class SessionServices(Protocol):
         ...
 
     def emit(self, plugin: str, name: str, body: JsonValue = None) -> None:
-        """Tell readers that something happened; stored with the next commit (T9)."""
+        """Tell readers that something happened; stored with the next commit (T9).
+
+        Raises:
+            InvalidInput: It cannot be stored; nobody was told.
+        """
         ...
 
     def trace(self, plugin: str, name: str, **fields: JsonValue) -> None:

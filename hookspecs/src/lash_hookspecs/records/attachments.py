@@ -16,8 +16,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from lash_hookspecs.errors import InvalidInput
-from lash_hookspecs.records.model_base import Record, clean_text
+from lash_hookspecs.records.model_base import Record
 from lash_hookspecs.records.store import blob_ref
+from lash_hookspecs.records.text import clean_text
 
 __all__ = [
     "OCTETS",

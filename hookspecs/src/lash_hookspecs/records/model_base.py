@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Record", "clean_json", "clean_text"]
+__all__ = ["Record"]
 
 
 class Record(BaseModel):
@@ -35,21 +35,3 @@ class Record(BaseModel):
     def evolve(self, **changes: Any) -> Self:
         """Give a copy with some fields changed."""
         return self.model_copy(update=changes)
-
-
-def clean_text(text: str) -> str:
-    """Replace what JSON cannot carry (lone surrogates) by U+FFFD; used on text from models and tools (G2)."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def clean_json(value: Any) -> Any:
-    """Do `clean_text` to every text of a JSON value, keys included."""
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, dict):
-        return {clean_json(key): clean_json(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [clean_json(item) for item in value]
-    return value

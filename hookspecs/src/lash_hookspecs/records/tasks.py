@@ -10,8 +10,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter
 
-from lash_hookspecs.records.model_base import Record, clean_text
+from lash_hookspecs.records.model_base import Record
 from lash_hookspecs.records.store import Holder
+from lash_hookspecs.records.text import clean_text
 
 __all__ = [
     "MAX_TEXT",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 from lash_hookspecs.errors import PluginError
 from lash_hookspecs.markers import HookInfo, HookKind, hook_info
+from lash_hookspecs.records.text import clean_text
 from lash_hookspecs.specs.decisions import Allow, Decision, Deny
 
 from lash_core.plugins.calls import Failed, Handler, ask, call, tell
@@ -256,8 +257,8 @@ def _denial(handler: Handler, answer: object) -> Denial | None:
     if isinstance(answer, Allow):
         return None
     if isinstance(answer, Deny) and isinstance(answer.reason, str):
-        return Denial(handler.label, answer.reason)
+        return Denial(handler.label, clean_text(answer.reason))
     error = answer.error if isinstance(answer, Failed) else None
     told = answer.reason if isinstance(answer, Failed) else f"must answer Allow or Deny, not {reprlib.repr(answer)}"
     _log.error("%s: %s %s, which denies", handler.label, handler.hook, told, exc_info=error)
-    return Denial(handler.label, f"{handler.hook} {told}")
+    return Denial(handler.label, clean_text(f"{handler.hook} {told}"))

@@ -23,7 +23,7 @@ from pydantic import JsonValue
 from lash_core.graph.conversation import invalid_messages
 from lash_core.prompts.rendering import Prompt
 from lash_core.prompts.sources import PromptSources
-from lash_core.runtime.model_call import call_model
+from lash_core.runtime.model_call import call_model, clean_reply
 from lash_core.runtime.policy import SessionPolicy
 from lash_core.tracing import SessionTracer
 
@@ -162,7 +162,7 @@ async def _received(session: OpenSession, asked: Asked, reply: ModelReply) -> Mo
         session=session.services, session_id=session.session_id, model=asked.policy.config.model, reply=reply
     )
     changed: ModelReply = await hooks.transform(lash_transform_reply, context)
-    return changed.evolve(usage=reply.usage)  # what was paid is what the provider says
+    return clean_reply(changed.evolve(usage=reply.usage))  # what was paid is what the provider says
 
 
 def _hearing(session: OpenSession) -> Callable[[str], Awaitable[str]] | None:

@@ -13,6 +13,7 @@ from lash_hookspecs.records.payloads import decode_payload
 from lash_hookspecs.records.state import HeadDocument
 from lash_hookspecs.records.store import Fork, Head
 
+from lash_core.runtime.parts import open_parts
 from lash_core.runtime.reading import components_at
 from lash_core.runtime.resident import Change
 from lash_core.runtime.state import PersistedSessionState
@@ -104,20 +105,29 @@ async def begin_at(
 
 
 async def begin_with(target: OpenSession, state: PersistedSessionState, document: HeadDocument, *, step: str) -> None:
-    """Commit a state that the store does not hold; what stands for its components is built anew."""
-    await target.commit(
-        Change(
-            step=step,
-            document=document,
-            leaf=state.leaf,
-            moves_leaf=True,
-            nodes=state.nodes,
-            blobs=state.blobs,
-            components=state.components,
-            all_components=True,
-        )
+    """Commit a state that the store does not hold; what stands for its components is built first.
+
+    Raises:
+        PluginError, UnreadableData: Some of what the state keeps cannot be taken up; nothing was written.
+    """
+    change = Change(
+        step=step,
+        document=document,
+        leaf=state.leaf,
+        moves_leaf=True,
+        nodes=state.nodes,
+        blobs=state.blobs,
+        components=state.components,
+        all_components=True,
     )
-    await target.rebuild_parts()
+    parts = await open_parts(target, brought=state.components)
+    try:
+        await target.commit(change)
+    except BaseException:
+        await parts.close()
+        raise
+    parts.tools.access = target.config.tool_access
+    await target.take_parts(parts)
 
 
 async def fork(session: OpenSession, session_id: str, at: str | None) -> OpenSession:

@@ -9,15 +9,15 @@ from lash_hookspecs.errors import ModelError, PluginError
 from lash_hookspecs.protocols.models import ModelProvider
 from lash_hookspecs.records.effects import CallFailed, ModelReplied
 from lash_hookspecs.records.events import Event, ReasoningDelta, TextDelta, TextRetracted
-from lash_hookspecs.records.model_base import clean_json, clean_text
 from lash_hookspecs.records.models import ModelReply, ModelRequest, ReasoningChunk, ReplyChunk, TextChunk
 from lash_hookspecs.records.payloads import Part, ReasoningPart, TextPart, ToolCallPart
+from lash_hookspecs.records.text import clean_json, clean_text
 
 from lash_core.runtime.environment import RetryPolicy, RuntimeEnvironment
 from lash_core.tracing.calls import ModelCallTrace
 from lash_core.tracing.session_tracer import SessionTracer
 
-__all__ = ["Heard", "call_model"]
+__all__ = ["Heard", "call_model", "clean_reply"]
 
 #: What plugins do to a piece of text on its way to live readers.
 Heard = Callable[[str], Awaitable[str]]
@@ -48,7 +48,7 @@ async def call_model(
     while True:
         call = tracer.model_call(request, attempt)
         try:
-            reply = _clean(await _attempt(provider, request, attempt, emit, call, heard))
+            reply = clean_reply(await _attempt(provider, request, attempt, emit, call, heard))
         except (asyncio.CancelledError, PluginError) as error:
             call.failed(error)
             raise
@@ -101,7 +101,8 @@ async def _attempt(
     raise ModelError("the model's stream ended without an answer", retryable=True, kind="transport")
 
 
-def _clean(reply: ModelReply) -> ModelReply:
+def clean_reply(reply: ModelReply) -> ModelReply:
+    """Give an answer with every text such as JSON can carry (G2)."""
     return reply.evolve(parts=tuple(_clean_part(part) for part in reply.parts))
 
 

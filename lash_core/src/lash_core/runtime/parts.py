@@ -94,20 +94,26 @@ class SessionParts:
         await self.hooks.close()
 
 
-async def open_parts(session: OpenSession, stored: Mapping[str, str] | None = None) -> SessionParts:
+async def open_parts(
+    session: OpenSession, stored: Mapping[str, str] | None = None, brought: Mapping[str, bytes] | None = None
+) -> SessionParts:
     """Build the parts of a session and give each what it kept, in the documented order (L1).
 
     Args:
         session: The session; its head, graph and policy are there.
         stored: Component refs to take up; those of its head by default.
+        brought: Bodies by component name to take up instead, of which the store has none yet.
 
     Raises:
         PluginError: A plugin, or the mode, could not be built or restored; names it. Nothing stays open. Or other
             plugins take part than in the last commit, and the environment's policy is ``strict`` (P8).
         MissingBlob, UnreadableData: What was stored cannot be read (S6, S9).
     """
-    refs = dict(session.resident.component_refs if stored is None else stored)
-    bodies = await session.resident.component_bodies(refs)
+    if brought is not None:
+        refs, bodies = {name: blob_ref(body) for name, body in brought.items()}, brought
+    else:
+        refs = dict(session.resident.component_refs if stored is None else stored)
+        bodies = await session.resident.component_bodies(refs)
     mode = _build_mode(session)
     changes = await session.plugins.compare()
     hooks = await session.env.plugins.open_session(_setup(session, mode))

@@ -27,6 +27,9 @@ __all__ = [
 #: Rows that are read at once.
 _WINDOW = 500
 
+#: The most digits of a number in a cursor; every store can compare those.
+_DIGITS = 18
+
 
 @attrs.frozen(order=True)
 class EventCursor:
@@ -51,8 +54,9 @@ class EventCursor:
             InvalidInput: It is no cursor.
         """
         revision, _, position = text.partition(":")
-        if not (revision.isdecimal() and position.isdecimal()):
-            raise InvalidInput(f"{text!r} is no event cursor: it must be REVISION:POSITION, such as 12:3")
+        if not all(part.isdecimal() and len(part) <= _DIGITS for part in (revision, position)):
+            shown = text if len(text) <= 60 else f"{text[:60]}…"
+            raise InvalidInput(f"{shown!r} is no event cursor: it must be REVISION:POSITION, such as 12:3")
         return cls(int(revision), int(position))
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from lash_hookspecs.errors import ConfigurationError, InvalidInput, PluginError, PolicyError
 from lash_hookspecs.records.events import HistoryRewritten
-from lash_hookspecs.records.payloads import PAYLOADS, Message, Payload
+from lash_hookspecs.records.payloads import Message, Payload
 from lash_hookspecs.specs.history import HistoryEntry, HistoryRewrite, lash_rewrite_history
 
 from lash_core.runtime.opened import OpenSession
@@ -106,8 +106,6 @@ def _kept(before: Sequence[HistoryEntry], after: Sequence[HistoryEntry]) -> int:
 
 def _storable(session: OpenSession, entry: HistoryEntry) -> Payload:
     try:
-        if type(entry.payload) not in PAYLOADS.values():
-            raise InvalidInput(f"{type(entry.payload).__name__!r} is no payload of a node")
         return clean_payload(_copy(entry))
     except InvalidInput as error:
         raise PluginError(

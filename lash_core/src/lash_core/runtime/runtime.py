@@ -235,6 +235,8 @@ class LashRuntime(OpenableRuntime):
             SessionBindingMismatch: The state is another session's; `PersistedSessionState.renamed` makes it this one's.
             StoreRegressed: The state is from a later revision than the store has.
             CorruptSession: Its leaf is not among its nodes, or a parent is missing; nothing was changed.
+            UnreadableData, PluginError: A node of it, or what tools, plugins or the mode keep in it, cannot be taken
+                up; nothing was changed.
             ConfigurationError: It is of another mode; a session keeps its mode (P11).
             TurnError: A turn is interrupted; continue or abandon it first.
         """

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lash_hookspecs.errors import InvalidInput
 from lash_hookspecs.protocols.services import ChildSession
 from lash_hookspecs.protocols.tasks import SessionTasks
 from lash_hookspecs.records.events import PluginEvent
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest, SessionReadView
 from lash_hookspecs.records.tools import Availability
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
+
+from lash_core.runtime.text import check_storable
 
 if TYPE_CHECKING:
     from lash_core.runtime.opened import OpenSession
@@ -57,8 +60,17 @@ class Services:
         self._session.waiting.override(names, level)
 
     def emit(self, plugin: str, name: str, body: JsonValue = None) -> None:
-        """Tell readers that something happened; stored with the next commit (T9)."""
-        event = PluginEvent(plugin=plugin, name=name, body=body)
+        """Tell readers that something happened; stored with the next commit (T9).
+
+        Raises:
+            InvalidInput: It cannot be stored; nobody was told.
+        """
+        what = f"event {name!r} of plugin {plugin!r}"
+        try:
+            event = PluginEvent(plugin=plugin, name=name, body=body)
+        except ValidationError as error:
+            raise InvalidInput(f"{what} is none: its body must be JSON, and its name a text") from error
+        check_storable(event, what)
         self._session.waiting.note(event)
         self._session.tell(event)
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 from lash_hookspecs.errors import CorruptSession, SessionDeleted, SessionMissing
 from lash_hookspecs.protocols.stores import SessionStore
 from lash_hookspecs.records.graph import Node
+from lash_hookspecs.records.payloads import decode_payload
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
 from lash_hookspecs.records.store import Absent, Deleted
 
 from lash_core.graph.session_graph import SessionGraph
 from lash_core.runtime.resident import read_document
 
-__all__ = ["PersistedSessionState", "check_graph", "load_persisted_state"]
+__all__ = ["PersistedSessionState", "check_graph", "check_nodes", "load_persisted_state"]
 
 
 @attrs.frozen(kw_only=True)
@@ -62,6 +63,7 @@ def check_graph(state: PersistedSessionState) -> None:
 
     Raises:
         CorruptSession: Kind ``dangling_leaf``, ``dangling_parent`` or ``parent_cycle``; names the nodes (G4).
+        UnreadableData: A node cannot be read (S9).
     """
     graph = SessionGraph(state.nodes)
     if state.leaf is not None and state.leaf not in graph:
@@ -71,8 +73,19 @@ def check_graph(state: PersistedSessionState) -> None:
             node_ids=(state.leaf,),
             session_id=state.session_id or None,
         )
+    check_nodes(graph, state.nodes)
+
+
+def check_nodes(graph: SessionGraph, nodes: Sequence[Node]) -> None:
+    """Hold nodes that a graph is to have from now on to what can be loaded again.
+
+    Raises:
+        CorruptSession: A parent is missing, or parents go in a circle; names the nodes (G4).
+        UnreadableData: One cannot be read (S9).
+    """
     sound: set[str] = set()
-    for node in reversed(state.nodes):  # parents come first, so the last of a branch stands for all of it
+    for node in reversed(nodes):  # parents come first, so the last of a branch stands for all of it
+        decode_payload(node)
         if node.node_id not in sound:
             sound.update(each.node_id for each in graph.path_to(node.node_id))
 

@@ -9,7 +9,7 @@ from lash_core.graph.session_graph import SessionGraph
 from lash_core.runtime.beginnings import begin_with
 from lash_core.runtime.opened import OpenSession
 from lash_core.runtime.policy import check_config, refuse_mode
-from lash_core.runtime.state import PersistedSessionState
+from lash_core.runtime.state import PersistedSessionState, check_nodes
 
 __all__ = ["export_state", "set_persisted_state"]
 
@@ -35,7 +35,8 @@ async def set_persisted_state(session: OpenSession, state: PersistedSessionState
 
     Raises:
         StoreRegressed: The state is from a later revision than the store has.
-        CorruptSession: Its leaf is not among its nodes, or its path has a hole.
+        CorruptSession: Its leaf is not among its nodes, or a parent is missing.
+        UnreadableData, PluginError: A node, or what tools, plugins or the mode keep, cannot be taken up.
         ConfigurationError: Its configuration cannot be, or is of another mode.
     """
     config = check_config(state.config)
@@ -59,6 +60,7 @@ async def set_persisted_state(session: OpenSession, state: PersistedSessionState
             node_ids=(str(state.leaf),),
             session_id=session.session_id,
         )
+    check_nodes(graph, fresh)
     document = state.document.evolve(
         usage=session.document.usage,
         open_turn=None,

@@ -6,9 +6,11 @@ import unicodedata
 import uuid
 
 from lash_hookspecs.errors import InvalidInput, InvalidSessionId
-from lash_hookspecs.records.payloads import Payload
+from lash_hookspecs.records.model_base import Record
+from lash_hookspecs.records.payloads import PAYLOADS, Payload
+from pydantic import ValidationError
 
-__all__ = ["MAX_SESSION_ID", "check_session_id", "check_text", "clean_payload"]
+__all__ = ["MAX_SESSION_ID", "check_session_id", "check_storable", "check_text", "clean_payload"]
 
 #: The longest session id, in bytes of UTF-8.
 MAX_SESSION_ID = 512
@@ -40,13 +42,27 @@ def clean_payload(payload: Payload) -> Payload:
     """Give what an app or a plugin puts on the path, with every text such as JSON can carry (G2).
 
     Raises:
+        InvalidInput: It is no payload of a node, or holds what JSON cannot carry.
+    """
+    if type(payload) not in PAYLOADS.values():
+        raise InvalidInput(f"{type(payload).__name__!r} is no payload of a node")
+    check_storable(payload, f"a {type(payload).__name__}")
+    return payload
+
+
+def check_storable(record: Record, what: str) -> None:
+    """Hold what strangers made to what can be stored, and be read again: a number may be too long for a reader (G2).
+
+    Raises:
         InvalidInput: It holds what JSON cannot carry.
     """
     try:
-        payload.to_bytes()
+        type(record).from_bytes(record.to_bytes())
+    except ValidationError as error:
+        reason = error.errors(include_url=False, include_input=False)[0]["msg"]
+        raise InvalidInput(f"{what} cannot be stored: {reason}") from error
     except ValueError as error:
-        raise InvalidInput(f"a {type(payload).__name__} cannot be stored: {error}") from error
-    return payload
+        raise InvalidInput(f"{what} cannot be stored: {error}") from error
 
 
 def check_text(text: str, *, alone: bool = True) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lash_hookspecs.errors import PluginError
+from lash_hookspecs.errors import InvalidInput, PluginError
+from lash_hookspecs.records.payloads import Payload
 from lash_hookspecs.records.turn import TurnEnd, TurnInput
 from lash_hookspecs.specs.turns import (
     BoundaryProposed,
@@ -22,6 +23,7 @@ from lash_hookspecs.specs.turns import (
 
 from lash_core.machine.turn_machine import TurnMachine
 from lash_core.plugins.session_hooks import Denial
+from lash_core.runtime.text import clean_payload
 
 if TYPE_CHECKING:
     from lash_core.runtime.opened import OpenSession
@@ -124,4 +126,10 @@ def _checked(additions: TurnAdditions) -> TurnAdditions:
     for message in additions.messages:
         if message.role == "assistant":
             raise PluginError("a plugin added a message of role 'assistant'; it may be 'user' or 'system'", step="turn")
+    payloads: tuple[Payload, ...] = (*additions.messages, *additions.nodes)
+    try:
+        for payload in payloads:
+            clean_payload(payload)
+    except InvalidInput as error:
+        raise PluginError(f"what a plugin added is refused: {error}", step="turn") from error
     return additions

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 from lash_hookspecs.errors import PluginError, ToolError
 from lash_hookspecs.protocols.tools import Attachment, ToolCallContext, ToolOutput
-from lash_hookspecs.records.model_base import clean_json
+from lash_hookspecs.records.text import clean_json
 from lash_hookspecs.records.tools import ToolCall, ToolResult, ToolSpec
 
 from lash_core.tools.attachments import Keep, keep_attachments, set_aside
@@ -138,6 +138,7 @@ class ToolDispatch:
             return outcome
         try:
             result = await hooks.after(context, call, outcome.spec, outcome.result, executed=outcome.executed)
+            result = _changed(result, result.output)
         except PluginError as error:
             return attrs.evolve(outcome, result=_withheld(outcome, error))
         return attrs.evolve(outcome, result=result.evolve(call_id=call.call_id, tool=call.tool))
@@ -148,8 +149,7 @@ class ToolDispatch:
         whole = result.text
         if hooks is not None:
             try:
-                shown = clean_json(await hooks.project(context, outcome.call, outcome.spec, result))
-                result = result.evolve(output=shown)
+                result = _changed(result, await hooks.project(context, outcome.call, outcome.spec, result))
             except PluginError as error:
                 result = _withheld(outcome, error)
         text = result.text
@@ -175,15 +175,39 @@ def _succeeded(call: ToolCall, told: ToolOutput) -> ToolResult:
     """Make the result of a call; a value that is no JSON is a failure of the tool."""
     value: Any = told.value
     try:
-        return ToolResult(
-            call_id=call.call_id,
-            tool=call.tool,
-            output="" if value is None else value,
-            control="finish" if told.finish else "fail" if told.fail else None,
-            handoff=told.handoff,
+        return _sayable(
+            ToolResult(
+                call_id=call.call_id,
+                tool=call.tool,
+                output="" if value is None else value,
+                control="finish" if told.finish else "fail" if told.fail else None,
+                handoff=told.handoff,
+            )
         )
     except ValueError:
         raise ToolError(f"The tool returned what is no JSON: {type(value).__name__}.") from None
+
+
+def _sayable(result: ToolResult) -> ToolResult:
+    """Give a result whose output a model can be told.
+
+    Raises:
+        ValueError, TypeError: It is no JSON, or holds a number that is too long for it.
+    """
+    assert result.text is not None
+    return result
+
+
+def _changed(result: ToolResult, output: Any) -> ToolResult:
+    """Give a result with an output that plugins made.
+
+    Raises:
+        PluginError: It is no JSON.
+    """
+    try:
+        return _sayable(result.evolve(output=clean_json(output)))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise PluginError(f"a plugin made an output of {result.tool!r} that is no JSON: {error}") from error
 
 
 def _failed(call: ToolCall, code: str, message: str) -> ToolResult:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 from lash_hookspecs.protocols.tracing import TraceSink
-from lash_hookspecs.records.model_base import clean_json
+from lash_hookspecs.records.text import clean_json
 from lash_hookspecs.records.traces import TraceContext, TraceLevel, TraceRecord
 
 __all__ = ["Tracer", "harmless"]

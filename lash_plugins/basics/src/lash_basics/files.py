@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from lash_hookspecs import FunctionTools, tool
 from lash_hookspecs.errors import ToolError
-from lash_hookspecs.records.model_base import clean_text
+from lash_hookspecs.records.text import clean_text
 
 from lash_basics.folder import Entry, Folder
 from lash_basics.patterns import matcher

@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 import attrs
 from lash_hookspecs.errors import ToolError
-from lash_hookspecs.records.model_base import clean_text
+from lash_hookspecs.records.text import clean_text
 
 __all__ = ["Entry", "Folder"]
 

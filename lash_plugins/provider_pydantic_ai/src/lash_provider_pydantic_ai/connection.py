@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from lash_hookspecs.errors import ConfigurationError, ModelError, UnknownName
 from lash_hookspecs.records.attachments import TEXT_TYPES
-from lash_hookspecs.records.model_base import clean_text
 from lash_hookspecs.records.models import (
     ModelChunk,
     ModelInfo,
@@ -21,6 +20,7 @@ from lash_hookspecs.records.models import (
     ReplyChunk,
     TextChunk,
 )
+from lash_hookspecs.records.text import clean_text
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.exceptions import UserError
 from pydantic_ai.messages import (

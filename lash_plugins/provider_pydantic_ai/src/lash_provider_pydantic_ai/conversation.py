@@ -11,10 +11,10 @@ from typing import Any
 import attrs
 from lash_hookspecs.errors import ModelError, redact_url
 from lash_hookspecs.records.attachments import AttachmentData, is_text
-from lash_hookspecs.records.model_base import clean_text
 from lash_hookspecs.records.models import AssistantTurn, FinishReason, ModelReply, ModelRequest, ToolTurn, UserTurn
 from lash_hookspecs.records.payloads import Part, ReasoningPart, ToolCallPart
 from lash_hookspecs.records.payloads import TextPart as LashText
+from lash_hookspecs.records.text import clean_text
 from lash_hookspecs.records.tools import ToolCall, ToolResult
 from lash_hookspecs.records.usage import TokenUsage
 from pydantic import JsonValue

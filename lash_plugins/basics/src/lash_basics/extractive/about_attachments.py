@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from lash_hookspecs.records.attachments import AttachmentData, is_text
-from lash_hookspecs.records.model_base import clean_text
+from lash_hookspecs.records.text import clean_text
 
 from lash_basics.extractive.about_texts import answer_from, summarise_text
 from lash_basics.extractive.desk import FileText
