@@ -13,7 +13,8 @@ __all__ = ["collector_paused"]
 def collector_paused() -> Iterator[None]:
     """Keep the garbage collector from walking again and again what is being built.
 
-    A path of 5,000 nodes is decoded in a third of the time.
+    What was built is then put among the old objects, as if it had survived collections: a path of 5,000 nodes is
+    decoded in a quarter of the time. Where the app has frozen objects of its own, it is left to the collector.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -21,4 +22,7 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         if was_on:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
