@@ -71,7 +71,8 @@ class Conversation:
         self._message_ids: set[str] = set()
         self._open: dict[str, _Slot] = {}
         self._call_ids: set[str] = set()
-        with collector_paused():
+        nodes = nodes if isinstance(nodes, Sequence) else list(nodes)
+        with collector_paused(len(nodes)):
             for node in nodes:
                 payload = decode_payload(node)
                 if payload is not None:
@@ -101,7 +102,7 @@ class Conversation:
 
         A call that is still unanswered is shown as interrupted, so the list is valid whatever happened.
         """
-        with collector_paused():
+        with collector_paused(len(self._entries)):
             return tuple(entry.shown() if type(entry) is _Slot else entry for entry in self._entries)
 
     def _add_message(self, message_id: str, message: Message) -> None:
