@@ -205,11 +205,13 @@ def refs_of(payload: Payload) -> tuple[str, ...]:
     """Give the blobs of the session's store that a payload refers to."""
     refs: list[str] = []
     if isinstance(payload, Message):
-        refs = [part.ref.id for part in payload.attachments if part.stored == "session"]
+        refs = [
+            part.ref.id for part in payload.parts if isinstance(part, AttachmentPart) and part.stored == "session"
+        ]
     elif isinstance(payload, ToolInvocation):
         result = payload.result
         refs = [*([result.spilled] if result.spilled else []), *(ref.id for ref in result.attachments)]
-    return tuple(dict.fromkeys(refs))
+    return tuple(dict.fromkeys(refs)) if refs else ()
 
 
 def decode_payload(node: Node) -> Payload | None:

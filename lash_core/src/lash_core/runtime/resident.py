@@ -229,10 +229,13 @@ class ResidentSession:
             change: What to store.
             commit_id: What the commit is called (S4); a fresh id by default.
         """
-        change = attrs.evolve(change, usage=(*self.unflushed, *change.usage), noted=(*self.untold, *change.noted))
+        if self.unflushed or self.untold:
+            change = attrs.evolve(change, usage=(*self.unflushed, *change.usage), noted=(*self.untold, *change.noted))
         now = self._env.clock()
         nodes = self._nodes(change, now)
-        document = change.document.evolve(usage=merge_ledger(change.document.usage, change.all_usage))
+        document = change.document
+        if change.all_usage:
+            document = document.evolve(usage=merge_ledger(document.usage, change.all_usage))
         components, bodies = self._components(change)
         record = self._record(change)
         commit = Commit(
