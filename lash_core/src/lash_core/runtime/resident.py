@@ -242,7 +242,8 @@ class ResidentSession:
                 active path.
         """
         commit_id = commit_id or secrets.token_hex(8)
-        change = attrs.evolve(change, usage=(*self.unflushed, *change.usage), noted=(*self.untold, *change.noted))
+        if self.unflushed or self.untold:
+            change = attrs.evolve(change, usage=(*self.unflushed, *change.usage), noted=(*self.untold, *change.noted))
         while True:
             commit, document, record = self._prepared(change, commit_id)
             try:
@@ -263,7 +264,9 @@ class ResidentSession:
     def _prepared(self, change: Change, commit_id: str) -> tuple[Commit, HeadDocument, CommitDocument]:
         now = self._env.clock()
         nodes = self._nodes(change, now)
-        document = change.document.evolve(usage=merge_ledger(change.document.usage, change.all_usage))
+        document = change.document
+        if change.all_usage:
+            document = document.evolve(usage=merge_ledger(document.usage, change.all_usage))
         components, bodies = self._components(change)
         record = self._record(change)
         commit = Commit(
