@@ -65,7 +65,7 @@ class RetainedSession(Protocol):
     async def redact(self, redaction: Redaction, *, dry_run: bool = False) -> RedactReport:
         """Replace a node's payload by a marker, and what repeats it wherever the sessions of its graph keep it.
 
-        One transaction replaces the payload, drops its refs, passes every other document of every session that
+        One transaction replaces the payloads, drops their refs, passes every other document of every session that
         shares the graph through ``redaction.scrub``, and appends the audit entry. Blobs that nothing refers to any
         more go at once, without a grace age. The revision does not move: no history is rewritten, and a replay of
         the commit (S4) still gives its receipt.

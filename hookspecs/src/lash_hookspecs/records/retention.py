@@ -203,7 +203,8 @@ class Redaction:
 
     Attributes:
         node_id: The node.
-        payload: Its new payload: a marker that a reader takes for a payload of the node's kind.
+        payloads: The new payload of the node, and of each copy of it that a rewrite of the history made: markers that
+            a reader takes for payloads of the nodes' kinds. Their refs are dropped.
         scrub: Given any other document of the sessions that share the graph (another node's payload, a head's or a
             commit's document, a stream entry, a component's body), gives it without what is redacted, or ``None``
             when it does not hold it. Must not block; called in the store's own transaction.
@@ -211,7 +212,7 @@ class Redaction:
     """
 
     node_id: str
-    payload: bytes
+    payloads: Mapping[str, bytes]
     scrub: Callable[[bytes], bytes | None]
     audit: StreamEntry
 
@@ -222,7 +223,7 @@ class RedactReport:
 
     Attributes:
         node_id: The node.
-        copies: Other nodes of the graph that held the same and were scrubbed.
+        copies: Other nodes of the graph that held the same, and hold a marker or what the scrubbing left.
         records: Commit records whose documents were scrubbed.
         entries: Stream entries that were scrubbed.
         heads: Heads whose documents were scrubbed.
