@@ -61,6 +61,7 @@ STORES: dict[str, list[Callable[[Path, Clock], Awaitable[StoreBackend]]]] = {
     "core": [memory, sqlite, jsonl],
     "concurrent": [memory, sqlite],
     "sharing": [memory, sqlite],
+    "tenants": [memory, sqlite],
     "unshared": [jsonl],
     "durable": [sqlite, jsonl],
 }
