@@ -33,6 +33,7 @@ from lash_hookspecs.records.retention import (
 __all__ = [
     "GRACE",
     "ArchivedSession",
+    "ArchivingBackend",
     "BackedUpBackend",
     "CheckedBackend",
     "RetainedBackend",
@@ -203,32 +204,37 @@ class BackedUpBackend(Protocol):
 
 @runtime_checkable
 class ArchivedSession(Protocol):
-    """A `SessionStore` whose session can be carried to another store, row by row."""
+    """A `SessionStore` whose session can be carried to another store: what is read for it besides."""
 
     async def archive(self, *, after: str | None = None, limit: int | None = None) -> Sequence[ArchivedNode]:
         """Read all nodes of the graph like `SessionStore.graph`, the hidden ones too, each with its owner."""
         ...
 
     async def sharers(self) -> Sequence[str]:
-        """Name the living sessions that share the graph, this one included, oldest first."""
+        """Name the living sessions that share the graph, this one included, oldest first; none where it is gone."""
         ...
 
     async def streams(self) -> Mapping[str, int]:
         """Give the streams' names, each with the newest sequence ever given."""
         ...
 
-    async def load(self, rows: Iterable[ArchivedRow]) -> None:
-        """Store a session from its rows, all or none; revisions, sequences, epoch and incarnation stay as they were.
 
-        The rows are read once, perhaps in another thread, while the transaction is open: reading them must not wait.
+@runtime_checkable
+class ArchivingBackend(Protocol):
+    """A `StoreBackend` that takes sessions from another store; its handles are `ArchivedSession`."""
+
+    async def load(self, rows: Iterable[ArchivedRow]) -> Sequence[str]:
+        """Store a family of sessions from its rows, all or none, and name them.
+
+        Revisions, sequences, epochs, incarnations and times stay as they were. The rows are read once, perhaps in
+        another thread, while the transaction is open: reading them must not wait for anybody.
 
         Raises:
-            SessionBindingMismatch: The head is another session's.
-            SessionExists: There is a living session of that name.
-            SessionDeleted: This incarnation was deleted here.
-            SessionMissing: The session whose graph it shares is not here.
+            SessionExists: There is a living session of one of the names.
+            SessionDeleted: One of these incarnations was deleted here.
             MissingBlob: A ref is not stored.
-            CorruptSession: A node id is there twice, or rows are not in their order.
+            CorruptSession: A node id is there twice, or a parent does not come before its child.
+            InvalidInput: The rows are not in their order.
             LimitExceeded: A value is larger than the store takes.
         """
         ...

@@ -17,6 +17,7 @@ __all__ = [
     "AUDIT_STREAM",
     "ArchivedHead",
     "ArchivedNode",
+    "ArchivedRecord",
     "ArchivedRow",
     "ArchivedStream",
     "BackupReport",
@@ -302,12 +303,23 @@ class BackupReport:
 
 
 @attrs.frozen(kw_only=True)
+class ArchivedHead:
+    """A session in an archive.
+
+    Attributes:
+        head: Its head as it is stored.
+    """
+
+    head: Head
+
+
+@attrs.frozen(kw_only=True)
 class ArchivedNode:
     """A node in an archive.
 
     Attributes:
         node: The node, hidden or not.
-        owner: The session that stored it; ``None`` when that one is gone.
+        owner: The session that stored it; ``None`` when that one is gone, or not in the archive.
     """
 
     node: Node
@@ -315,16 +327,16 @@ class ArchivedNode:
 
 
 @attrs.frozen(kw_only=True)
-class ArchivedHead:
-    """A session in an archive.
+class ArchivedRecord:
+    """A commit record in an archive.
 
     Attributes:
-        head: Its head as it is stored.
-        shares: The session before it in the same archive whose graph it shares; ``None`` when it brings its own.
+        session_id: Whose it is.
+        record: The record as it is stored.
     """
 
-    head: Head
-    shares: str | None = None
+    session_id: str
+    record: CommitRecord
 
 
 @attrs.frozen(kw_only=True)
@@ -332,16 +344,18 @@ class ArchivedStream:
     """A stream in an archive.
 
     Attributes:
+        session_id: Whose it is.
         name: Its name.
         last: The newest sequence ever given.
         rows: Its entries.
     """
 
+    session_id: str
     name: str
     last: int
     rows: tuple[StreamRow, ...]
 
 
-#: What a session is made of when it is loaded, in this order: its head, its nodes in the order of storing (none where
-#: it shares a graph), its commit records oldest first, its streams. Blobs are put before it.
-ArchivedRow = ArchivedHead | ArchivedNode | CommitRecord | ArchivedStream
+#: What a family of sessions, those that share one graph, is made of when it is loaded, in this order: its heads, its
+#: nodes in the order of storing, then commit records (oldest first) and streams. Blobs are put before it.
+ArchivedRow = ArchivedHead | ArchivedNode | ArchivedRecord | ArchivedStream

@@ -222,7 +222,7 @@ def _upkeep() -> Iterator[tuple[str, Any]]:
     mine = _identified(session, tenant="tenant")
     yield "LEAVES", select(session.c.key, session.c.session_id, session.c.leaf).where(
         _identified(session, graph="graph")
-    ).order_by(session.c.key)  # fmt: skip
+    ).order_by(session.c.key).with_for_update(of=session)  # fmt: skip
     yield (
         "EDGES",
         select(node.c.pos, node.c.node_id, node.c.parent, node.c.hidden, size(node.c.payload))
@@ -255,7 +255,7 @@ def _upkeep() -> Iterator[tuple[str, Any]]:
         .where(_between(record, "key"))
         .order_by(record.c.key),
     )
-    changed = {name: bindparam(name) for name in ("components", "body")}
+    changed: dict[str, Any] = {name: bindparam(name) for name in ("components", "body")}
     yield "SET_RECORD", update(record).where(_identified(record, key="record")).values(changed)
     yield "EMPTY_RECORDS", update(record).where(_between(record, "key")).values(body=bindparam("body"))
     yield (
@@ -302,6 +302,7 @@ def _upkeep() -> Iterator[tuple[str, Any]]:
     yield "DROP_BLOB", delete(blob).where(_identified(blob, key="blob")).where(
         func.coalesce(blob.c.stored_at, literal_column("0")) <= bindparam("upto")
     )  # fmt: skip
+    yield "FORGET_BLOB", delete(blob).where(_identified(blob, tenant="tenant", ref="ref"))
     first = segment.c.segment * literal_column("4294967296")
     filled = select(node.c.pos).where(node.c.pos.between(first, first + literal_column("4294967295"))).exists()
     appended = (
@@ -351,7 +352,52 @@ def _upkeep() -> Iterator[tuple[str, Any]]:
     yield "SET_FORK", update(segment).where(_identified(segment, segment="segment")).values(
         fork_pos=bindparam("fork_pos")
     )  # fmt: skip
-    yield "SET_GRAPH", update(session).where(_identified(session, key="session")).values(graph=bindparam("graph"))
+    yield "EXPIRY", select(session.c.stored_at, session.c.ttl).where(_named(session))
+    yield "COUNT_HIDDEN", select(func.count()).select_from(node).where(is_hidden).where(node.c.graph.in_(living))
+    yield "RECORD_REFS", select(record.c.components).where(_between(record, "key")).distinct()
+    yield from _checks()
+
+
+def _checks() -> Iterator[tuple[str, Any]]:
+    """Yield what a check looks for."""
+    yield "GRAPHS", select(session.c.graph).where(
+        _identified(session, tenant="tenant")
+    ).distinct().order_by(session.c.graph)  # fmt: skip
+    yield "FORKS", select(segment.c.segment, segment.c.owner, segment.c.fork_pos).where(
+        _identified(segment, graph="graph")
+    )  # fmt: skip
+    yield (
+        "HEADS",
+        _limited(
+            select(
+                session.c.key, session.c.session_id, session.c.revision, session.c.leaf, session.c.leaf_pos,
+                session.c.labels, session.c.components, session.c.graph,
+            )
+            .where(_identified(session, tenant="tenant"))
+            .where(session.c.key > bindparam("after"))
+            .order_by(session.c.key)
+        ),
+    )  # fmt: skip
+    yield "LEAF_POS", select(session.c.leaf_pos).where(_identified(session, key="session"))
+    yield "RECORD_COMPONENTS", select(record.c.key, record.c.components).where(_between(record, "key"))
+    yield "SHARING", select(session.c.session_id).where(_identified(session, graph="graph")).order_by(session.c.key)
+    yield "BEGIN_SEGMENT", _add(segment, key=False).returning(segment.c.segment)
+    yield "LABELS", select(label.c.name, label.c.value, label.c.session_id).where(_identified(label, session="session"))
+    yield "NEWEST_RECORD", select(func.max(record.c.key)).where(_between(record, "key"))
+    yield "NEWEST_ENTRY", select(func.max(entry.c.pos)).where(_between(entry))
+    yield "REFERRING", select(node.c.node_id, node.c.refs).where(_identified(node, graph="graph")).where(
+        node.c.refs.is_not(None)
+    )  # fmt: skip
+    for name, table, column, home in (
+        ("NODES", node, node.c.graph, session.c.graph),
+        ("SEGMENTS", segment, segment.c.graph, session.c.graph),
+        ("RECORDS", record, record.c.session, session.c.key),
+        ("STREAMS", stream, stream.c.session, session.c.key),
+        ("ENTRIES", entry, entry.c.stream, stream.c.key),
+        ("LABELS", label, label.c.session, session.c.key),
+    ):
+        there = select(home).where(home == column).correlate(table).exists()
+        yield f"ORPHAN_{name}", select(func.count()).select_from(table).where(~there)
 
 
 def _compiled(statement: Any) -> tuple[str, list[str]]:

@@ -385,6 +385,9 @@ STAMP_BLOBS = "UPDATE blob SET stored_at=? WHERE blob.tenant = ? AND blob.stored
 #: blob, upto
 DROP_BLOB = 'DELETE FROM blob WHERE blob."key" = ? AND coalesce(blob.stored_at, 0) <= ?'
 
+#: tenant, ref
+FORGET_BLOB = "DELETE FROM blob WHERE blob.tenant = ? AND blob.ref = ?"
+
 #: tenant
 EMPTY_SEGMENTS = (
     "SELECT segment.segment FROM segment WHERE segment.graph IN (SELECT session.graph FROM session WHERE "
@@ -404,9 +407,9 @@ EXPIRED = (
 #: graph, stored_at, stored_at, pos, limit
 ARCHIVE = (
     "SELECT node.node_id, node.parent, node.timestamp, node.kind, node.payload, node.hidden, node.refs, "
-    "session.session_id, node.stored_at, node.pos FROM node JOIN segment ON segment.segment = node.pos / "
-    '(4294967296 + 0.0) LEFT OUTER JOIN session ON session."key" = segment.owner WHERE node.graph = ? AND '
-    "(node.stored_at > ? OR node.stored_at = ? AND node.pos > ?) ORDER BY node.stored_at, node.pos LIMIT ?"
+    "session.session_id, node.stored_at, node.pos FROM node JOIN segment ON segment.segment = (node.pos >> 32) "
+    'LEFT OUTER JOIN session ON session."key" = segment.owner WHERE node.graph = ? AND (node.stored_at > ? OR '
+    "node.stored_at = ? AND node.pos > ?) ORDER BY node.stored_at, node.pos LIMIT ?"
 )
 
 #: leaf, leaf_pos, session
@@ -415,8 +418,90 @@ SET_LEAF = 'UPDATE session SET leaf=?, leaf_pos=? WHERE session."key" = ?'
 #: fork_pos, segment
 SET_FORK = "UPDATE segment SET fork_pos=? WHERE segment.segment = ?"
 
-#: graph, session
-SET_GRAPH = 'UPDATE session SET graph=? WHERE session."key" = ?'
+#: tenant, session_id
+EXPIRY = "SELECT session.stored_at, session.ttl FROM session WHERE session.tenant = ? AND session.session_id = ?"
+
+#: tenant
+COUNT_HIDDEN = (
+    "SELECT count(*) AS count_1 FROM node WHERE node.hidden != 0 AND node.graph IN (SELECT session.graph FROM "
+    "session WHERE session.tenant = ?)"
+)
+
+#: first, final
+RECORD_REFS = 'SELECT DISTINCT record.components FROM record WHERE record."key" BETWEEN ? AND ?'
+
+#: tenant
+GRAPHS = "SELECT DISTINCT session.graph FROM session WHERE session.tenant = ? ORDER BY session.graph"
+
+#: graph
+FORKS = "SELECT segment.segment, segment.owner, segment.fork_pos FROM segment WHERE segment.graph = ?"
+
+#: tenant, after, limit
+HEADS = (
+    'SELECT session."key", session.session_id, session.revision, session.leaf, session.leaf_pos, session.labels, '
+    'session.components, session.graph FROM session WHERE session.tenant = ? AND session."key" > ? ORDER BY '
+    'session."key" LIMIT ?'
+)
+
+#: session
+LEAF_POS = 'SELECT session.leaf_pos FROM session WHERE session."key" = ?'
+
+#: first, final
+RECORD_COMPONENTS = 'SELECT record."key", record.components FROM record WHERE record."key" BETWEEN ? AND ?'
+
+#: graph
+SHARING = 'SELECT session.session_id FROM session WHERE session.graph = ? ORDER BY session."key"'
+
+#: graph, owner, fork_pos
+BEGIN_SEGMENT = "INSERT INTO segment (graph, owner, fork_pos) VALUES (?, ?, ?) RETURNING segment"
+
+#: session
+LABELS = "SELECT label.name, label.value, label.session_id FROM label WHERE label.session = ?"
+
+#: first, final
+NEWEST_RECORD = 'SELECT max(record."key") AS max_1 FROM record WHERE record."key" BETWEEN ? AND ?'
+
+#: first, final
+NEWEST_ENTRY = "SELECT max(entry.pos) AS max_1 FROM entry WHERE entry.pos BETWEEN ? AND ?"
+
+#: graph
+REFERRING = "SELECT node.node_id, node.refs FROM node WHERE node.graph = ? AND node.refs IS NOT NULL"
+
+#: no parameters
+ORPHAN_NODES = (
+    "SELECT count(*) AS count_1 FROM node WHERE NOT (EXISTS (SELECT session.graph FROM session WHERE "
+    "session.graph = node.graph))"
+)
+
+#: no parameters
+ORPHAN_SEGMENTS = (
+    "SELECT count(*) AS count_1 FROM segment WHERE NOT (EXISTS (SELECT session.graph FROM session WHERE "
+    "session.graph = segment.graph))"
+)
+
+#: no parameters
+ORPHAN_RECORDS = (
+    'SELECT count(*) AS count_1 FROM record WHERE NOT (EXISTS (SELECT session."key" FROM session WHERE '
+    'session."key" = record.session))'
+)
+
+#: no parameters
+ORPHAN_STREAMS = (
+    'SELECT count(*) AS count_1 FROM stream WHERE NOT (EXISTS (SELECT session."key" FROM session WHERE '
+    'session."key" = stream.session))'
+)
+
+#: no parameters
+ORPHAN_ENTRIES = (
+    'SELECT count(*) AS count_1 FROM entry WHERE NOT (EXISTS (SELECT stream."key" FROM stream WHERE stream."key" '
+    "= entry.stream))"
+)
+
+#: no parameters
+ORPHAN_LABELS = (
+    'SELECT count(*) AS count_1 FROM label WHERE NOT (EXISTS (SELECT session."key" FROM session WHERE '
+    'session."key" = label.session))'
+)
 
 DDL = (
     'CREATE TABLE blob ( "key" INTEGER NOT NULL, tenant TEXT NOT NULL, ref BLOB NOT NULL, packing INTEGER NOT '
