@@ -134,7 +134,7 @@ async def epoch_writers(store: SessionStore) -> list[EpochWriter]:
             known = found.get(record.epoch) or EpochWriter(record.epoch, None)
             found[record.epoch] = EpochWriter(
                 record.epoch,
-                known.writer or read_record(record).writer,
+                known.writer or (read_record(record).writer if record.record else None),
                 known.commits + 1,
                 record.revision,
                 record.committed_at,
