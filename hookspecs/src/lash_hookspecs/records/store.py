@@ -99,6 +99,8 @@ class Commit:
         consumed: Stream entries that this commit uses up.
         fork: Set on the first commit of a fork; the store shares the graph (capability ``sharing``).
         labels: The session's labels, or ``None`` to leave them.
+        ttl: Seconds after its last commit when the session may be deleted (`RetainedBackend.expire`); zero for never,
+            ``None`` to leave what was said before. Each commit begins the time anew.
         committed_at: The writer's clock, microseconds since 1970-01-01 UTC.
     """
 
@@ -117,6 +119,7 @@ class Commit:
     consumed: tuple[Consumed, ...] = ()
     fork: Fork | None = None
     labels: Mapping[str, str] | None = None
+    ttl: float | None = None
 
 
 @attrs.frozen(slots=True)
@@ -152,6 +155,7 @@ class Head:
         labels: The session's labels.
         created_at: First commit, microseconds since 1970-01-01 UTC.
         updated_at: Last commit, microseconds since 1970-01-01 UTC.
+        ttl: Seconds after the last commit when the session may be deleted; zero for never.
     """
 
     session_id: str
@@ -165,6 +169,7 @@ class Head:
     labels: Mapping[str, str]
     created_at: int
     updated_at: int
+    ttl: float = 0.0
 
 
 @attrs.frozen(slots=True)
@@ -404,6 +409,8 @@ def _parts(commit: Commit) -> list[str | bytes | None]:
     parts += (commit.fork.session_id, commit.fork.leaf) if commit.fork else (None, None)
     parts += _mapping(commit.labels or {})
     parts.append(None if commit.labels is None else "")
+    if commit.ttl is not None:  # records of commits that knew no such field keep their digest
+        parts.append(str(float(commit.ttl)))
     return parts
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from lash_hookspecs.errors import (
     CommitIdReused,
@@ -21,6 +21,7 @@ from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.store import Commit, Receipt, blob_ref, commit_digest
 
 from lash_store_sql import statements as sql
+from lash_store_sql.blobs import keep_blob, micros
 from lash_store_sql.connection import Name
 from lash_store_sql.rows import (
     SHIFT,
@@ -37,7 +38,7 @@ from lash_store_sql.stored import Stored, check_size, corrupt, deleted, fence, f
 
 __all__ = ["add_blobs", "pack_missing", "write_commit"]
 
-PackedBlob = tuple[str, bytes, int, bytes]
+PackedBlob = tuple[str, bytes, int, bytes, int]
 
 
 def write_commit(connection: SqliteConnection, name: Name, commit: Commit, max_value: int) -> Receipt:
@@ -68,12 +69,17 @@ def pack_missing(connection: SqliteConnection, tenant: str, blobs: dict[str, byt
             raise InvalidInput(f"blob {ref} does not have the content that its ref names")
         digest = bytes.fromhex(ref)
         if connection.execute(sql.HAS_BLOB, (tenant, digest)).fetchone() is None:
-            yield tenant, digest, *pack_body(body)
+            yield tenant, digest, *pack_body(body), micros(connection)
 
 
-def add_blobs(connection: SqliteConnection, blobs: list[PackedBlob]) -> None:
-    """Store packed blobs; one that somebody else stored meanwhile is left alone."""
-    connection.executemany(sql.ADD_BLOB, blobs)
+def add_blobs(connection: SqliteConnection, tenant: str, blobs: Mapping[str, bytes], packed: list[PackedBlob]) -> None:
+    """Store packed blobs, in a transaction; of those that were there, one that is gone meanwhile is packed now."""
+    connection.executemany(sql.ADD_BLOB, packed)
+    if len(packed) < len(blobs):
+        for ref in blobs.keys() - {digest.hex() for _, digest, *_ in packed}:
+            if not keep_blob(connection, tenant, ref):
+                values = (tenant, bytes.fromhex(ref), *pack_body(blobs[ref]), micros(connection))
+                connection.execute(sql.ADD_BLOB, values)
 
 
 def _continues(commit: Commit, stored: Stored) -> bool:
@@ -164,14 +170,16 @@ def _write(
     _check_sizes(commit, max_value)
     if commit.fork and stored.revision:
         raise InvalidInput(f"session {commit.session_id!r}: only the first commit of a session can fork")
-    if blobs:
-        add_blobs(connection, blobs)
+    if commit.blobs:
+        add_blobs(connection, name.tenant, commit.blobs, blobs)
     stored_at = max(stored.stored_at, time.time_ns() // 1000)
     places = _add_nodes(connection, commit, stored, stored_at)
     tail_pos = places[commit.nodes[-1].node_id] if places else stored.tail_pos
     leaf_pos = _leaf_pos(connection, commit, stored, places)
     for consumed in commit.consumed:
         _consume(connection, stored.key, consumed.stream, consumed.upto)
+    if commit.ttl is not None:
+        connection.execute(sql.SET_TTL, (round(commit.ttl * 1_000_000) or None, stored.key))
     if commit.labels is not None:
         _relabel(connection, name, stored.key, dict(commit.labels))
     connection.execute(
@@ -187,20 +195,12 @@ def _check_refs(connection: SqliteConnection, tenant: str, commit: Commit, store
     """Refuse what is not stored; a component that the head has already was checked when it came."""
     carried = load_mapping(stored.components, "head")
     for component, ref in commit.components.items():
-        if ref not in commit.blobs and carried.get(component) != ref and not _has_blob(connection, tenant, ref):
+        if ref not in commit.blobs and carried.get(component) != ref and not keep_blob(connection, tenant, ref):
             raise MissingBlob(session_id=commit.session_id, ref=ref, component=component)
     for node in commit.nodes:
         for ref in node.refs:
-            if ref not in commit.blobs and not _has_blob(connection, tenant, ref):
+            if ref not in commit.blobs and not keep_blob(connection, tenant, ref):
                 raise MissingBlob(session_id=commit.session_id, ref=ref)
-
-
-def _has_blob(connection: SqliteConnection, tenant: str, ref: str) -> bool:
-    try:
-        digest = bytes.fromhex(ref)
-    except ValueError:
-        return False
-    return connection.execute(sql.HAS_BLOB, (tenant, digest)).fetchone() is not None
 
 
 def _check_sizes(commit: Commit, limit: int) -> None:

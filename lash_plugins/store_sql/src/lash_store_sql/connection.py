@@ -78,6 +78,10 @@ class Connection(Protocol):
         """Make what was written durable."""
         ...
 
+    def rollback(self) -> None:
+        """End a transaction; nothing that it wrote remains."""
+        ...
+
     def now(self) -> float:
         """Tell the time by the clock that judges leases, in seconds."""
         ...
@@ -88,4 +92,8 @@ class Connection(Protocol):
 
     def forget(self) -> None:
         """Leave nothing of deleted rows in the database's log, as far as that can be done at once."""
+        ...
+
+    def faults(self) -> list[str]:
+        """Ask the database itself what is wrong with it, as far as it can tell; nothing where it cannot."""
         ...

@@ -15,15 +15,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    literal_column,
+)
 from sqlalchemy.orm import registry
 from sqlalchemy.types import UserDefinedType
 from sqlmodel import Field, SQLModel
 
-__all__ = ["METADATA", "SCHEMA_VERSION"]
+__all__ = ["COMPATIBLE_VERSION", "METADATA", "SCHEMA_VERSION"]
 
-#: Stored as SQLite's ``user_version``.
-SCHEMA_VERSION = 1
+#: What this declaration is called. `lash_store_sql.migrations` says how older databases become it.
+SCHEMA_VERSION = 2
+
+#: The oldest version whose code works on a database of this version; stored as SQLite's ``user_version``.
+COMPATIBLE_VERSION = 1
 
 _BIG = BigInteger().with_variant(Integer, "sqlite")
 _STRICT = {"sqlite_strict": True}
@@ -63,7 +76,8 @@ class Session(Table, table=True):
 
     ``graph`` is the key of the session that began the graph. ``leaf_pos`` is where the leaf is stored, ``tail_pos``
     the newest node of the segment that this session appends to; while they are equal, the next node goes behind.
-    ``stored_at`` is the store's clock (microseconds) at the last commit and never goes back.
+    ``stored_at`` is the store's clock (microseconds) at the last commit and never goes back. ``ttl`` is how many
+    microseconds after it the session may be deleted; null for never.
     """
 
     __tablename__ = "session"
@@ -86,6 +100,7 @@ class Session(Table, table=True):
     labels: str = _column(Text)
     components: str = _column(Text)
     state: bytes = _column(LargeBinary)
+    ttl: int | None = _column(_BIG, null=True)
 
 
 class Tombstone(Table, table=True):
@@ -130,7 +145,11 @@ class Segment(Table, table=True):
 
 
 class Node(Table, table=True):
-    """A node: inserted once and never changed but for ``hidden``. ``refs`` is the blobs' digests, one after another."""
+    """A node: inserted once and never changed but for ``hidden`` and by redaction.
+
+    ``hidden`` is 0, or when it was hidden in microseconds (1 where it came hidden). ``refs`` is the blobs' digests, one
+    after another.
+    """
 
     __tablename__ = "node"
     __table_args__ = (UniqueConstraint("graph", "node_id"), _STRICT)
@@ -166,7 +185,10 @@ class Record(Table, table=True):
 
 
 class Blob(Table, table=True):
-    """A content-addressed body; ``packing`` is 0 for as it is, 1 for zlib. ``ref`` is the SHA-256 of the plain body."""
+    """A content-addressed body; ``packing`` is 0 for as it is, 1 for zlib. ``ref`` is the SHA-256 of the plain body.
+
+    ``stored_at`` is when somebody put it last, or began to refer to it, to about ten minutes; null where nobody knows.
+    """
 
     __tablename__ = "blob"
     __table_args__ = (UniqueConstraint("tenant", "ref"), _STRICT)
@@ -176,6 +198,7 @@ class Blob(Table, table=True):
     ref: bytes = _column(LargeBinary)
     packing: int = _column(Integer)
     body: bytes = _column(LargeBinary)
+    stored_at: int | None = _column(_BIG, null=True)
 
 
 class Stream(Table, table=True):
@@ -215,6 +238,16 @@ class Label(Table, table=True):
     session: int = _reference("session.key")
 
 
+class Migration(Table, table=True):
+    """The versions of the schema that this database went through; not there in version 1."""
+
+    __tablename__ = "migration"
+    __table_args__ = (_STRICT,)
+
+    version: int = _key()
+    applied_at: int = _column(_BIG)
+
+
 METADATA = Table.metadata
 
 Index(
@@ -224,3 +257,10 @@ Index(
     sqlite_where=METADATA.tables["session"].c.open_turn.is_not(None),
 )
 Index("session_graph", METADATA.tables["session"].c.graph)
+
+_SESSION, _NODE = METADATA.tables["session"].c, METADATA.tables["node"].c
+
+# Each of these is empty unless there is something to do, and costs other writes nothing.
+Index("session_expiry", _SESSION.tenant, _SESSION.stored_at + _SESSION.ttl, sqlite_where=_SESSION.ttl.is_not(None))
+Index("node_hidden", _NODE.graph, sqlite_where=_NODE.hidden != literal_column("0"))
+Index("node_refs", _NODE.graph, sqlite_where=_NODE.refs.is_not(None))

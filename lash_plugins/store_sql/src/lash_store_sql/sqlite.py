@@ -5,6 +5,7 @@ Writes share one thread, reads another, so a read never waits for a write.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,8 +13,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import attrs
+from lash_hookspecs.records.retention import BackupReport, Progress
 from lash_hookspecs.records.store import Commit, Receipt, SessionPage, SessionQuery, StoreCapabilities, StoreStats
 
+from lash_store_sql.backup import copy_file
+from lash_store_sql.blobs import is_stale
 from lash_store_sql.committing import add_blobs, pack_missing, write_commit
 from lash_store_sql.connection import Name
 from lash_store_sql.database import Location, connect, open_first, parse_url
@@ -23,6 +27,7 @@ from lash_store_sql.listing import count_rows, list_sessions
 from lash_store_sql.session import SqlSession, TenantView
 from lash_store_sql.sqlite_connection import SqliteConnection
 from lash_store_sql.turns import Turns
+from lash_store_sql.upkeep import Upkeep
 from lash_store_sql.worker import Worker
 
 __all__ = ["SqliteBackend", "SqliteSession", "open_sqlite"]
@@ -61,7 +66,7 @@ async def open_sqlite(url: str, create: bool, *, clock: Callable[[], float] = ti
     return backend
 
 
-class SqliteBackend:
+class SqliteBackend(Upkeep):
     """A database of sessions in one SQLite file."""
 
     def __init__(self, location: Location, *, create: bool, clock: Callable[[], float]) -> None:
@@ -72,7 +77,7 @@ class SqliteBackend:
         self._writer = GroupWriter(path, partial(self._queued, first), timeout=timeout, name="lash-write")
         self._reader = Worker(path, partial(self._timed, other), timeout=timeout, name="lash-read")
         self._capabilities = StoreCapabilities(
-            levels=frozenset({"core", "concurrent", "sharing"}),
+            levels=frozenset({"core", "concurrent", "sharing", "retention", "migration"}),
             durability="host",
             # All writers of a file with a write-ahead log run on one host (they share its memory), hence by one clock.
             database_clock=True,
@@ -117,7 +122,17 @@ class SqliteBackend:
         return await self.count_tenant("")
 
     async def migrate(self) -> None:
-        """Do nothing: there is one version of the schema so far, and opening checks it."""
+        """Do nothing: opening the file has done it."""
+
+    async def backup(self, path: Path, *, progress: Progress | None = None) -> BackupReport:
+        """Write the whole file, of every tenant, as it is at one moment into a new one."""
+        loop, tell = asyncio.get_running_loop(), progress or (lambda *_: None)
+
+        def told(done: int, total: int) -> None:
+            loop.call_soon_threadsafe(tell, "backup", done, total)
+
+        size = await asyncio.to_thread(copy_file, self.path, path, told)
+        return BackupReport(path=str(path), bytes=size)
 
     async def close(self) -> None:
         """Finish what was begun and close the connections."""
@@ -163,6 +178,9 @@ class SqliteBackend:
         connection.turns = Turns(self.path.with_name(self.path.name + "-turns"))
         return connection
 
+    def _kept(self) -> tuple[SqliteBackend, str]:
+        return self, ""
+
     def _timed(self, connect: Callable[[], SqliteConnection]) -> SqliteConnection:
         connection = connect()
         connection.clock = self.clock
@@ -170,7 +188,8 @@ class SqliteBackend:
 
 
 def _put_blobs(connection: SqliteConnection, tenant: str, blobs: dict[str, bytes]) -> None:
-    if missing := list(pack_missing(connection, tenant, blobs)):
+    packed = list(pack_missing(connection, tenant, blobs))
+    if packed or any(is_stale(connection, tenant, ref) for ref in blobs):
         connection.begin_write()
-        add_blobs(connection, missing)
+        add_blobs(connection, tenant, blobs, packed)
         connection.commit()

@@ -81,3 +81,9 @@ class SqliteConnection(sqlite3.Connection):
         """Empty the log."""
         with contextlib.suppress(sqlite3.Error):  # a reader may be in the way; the next checkpoint does it
             self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def faults(self) -> list[str]:
+        """Let SQLite look through its pages, its constraints and its references."""
+        told = [row[0] for row in self.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        lost = self.execute("PRAGMA foreign_key_check")
+        return told + [f"row {row} of {table} refers to a {home} that is not there" for table, row, home, _ in lost]
