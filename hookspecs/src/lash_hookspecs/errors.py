@@ -21,6 +21,7 @@
     │   ├── SessionBusy             somebody else works on it: names the holder
     │   ├── StoreRegressed          the store is older than a handle to it
     │   ├── CommitDenied            a plugin refused a commit: names it
+    │   ├── ConflictBranched        somebody else committed first: what the turn had made is a branch
     │   ├── SuccessorMissing        a chain of handoffs leads to a session that is gone
     │   └── CorruptSession          kind: dangling_leaf, dangling_parent, parent_cycle, no_leaf, …
     ├── StoreError                  what a store answers
@@ -61,6 +62,7 @@ __all__ = [
     "AttachmentUnresolved",
     "CommitDenied",
     "CommitIdReused",
+    "ConflictBranched",
     "ConfigurationError",
     "CorruptSession",
     "HeadRevisionConflict",
@@ -267,6 +269,25 @@ class StoreRegressed(SessionError):
     """The store is older than the handle that names it."""
 
     code = "store_regressed"
+
+
+class ConflictBranched(SessionError):
+    """Somebody else committed first, and what the turn had made since its last commit is kept as a branch (T7).
+
+    Attributes:
+        leaf: The last node of that branch.
+    """
+
+    code = "conflict_branched"
+
+    def __init__(self, *, session_id: str, leaf: str, conflict: LashError) -> None:
+        super().__init__(
+            f"{conflict.message}. What the turn had made is kept as a branch that ends at node {leaf}; "
+            f"`lash sessions branch` goes there",
+            session_id=session_id,
+            step="commit",
+        )
+        self.leaf = leaf
 
 
 class CommitDenied(SessionError):

@@ -55,6 +55,8 @@ def write_commit(connection: SqliteConnection, name: Name, commit: Commit, max_v
     try:
         _write(connection, name, commit, digest, stored, blobs, max_value)
     except sqlite3.IntegrityError as error:
+        if connection.shared:  # all of it is rolled back, and this commit comes again alone
+            raise
         return _explain(connection, name, commit, digest, stored, error)
     connection.commit()
     return Receipt(commit.session_id, commit.commit_id, stored.revision + 1, digest)

@@ -21,6 +21,8 @@ from lash_store_sql.blobs import is_stale
 from lash_store_sql.committing import add_blobs, pack_missing, write_commit
 from lash_store_sql.connection import Name
 from lash_store_sql.database import Location, connect, open_first, parse_url
+from lash_store_sql.group import GroupWriter
+from lash_store_sql.lanes import append_entries, release_lease, renew_lease, take_lease, trim_entries
 from lash_store_sql.listing import count_rows, list_sessions
 from lash_store_sql.session import SqlSession, TenantView
 from lash_store_sql.sqlite_connection import SqliteConnection
@@ -32,6 +34,11 @@ __all__ = ["SqliteBackend", "SqliteSession", "open_sqlite"]
 T = TypeVar("T")
 
 SqliteSession = SqlSession
+
+#: Units of one short transaction, which may share it.
+_SHARING = frozenset({append_entries, trim_entries, take_lease, renew_lease, release_lease})
+#: Bytes of blobs from which on a commit compresses them before a transaction of its own, for which others wait.
+_COMPRESSED_ALONE = 16 * 1024
 
 
 async def open_sqlite(url: str, create: bool, *, clock: Callable[[], float] = time.time) -> SqliteBackend:
@@ -66,7 +73,7 @@ class SqliteBackend(Upkeep):
         self._location = location
         path, timeout = location.path, location.timeout
         first, other = partial(open_first, location, create), partial(connect, path, writes=False)
-        self._writer = Worker(path, partial(self._timed, first), timeout=timeout, name="lash-write")
+        self._writer = GroupWriter(path, partial(self._timed, first), timeout=timeout, name="lash-write")
         self._reader = Worker(path, partial(self._timed, other), timeout=timeout, name="lash-read")
         self._capabilities = StoreCapabilities(
             levels=frozenset({"core", "concurrent", "sharing", "retention", "migration"}),
@@ -137,12 +144,19 @@ class SqliteBackend(Upkeep):
 
     async def write(self, unit: Callable[[SqliteConnection], T], row: str, session_id: str | None = None) -> T:
         """Run a unit of work that writes; what it has not committed is rolled back."""
+        if session_id is not None and isinstance(unit, partial) and unit.func in _SHARING:
+            entries = unit.keywords.get("entries", ())
+            return await self._writer.share(unit, row, session_id, sum(len(entry.body) for entry in entries))
         return await self._writer.run(unit, row, session_id)
 
     async def store_commit(self, name: Name, commit: Commit) -> Receipt:
         """Store one commit atomically."""
         unit = partial(write_commit, name=name, commit=commit, max_value=self.max_value)
-        return await self.write(unit, "commit", name.session_id)
+        blobs = sum(map(len, commit.blobs.values()))
+        if blobs > _COMPRESSED_ALONE:
+            return await self._writer.run(unit, "commit", name.session_id)
+        size = blobs + sum(len(node.payload) for node in commit.nodes) + len(commit.state) + len(commit.record)
+        return await self._writer.share(unit, "commit", name.session_id, size)
 
     async def store_blobs(self, name: Name, blobs: dict[str, bytes]) -> None:
         """Store blobs by ref."""

@@ -19,11 +19,15 @@ class SqliteConnection(sqlite3.Connection):
 
     Attributes:
         clock: Judges when leases expire, in seconds.
+        shared: Whether a transaction that several units share is open: theirs begin and end with it.
+        kept: Whether the unit that runs in it has committed.
     """
 
     sql: ClassVar[ModuleType] = statements
     clock: Callable[[], float] = staticmethod(time.time)
     pack_id = staticmethod(rows.pack_id)
+    shared = False
+    kept = False
 
     def begin_read(self) -> None:
         """Begin a transaction that reads."""
@@ -31,7 +35,24 @@ class SqliteConnection(sqlite3.Connection):
 
     def begin_write(self) -> None:
         """Begin a transaction that writes, and wait for its turn at once rather than at its first write."""
+        if not self.shared:
+            self.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make what was written durable; with that of others, where they share the transaction."""
+        self.kept = True
+        if not self.shared:
+            self.execute("COMMIT")
+
+    def begin_shared(self) -> None:
+        """Begin a transaction for several units that write."""
         self.execute("BEGIN IMMEDIATE")
+        self.shared = True
+
+    def commit_shared(self) -> None:
+        """Make durable what all of them have written."""
+        self.shared = False
+        self.execute("COMMIT")
 
     def now(self) -> float:
         """Tell the time in seconds."""
