@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import attrs
@@ -225,6 +226,8 @@ async def test_a_commit_that_fails_shortens_nothing() -> None:
 #: What JSON cannot carry back: no reader takes a number of so many digits.
 TOO_LONG = 10**5000
 
+SECRET = "sk-very-secret"
+
 
 @pytest.mark.parametrize(
     ("field", "value", "told"),
@@ -284,3 +287,16 @@ async def test_a_state_whose_document_could_not_be_read_again_is_refused() -> No
     with pytest.raises(InvalidInput, match="the document of the state cannot be stored"):
         await session.set_persisted_state(attrs.evolve(state, document=state.document.evolve(config=config)))
     assert (await (await opened(env, "s")).turn(HI)).outcome == "finished"
+
+
+async def test_no_error_about_settings_shows_their_values() -> None:
+    env = environment(store=MemoryBackend())
+    session = await opened(env, "s")
+    for settings in ([SECRET], {"api_key": (SECRET,)}, {"api_key": SECRET, "seed": TOO_LONG}):
+        for refused in (
+            opened(env, "t", model_settings=settings),
+            session.update_session_config(model_settings=settings),
+        ):
+            with pytest.raises(PolicyError) as caught:
+                await refused
+            assert SECRET not in "".join(traceback.format_exception(caught.value))

@@ -67,14 +67,14 @@ def _changed(config: SessionConfig, changes: Mapping[str, Any]) -> SessionConfig
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise PolicyError(f"{where}: {first['msg']}") from error
+        raise PolicyError(f"{where}: {first['msg']}") from None  # what pydantic says shows the value
 
 
 def _storable(config: SessionConfig) -> SessionConfig:
     try:
         check_storable(config, "the configuration")
     except InvalidInput as error:
-        raise PolicyError(error.message) from error
+        raise PolicyError(error.message) from None
     return config
 
 

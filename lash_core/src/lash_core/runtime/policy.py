@@ -140,9 +140,11 @@ def check_spec(spec: SessionSpec) -> None:
         check_storable(config, "the session's configuration")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise PolicyError(f"{'.'.join(str(step) for step in first['loc'])}: {first['msg']}") from error
+        raise PolicyError(
+            f"{'.'.join(str(step) for step in first['loc'])}: {first['msg']}"
+        ) from None  # it shows the value
     except InvalidInput as error:
-        raise PolicyError(error.message) from error
+        raise PolicyError(error.message) from None
     check_config(config)
     labels: Any = {} if spec.labels is None else spec.labels
     if not isinstance(labels, Mapping) or not all(isinstance(each, str) for pair in labels.items() for each in pair):

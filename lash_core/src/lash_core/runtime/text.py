@@ -63,7 +63,7 @@ def check_storable(record: Record, what: str) -> None:
         type(record).from_bytes(record.to_bytes())
     except ValidationError as error:
         reason = error.errors(include_url=False, include_input=False)[0]["msg"]
-        raise InvalidInput(f"{what} cannot be stored: {reason}") from error
+        raise InvalidInput(f"{what} cannot be stored: {reason}") from None  # what pydantic says shows the value
     except ValueError as error:
         raise InvalidInput(f"{what} cannot be stored: {error}") from error
 
