@@ -17,7 +17,7 @@ from lash_hookspecs.errors import ConfigurationError, StoreUnavailable, Unsuppor
 from lash_store_sql import statements as sql
 from lash_store_sql.sqlite_connection import SqliteConnection
 
-__all__ = ["Location", "connect", "make_file", "parse_url", "prepare"]
+__all__ = ["Location", "connect", "make_file", "parse_url", "prepare", "read_version"]
 
 #: SQLite's ``application_id`` of our files: ``LASH`` in ASCII.
 APPLICATION_ID = 0x4C415348
@@ -212,6 +212,24 @@ def prepare(connection: SqliteConnection, path: Path, create: bool) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def read_version(path: Path) -> int | None:
+    """Read the schema version of a file; ``None`` where there is no database yet.
+
+    Raises:
+        StoreUnavailable, UnsupportedSchema: As `prepare`.
+    """
+    if not _exists(path) or not path.stat().st_size:
+        return None
+    connection = connect(path, writes=False)
+    try:
+        if not _check(connection, path):
+            return None
+        ((version,),) = connection.execute("PRAGMA user_version")
+        return int(version)
+    finally:
+        connection.close()
 
 
 def _check(connection: SqliteConnection, path: Path) -> bool:

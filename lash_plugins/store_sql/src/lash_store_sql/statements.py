@@ -19,12 +19,19 @@ SESSION = (
     "= ? AND session.session_id = ?"
 )
 
+#: tenant, session_id
+SESSION_LOCKED = (
+    'SELECT session."key", session.incarnation, session.revision, session.epoch, session.graph, session.leaf, '
+    "session.leaf_pos, session.tail_pos, session.stored_at, session.components FROM session WHERE session.tenant "
+    "= ? AND session.session_id = ?"
+)
+
 #: tenant, session_id, incarnation, graph, leaf, leaf_pos, tail_pos, revision, epoch, open_turn,
 #: created_at, updated_at, stored_at, labels, components, state
 ADD_SESSION = (
     "INSERT INTO session (tenant, session_id, incarnation, graph, leaf, leaf_pos, tail_pos, revision, epoch, "
     "open_turn, created_at, updated_at, stored_at, labels, components, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
-    "?, ?, ?, ?, ?, ?, ?)"
+    '?, ?, ?, ?, ?, ?, ?) RETURNING "key"'
 )
 
 #: leaf, leaf_pos, tail_pos, revision, epoch, open_turn, updated_at, stored_at, components, state,
@@ -116,7 +123,7 @@ VISIBLE = (
     "LIMIT ?"
 )
 
-#: first, final, hidden, stored_at, stored_at, pos, limit
+#: first, final, hidden, stored_at, same, pos, limit
 VISIBLE_AFTER = (
     "SELECT node.node_id, node.parent, node.timestamp, node.kind, node.payload, node.hidden, node.refs, "
     "node.stored_at, node.pos FROM node WHERE node.pos BETWEEN ? AND ? AND node.hidden = ? AND (node.stored_at > "
@@ -127,7 +134,7 @@ VISIBLE_AFTER = (
 DROP_NODES = "DELETE FROM node WHERE node.pos BETWEEN ? AND ?"
 
 #: graph, owner, fork_pos
-ADD_SEGMENT = "INSERT INTO segment (graph, owner, fork_pos) VALUES (?, ?, ?)"
+ADD_SEGMENT = "INSERT INTO segment (graph, owner, fork_pos) VALUES (?, ?, ?) RETURNING segment"
 
 #: segment
 FORK_POS = "SELECT segment.fork_pos FROM segment WHERE segment.segment = ?"
