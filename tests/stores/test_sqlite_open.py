@@ -185,7 +185,7 @@ async def test_s10_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) 
     with pytest.raises(UnsupportedSchema) as caught:
         await open_sqlite(f"sqlite:///{path}", True)
     assert str(caught.value) == (
-        f"{path} has schema version 7; this version of lash-store-sql reads up to 1: upgrade it"
+        f"{path} has schema version 7; this version of lash-store-sql reads up to 2: upgrade it"
     )
 
 
@@ -310,7 +310,7 @@ def test_the_default_path_imports_no_heavy_library(tmp_path: Path) -> None:
         from lash_store_sql.plugin import stores
         heavy = ("sqlmodel", "sqlalchemy", "pydantic")
         assert "sqlite3" not in sys.modules and "lash_store_sql.sqlite" not in sys.modules
-        (offer,) = stores(OfferContext(api="0.1"))
+        offer, *_ = stores(OfferContext(api="0.1"))
         async def main():
             from tests.stores.build import Author
             store = await offer.open("sqlite:///" + sys.argv[1], True)

@@ -5,6 +5,7 @@ counts as well, and the nearest file wins. Paths in a file are relative to it::
 
     [lash]
     store = "sqlite:///agents.db"
+    tenant = "acme"
     model = "openai:gpt-5"
     mode = "standard"
     root = "docs"
@@ -35,7 +36,7 @@ from lash_core.plugins.records import PluginSettings
 
 __all__ = ["Settings", "StoreLocation", "load_settings", "locate_store", "make_default_store"]
 
-_KEYS = ("store", "model", "mode", "root")
+_KEYS = ("store", "tenant", "model", "mode", "root")
 _TABLES = ("plugins", "plugin", *KINDS)
 _FOLDER = ".lash"
 _DATABASE = "sessions.db"
@@ -51,6 +52,7 @@ class Settings:
 
     Attributes:
         store: The store's URL; ``None`` when nothing names one, then `locate_store` finds the default.
+        tenant: Whose sessions in the store; empty for the default tenant.
         model: ``provider`` or ``provider:model``; ``None`` when nothing names one, then the session's own holds.
         mode: The execution mode; ``None`` when nothing names one, then the session's own holds.
         root: The folder that file tools may not leave.
@@ -60,6 +62,7 @@ class Settings:
     """
 
     store: str | None = attrs.field(default=None, repr=_redacted)
+    tenant: str = ""
     model: str | None = None
     mode: str | None = None
     root: Path = attrs.field(factory=Path.cwd)
@@ -114,6 +117,7 @@ def load_settings(
             values[key] = _resolve(key, value, source, file, cwd)
     return Settings(
         store=values.get("store"),
+        tenant=values.get("tenant", ""),
         model=values.get("model"),
         mode=values.get("mode"),
         root=Path(values.get("root", cwd)),

@@ -22,6 +22,7 @@ from lash_hookspecs.records.usage import UsageRow
 
 from lash_core.app import Agent, Lash, Session, SessionSummary, Turn
 from lash_core.attachments.reading import Attachable
+from lash_core.runtime.conflicts import ConflictPolicy
 from lash_core.runtime.parked import ParkedSession
 from lash_core.runtime.reading import EventCursor, SequencedEvent
 
@@ -72,10 +73,14 @@ class SyncLash:
             raise
 
     def session(
-        self, session_id: str = "", create: bool | None = None, labels: Mapping[str, str] | None = None
+        self,
+        session_id: str = "",
+        create: bool | None = None,
+        labels: Mapping[str, str] | None = None,
+        ttl: float | None = None,
     ) -> SyncSession:
         """Open a session; see `Lash.session`."""
-        return SyncSession(self._loop.run(lambda: self._lash.session(session_id, create, labels)), self._loop)
+        return SyncSession(self._loop.run(lambda: self._lash.session(session_id, create, labels, ttl)), self._loop)
 
     def sessions(self, *, labels: Mapping[str, str] | None = None) -> list[SessionSummary]:
         """List sessions; see `Lash.sessions`."""
@@ -144,11 +149,17 @@ class SyncSession:
         source_key: str | None = None,
         limits: TurnLimits | None = None,
         resume: bool = False,
+        on_conflict: ConflictPolicy = "raise",
     ) -> TurnResult:
         """Run one turn; see `Session.turn`."""
         return self._loop.run(
             lambda: self._session.turn(
-                text, attachments=attachments, source_key=source_key, limits=limits, resume=resume
+                text,
+                attachments=attachments,
+                source_key=source_key,
+                limits=limits,
+                resume=resume,
+                on_conflict=on_conflict,
             )
         )
 
@@ -160,12 +171,18 @@ class SyncSession:
         source_key: str | None = None,
         limits: TurnLimits | None = None,
         resume: bool = False,
+        on_conflict: ConflictPolicy = "raise",
     ) -> SyncTurn:
         """Begin one turn; see `Session.stream`."""
 
         async def begun() -> Turn:
             return self._session.stream(
-                text, attachments=attachments, source_key=source_key, limits=limits, resume=resume
+                text,
+                attachments=attachments,
+                source_key=source_key,
+                limits=limits,
+                resume=resume,
+                on_conflict=on_conflict,
             )
 
         return SyncTurn(self._loop.run(begun), self._loop)

@@ -130,12 +130,13 @@ class CommitDocument(Record):
     Attributes:
         step: What it was for: ``input``, ``boundary``, ``final`` and ``abandon`` are a turn's; besides, ``append``,
             ``background``, ``branch``, ``close``, ``completion``, ``config``, ``create``, ``fork``, ``handoff``,
-            ``park``, ``relink``, ``rewrite``, ``state``.
+            ``kept``, ``park``, ``relink``, ``rewrite``, ``state``.
         turn_id: The turn it belongs to, if any.
         turn_index: That turn's number.
         usage: Usage deltas of this commit (T8).
         events: Its events, in order; their cursor is (revision, position).
         plugins: The ordered plugin set that took part (P8).
+        writer: Who wrote it, for people; said by the first commit of a runtime under an epoch (S5).
     """
 
     step: str
@@ -144,3 +145,4 @@ class CommitDocument(Record):
     usage: tuple[UsageRow, ...] = ()
     events: tuple[StoredEvent, ...] = ()
     plugins: tuple[PluginFingerprint, ...] = ()
+    writer: str | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from lash_hookspecs.errors import LashError, SessionBusy, SessionMissing
+from lash_hookspecs.errors import ConfigurationError, LashError, SessionBusy, SessionMissing
 from lash_hookspecs.protocols.attachments import AttachmentStore
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import StoreBackend
@@ -19,7 +19,7 @@ from lash_hookspecs.records.traces import TraceContext, TraceLevel
 
 from lash_core.app.agent import Agent
 from lash_core.app.session import Session
-from lash_core.app.stores import open_backend
+from lash_core.app.stores import of_tenant, open_backend
 from lash_core.builtins import BUILTINS
 from lash_core.hosts.local_tasks import LocalTaskHost
 from lash_core.plugins.fingerprints import PluginPolicy
@@ -43,9 +43,24 @@ class Lash:
             result = await chat.turn("Hello")
     """
 
-    def __init__(self, env: RuntimeEnvironment, agent: Agent, *, owns_environment: bool = False) -> None:
-        """Work in a ready environment; most apps use `open` instead."""
+    def __init__(
+        self,
+        env: RuntimeEnvironment,
+        agent: Agent,
+        *,
+        owns_environment: bool = False,
+        database: StoreBackend | None = None,
+    ) -> None:
+        """Work in a ready environment; most apps use `open` instead.
+
+        Args:
+            env: Where everything is.
+            agent: Who answers.
+            owns_environment: Whether `close` closes what is in the environment.
+            database: What is closed in place of the environment's store, which is a tenant's view of it.
+        """
         self.env = env
+        self._database = database
         self.agent = agent
         self._owns_environment = owns_environment
         self._sessions: dict[str, Session] = {}
@@ -54,6 +69,7 @@ class Lash:
     def open(
         url: str = "memory:",
         *,
+        tenant: str = "",
         agent: Agent | None = None,
         plugins: PluginManager | None = None,
         host: Host | None = None,
@@ -73,6 +89,7 @@ class Lash:
 
         Args:
             url: ``sqlite:///file.db``, ``memory:``, or a scheme of an installed plugin.
+            tenant: Whose sessions; a tenant sees nothing of another one's, not even that it is there.
             agent: Who answers; the offline model without tools by default.
             plugins: Where stores, modes and providers come from; the installed ones by default.
             host: Where turns run; in this process by default.
@@ -89,6 +106,7 @@ class Lash:
             plugin_policy: ``strict`` refuses sessions that were committed with other plugins than are here (P8).
 
         Raises:
+            ConfigurationError: The store keeps no tenants apart.
             UnknownName: Nobody offers the scheme, the model's provider or the mode.
             StoreUnavailable: The store cannot be opened.
         """
@@ -98,9 +116,14 @@ class Lash:
             manager = plugins or PluginManager.discover(builtins=BUILTINS)
             _check_offers(manager, chosen)
             backend = await open_backend(manager, url, create)
+            try:
+                store = of_tenant(backend, tenant)
+            except ConfigurationError:
+                await backend.close()
+                raise
             env = RuntimeEnvironment(
                 plugins=manager,
-                store=backend,
+                store=store,
                 residency=residency,
                 attachments=attachments,
                 root=Path(root) if root is not None else Path.cwd(),
@@ -116,7 +139,7 @@ class Lash:
             )
             if host is not None:
                 env = env.evolve(host=host)
-            return Lash(env, chosen, owns_environment=True)
+            return Lash(env, chosen, owns_environment=True, database=backend)
 
         return _Opening(opened)
 
@@ -127,7 +150,11 @@ class Lash:
         return self.env.store
 
     async def session(
-        self, session_id: str = "", create: bool | None = None, labels: Mapping[str, str] | None = None
+        self,
+        session_id: str = "",
+        create: bool | None = None,
+        labels: Mapping[str, str] | None = None,
+        ttl: float | None = None,
     ) -> Session:
         """Open a session; the same one again while it is open.
 
@@ -136,8 +163,11 @@ class Lash:
             create: ``None`` opens or creates, ``True`` must be new, ``False`` must exist. A new session is stored
                 by its first turn.
             labels: For a new session.
+            ttl: Seconds after its last commit when the session may be deleted by whoever expires sessions, whole; zero
+                for never. ``None`` keeps what is stored. Another one than the stored rides the next commit.
 
         Raises:
+            ConfigurationError: The store deletes nothing by itself, so there can be no ``ttl``.
             InvalidSessionId: No store could keep the id.
             SessionExists, SessionMissing: As ``create`` demands.
             CorruptSession, UnreadableData: What is stored cannot be used.
@@ -153,6 +183,7 @@ class Lash:
             session_id=session_id,
             create=create,
             labels=dict(labels) if labels is not None else None,
+            ttl=ttl,
             model=agent.model,
             mode=agent.mode,
             instructions=agent.instructions,
@@ -223,7 +254,7 @@ class Lash:
             if self._owns_environment:
                 if self.env.trace is not None:
                     closing.callback(self.env.trace.close)
-                closing.push_async_callback(self.store.close)
+                closing.push_async_callback((self._database or self.store).close)
                 closing.push_async_callback(self.env.providers.close)
                 if self.env.tasks is not None:
                     closing.push_async_callback(self.env.tasks.close)

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from lash_hookspecs.errors import UnknownName, redact_url
-from lash_hookspecs.protocols.stores import StoreBackend
+from lash_hookspecs.errors import ConfigurationError, UnknownName, redact_url
+from lash_hookspecs.protocols.stores import StoreBackend, TenantedBackend
 
 from lash_core.plugins.manager import PluginManager
 
-__all__ = ["open_backend"]
+__all__ = ["of_tenant", "open_backend"]
+
+
+def of_tenant(backend: StoreBackend, tenant: str) -> StoreBackend:
+    """Give what a tenant has in a database; it is closed with the database.
+
+    Raises:
+        ConfigurationError: The store keeps no tenants apart.
+    """
+    if not tenant:
+        return backend
+    if not isinstance(backend, TenantedBackend):
+        raise ConfigurationError(
+            f"store {backend.name} keeps no tenants apart, so there is no tenant {tenant!r} in it: give each tenant a "
+            "database, or use a store with the capability tenants"
+        )
+    return backend.tenant(tenant)
 
 
 async def open_backend(plugins: PluginManager, url: str, create: bool) -> StoreBackend:

@@ -119,7 +119,7 @@ def _without_a_scheme(plugins: PluginManager, location: StoreLocation) -> Iterat
 
 def _examine_sessions(shared: Shared, report: _Report) -> None:
     """Open the store, which imports its plugin, and look at every session."""
-    from lash_core.app import open_backend
+    from lash_core.app import of_tenant, open_backend
     from lash_core.cli.opening import run_async
     from lash_core.cli.session_checks import check_sessions
 
@@ -133,7 +133,7 @@ def _examine_sessions(shared: Shared, report: _Report) -> None:
     async def look() -> None:
         store = await open_backend(report.plugins, location.url, False)
         try:
-            async for check in check_sessions(store, report.plugins):
+            async for check in check_sessions(of_tenant(store, shared.settings().tenant), report.plugins):
                 found.append(check)
         finally:
             await store.close()

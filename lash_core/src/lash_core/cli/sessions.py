@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import click
@@ -11,11 +12,12 @@ from lash_hookspecs.records.tools import ToolAccess
 from lash_core.cli.compacting import compact
 from lash_core.cli.opening import all_sessions, head_of, open_lash, open_store, run_async
 from lash_core.cli.options import Shared, common
-from lash_core.cli.output import print_json, print_table, print_text, timestamp
+from lash_core.cli.output import print_json, print_table, print_text, timestamp, to_stderr
 from lash_core.cli.parking import park, resume
 from lash_core.cli.session_config import config
 from lash_core.cli.session_events import events
 from lash_core.cli.session_output import node_document, print_node, print_tree, tree_document
+from lash_core.cli.session_writers import writers
 from lash_core.runtime.lease import read_lease
 from lash_core.runtime.resident import read_document
 from lash_core.runtime.summary import SessionSummary, summarise
@@ -30,15 +32,23 @@ def sessions(shared: Shared) -> None:
 
 
 @sessions.command("list")
+@click.option("--label", "pairs", metavar="K=V", multiple=True, help="Only those with this label; may be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N.")
+@click.option("--after", metavar="CURSOR", help="Only those behind this session id, where an earlier list ended.")
 @common
-def list_sessions(shared: Shared) -> None:
-    """List the sessions of the store."""
+def list_sessions(shared: Shared, pairs: tuple[str, ...], limit: int | None, after: str | None) -> None:
+    """List the sessions of the store, by id."""
+    labels = _labels(pairs)
 
     async def collect() -> list[SessionSummary]:
         async with open_store(shared) as store:
-            return [summarise(row) async for row in all_sessions(store)]
+            rows = all_sessions(store, labels=labels, after=after, limit=limit and limit + 1)
+            return [summarise(row) async for row in rows]
 
     found = run_async(collect(), shared)
+    if limit is not None and len(found) > limit:
+        found = found[:limit]
+        to_stderr(f"lash: there are more; --after {shlex.quote(found[-1].session_id)} goes on")
     if shared.json:
         print_json([_document(each) for each in found])
     else:
@@ -159,8 +169,19 @@ def delete(shared: Shared, session_id: str, yes: bool) -> None:
     run_async(remove(), shared)
 
 
-for _command in (fork, branch, delete, park, resume, config, compact, events):
+for _command in (fork, branch, delete, park, resume, config, compact, events, writers):
     sessions.add_command(_command)
+
+
+def _labels(pairs: tuple[str, ...]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"--label takes KEY=VALUE, and got {pair!r}")
+        if labels.setdefault(name, value) != value:
+            raise click.UsageError(f"no session has label {name!r} twice: {labels[name]!r} and {value!r}")
+    return labels
 
 
 def _say(shared: Shared, session_id: str, head: Head | None, words: str, **more: str) -> None:

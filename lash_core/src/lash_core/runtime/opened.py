@@ -105,7 +105,7 @@ class OpenSession:
         self.run: TurnRun | None = None
         self.prompts = PromptBuilder()
         self.plugins = PluginSet(self)
-        self.holder = this_process(env.name)
+        self.holder = resident.holder = this_process(env.name)
         self.holder_elsewhere: Holder | None = None
         self.slot = WriteSlot(resident.session_id, self.holder)
         self.services = Services(self)

@@ -15,9 +15,11 @@ from lash_hookspecs.records.store import Absent, CommitRecord, Deleted
 from pydantic import ValidationError
 
 __all__ = [
+    "EpochWriter",
     "EventCursor",
     "SequencedEvent",
     "Standing",
+    "epoch_writers",
     "orphaned_node_ids",
     "plugins_at",
     "read_record",
@@ -96,6 +98,49 @@ async def replay_events(store: SessionStore, after: EventCursor | None = None) -
                     yield SequencedEvent(cursor, event, document.turn_id, record.committed_at)
         if len(records) < _WINDOW:
             return
+        at = records[-1].revision
+
+
+@attrs.frozen
+class EpochWriter:
+    """Who wrote under an epoch (S5).
+
+    Attributes:
+        epoch: The fencing number.
+        writer: Who, for people; ``None`` when no record says so any more.
+        commits: How many commits.
+        revision: The revision of the last one; ``None`` before the first.
+        committed_at: When that was, by the writer's clock, microseconds since 1970-01-01 UTC.
+    """
+
+    epoch: int
+    writer: str | None
+    commits: int = 0
+    revision: int | None = None
+    committed_at: int | None = None
+
+
+async def epoch_writers(store: SessionStore) -> list[EpochWriter]:
+    """Tell who wrote under each epoch that a commit record is left of, oldest first.
+
+    Raises:
+        UnreadableData: A commit record cannot be read (S9).
+    """
+    found: dict[int, EpochWriter] = {}
+    at = 0
+    while True:
+        records = await store.records(after=at, limit=_WINDOW)
+        for record in records:
+            known = found.get(record.epoch) or EpochWriter(record.epoch, None)
+            found[record.epoch] = EpochWriter(
+                record.epoch,
+                known.writer or (read_record(record).writer if record.record else None),
+                known.commits + 1,
+                record.revision,
+                record.committed_at,
+            )
+        if len(records) < _WINDOW:
+            return [found[epoch] for epoch in sorted(found)]
         at = records[-1].revision
 
 

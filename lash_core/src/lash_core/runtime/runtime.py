@@ -24,6 +24,7 @@ from lash_core.runtime.beginnings import fork
 from lash_core.runtime.children import Child, create_child, hold, open_child
 from lash_core.runtime.completion import complete
 from lash_core.runtime.configuring import configure
+from lash_core.runtime.conflicts import ConflictPolicy, check_conflict_policy
 from lash_core.runtime.doors import OpenableRuntime
 from lash_core.runtime.graph_changes import Appended, StaleBranch
 from lash_core.runtime.handoffs import end_of_chain
@@ -59,6 +60,7 @@ class LashRuntime(OpenableRuntime):
         resume: bool = False,
         follow_handoffs: bool = False,
         files: Mapping[str, bytes] | None = None,
+        on_conflict: ConflictPolicy = "raise",
     ) -> TurnResult:
         """Run one turn to its final commit.
 
@@ -73,6 +75,8 @@ class LashRuntime(OpenableRuntime):
             resume: Whether to continue an interrupted turn instead of abandoning it.
             follow_handoffs: Whether a turn that hands off goes on with the successor's first turn.
             files: Bytes by id of those attachments that are not stored yet; stored with the user's message.
+            on_conflict: What becomes of what the turn has made when somebody else commits before it can: ``raise``
+                gives it up, ``branch`` keeps it beside the active path (T7).
 
         Raises:
             InvalidInput: There is no text, it cannot be stored, or an attachment is neither stored nor given; nothing
@@ -80,19 +84,29 @@ class LashRuntime(OpenableRuntime):
             SessionBusy: A turn runs already, here or elsewhere; nothing was written.
             ConfigurationError: Model, mode or limits cannot be used; nothing was written.
             SuccessorMissing: The session was handed off to one that is gone.
+            ConflictBranched: Somebody else committed first; names the leaf of what is kept.
             StoreError: A commit failed; the turn is interrupted and can be continued (T7).
         """
+        on_conflict = check_conflict_policy(on_conflict)
         if turn_input is None:
             turn_input = await self._first_input()
         check_text(turn_input.text, alone=not turn_input.attachments)
         limits = limits or self.env.termination.limits
-        result = await turn_doors.run_turn(self.session, turn_input, limits, emit, resume=resume, files=files)
+        result = await turn_doors.run_turn(
+            self.session, turn_input, limits, emit, resume=resume, files=files, on_conflict=on_conflict
+        )
         if result is None:
             successor = await self.successor()
             return await successor.turn(
-                turn_input, limits, emit, resume=resume, follow_handoffs=follow_handoffs, files=files
+                turn_input,
+                limits,
+                emit,
+                resume=resume,
+                follow_handoffs=follow_handoffs,
+                files=files,
+                on_conflict=on_conflict,
             )
-        return (await self._followed(limits, emit) or result) if follow_handoffs else result
+        return (await self._followed(limits, emit, on_conflict) or result) if follow_handoffs else result
 
     async def _first_input(self) -> TurnInput:
         await self.refresh()
@@ -101,14 +115,14 @@ class LashRuntime(OpenableRuntime):
             raise InvalidInput(f"session {self.session_id!r} waits for no first turn; say what the turn is about")
         return first
 
-    async def _followed(self, limits: TurnLimits, emit: Emit) -> TurnResult | None:
+    async def _followed(self, limits: TurnLimits, emit: Emit, on_conflict: ConflictPolicy) -> TurnResult | None:
         """Run the first turn of the session that this one was handed off to, if it waits for one."""
         if self.document.successor is None:
             return None
         successor = await self.successor()
         if successor.document.first_input is None:
             return None
-        return await successor.turn(None, limits, emit, follow_handoffs=True)
+        return await successor.turn(None, limits, emit, follow_handoffs=True, on_conflict=on_conflict)
 
     async def attach(self, file: Attachment) -> AttachmentRef:
         """Store a file that a turn is about to refer to.
@@ -119,14 +133,20 @@ class LashRuntime(OpenableRuntime):
         """
         return await self.session.files.attach(file)
 
-    async def continue_turn(self, emit: Emit = lambda event: None) -> TurnResult:
+    async def continue_turn(
+        self, emit: Emit = lambda event: None, *, on_conflict: ConflictPolicy = "raise"
+    ) -> TurnResult:
         """Continue the interrupted turn: what is finished is not repeated (T6).
+
+        Args:
+            emit: Takes events as they happen.
+            on_conflict: As in `turn`.
 
         Raises:
             TurnError: There is none, or it was begun by a version that this one cannot continue.
             SessionBusy: It is not interrupted but running; nothing was written.
         """
-        return await turn_doors.continue_interrupted(self.session, emit)
+        return await turn_doors.continue_interrupted(self.session, emit, check_conflict_policy(on_conflict))
 
     async def abandon_turn(self) -> TurnResult:
         """Give the interrupted turn up: its unanswered calls get marked results, and it ends as stopped.

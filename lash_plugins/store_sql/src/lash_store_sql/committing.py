@@ -7,7 +7,7 @@ the questions asked in the order that the protocol prescribes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from lash_hookspecs.errors import (
     CommitIdReused,
@@ -19,6 +19,7 @@ from lash_hookspecs.errors import (
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.store import Commit, Receipt, blob_ref, commit_digest
 
+from lash_store_sql.blobs import keep_blob, micros
 from lash_store_sql.connection import Connection, Name
 from lash_store_sql.rows import (
     SHIFT,
@@ -32,7 +33,7 @@ from lash_store_sql.stored import Stored, check_size, corrupt, deleted, fence, f
 
 __all__ = ["add_blobs", "pack_missing", "write_commit"]
 
-PackedBlob = tuple[str, bytes, int, bytes]
+PackedBlob = tuple[str, bytes, int, bytes, int]
 
 
 def write_commit(connection: Connection, name: Name, commit: Commit, max_value: int) -> Receipt:
@@ -51,6 +52,8 @@ def write_commit(connection: Connection, name: Name, commit: Commit, max_value: 
     try:
         _write(connection, name, commit, digest, stored, blobs, max_value)
     except connection.IntegrityError as error:
+        if connection.shared:  # all of it is rolled back, and this commit comes again alone
+            raise
         return _explain(connection, name, commit, digest, stored, error)
     connection.commit()
     return Receipt(commit.session_id, commit.commit_id, stored.revision + 1, digest)
@@ -63,12 +66,17 @@ def pack_missing(connection: Connection, tenant: str, blobs: dict[str, bytes]) -
             raise InvalidInput(f"blob {ref} does not have the content that its ref names")
         digest = bytes.fromhex(ref)
         if connection.execute(connection.sql.HAS_BLOB, (tenant, digest)).fetchone() is None:
-            yield tenant, digest, *pack_body(body)
+            yield tenant, digest, *pack_body(body), micros(connection)
 
 
-def add_blobs(connection: Connection, blobs: list[PackedBlob]) -> None:
-    """Store packed blobs; one that somebody else stored meanwhile is left alone."""
-    connection.executemany(connection.sql.ADD_BLOB, blobs)
+def add_blobs(connection: Connection, tenant: str, blobs: Mapping[str, bytes], packed: list[PackedBlob]) -> None:
+    """Store packed blobs, in a transaction; of those that were there, one that is gone meanwhile is packed now."""
+    connection.executemany(connection.sql.ADD_BLOB, packed)
+    if len(packed) < len(blobs):
+        for ref in blobs.keys() - {digest.hex() for _, digest, *_ in packed}:
+            if not keep_blob(connection, tenant, ref):
+                values = (tenant, bytes.fromhex(ref), *pack_body(blobs[ref]), micros(connection))
+                connection.execute(connection.sql.ADD_BLOB, values)
 
 
 def _continues(connection: Connection, commit: Commit, stored: Stored) -> bool:
@@ -160,14 +168,16 @@ def _write(
     _check_sizes(commit, max_value)
     if commit.fork and stored.revision:
         raise InvalidInput(f"session {commit.session_id!r}: only the first commit of a session can fork")
-    if blobs:
-        add_blobs(connection, blobs)
+    if commit.blobs:
+        add_blobs(connection, name.tenant, commit.blobs, blobs)
     stored_at = max(stored.stored_at, connection.stamp())
     places = _add_nodes(connection, commit, stored, stored_at)
     tail_pos = places[commit.nodes[-1].node_id] if places else stored.tail_pos
     leaf_pos = _leaf_pos(connection, commit, stored, places)
     for consumed in commit.consumed:
         _consume(connection, stored.key, consumed.stream, consumed.upto)
+    if commit.ttl is not None:
+        connection.execute(connection.sql.SET_TTL, (round(commit.ttl * 1_000_000) or None, stored.key))
     if commit.labels is not None:
         _relabel(connection, name, stored.key, dict(commit.labels))
     connection.execute(
@@ -183,20 +193,12 @@ def _check_refs(connection: Connection, tenant: str, commit: Commit, stored: Sto
     """Refuse what is not stored; a component that the head has already was checked when it came."""
     carried = load_mapping(stored.components, "head")
     for component, ref in commit.components.items():
-        if ref not in commit.blobs and carried.get(component) != ref and not _has_blob(connection, tenant, ref):
+        if ref not in commit.blobs and carried.get(component) != ref and not keep_blob(connection, tenant, ref):
             raise MissingBlob(session_id=commit.session_id, ref=ref, component=component)
     for node in commit.nodes:
         for ref in node.refs:
-            if ref not in commit.blobs and not _has_blob(connection, tenant, ref):
+            if ref not in commit.blobs and not keep_blob(connection, tenant, ref):
                 raise MissingBlob(session_id=commit.session_id, ref=ref)
-
-
-def _has_blob(connection: Connection, tenant: str, ref: str) -> bool:
-    try:
-        digest = bytes.fromhex(ref)
-    except ValueError:
-        return False
-    return connection.execute(connection.sql.HAS_BLOB, (tenant, digest)).fetchone() is not None
 
 
 def _check_sizes(commit: Commit, limit: int) -> None:
@@ -282,7 +284,7 @@ def _explain(
     connection: Connection, name: Name, commit: Commit, digest: str, stored: Stored, error: Exception
 ) -> Receipt:
     """Say which uniqueness was broken: that of the commit id (a replay) or that of a node id."""
-    connection.rollback()
+    connection.execute("ROLLBACK")
     connection.begin_read()
     if receipt := _replayed(connection, name, commit, digest, stored):
         return receipt

@@ -88,6 +88,11 @@ class Connection(Protocol):
         """
         ...
 
+    @property
+    def shared(self) -> bool:
+        """Whether other units write in the same transaction: an error undoes them too."""
+        ...
+
     def guard_graph(self, graph: int, *, alone: bool) -> None:
         """Keep nodes of a graph from being removed while this transaction builds on them.
 
@@ -130,4 +135,8 @@ class Connection(Protocol):
 
     def forget(self) -> None:
         """Leave nothing of deleted rows in the database's log, as far as that can be done at once."""
+        ...
+
+    def faults(self) -> list[str]:
+        """Ask the database itself what is wrong with it, as far as it can tell; nothing where it cannot."""
         ...

@@ -6,6 +6,7 @@ import math
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import attrs
 from lash_hookspecs.errors import ConfigurationError, StoreUnavailable, UnsupportedSchema, redact_url
 
 from lash_store_sql import statements as sql
+from lash_store_sql.migrations import STEPS, Step
 from lash_store_sql.sqlite_connection import SqliteConnection
 
 __all__ = ["Location", "connect", "make_file", "parse_url", "prepare", "read_version"]
@@ -188,30 +190,54 @@ def _is_left_alone(path: Path) -> bool:
 
 
 def prepare(connection: SqliteConnection, path: Path, create: bool) -> None:
-    """Write the schema into an empty database; check that of another.
+    """Write the schema into an empty database; check that of another, and bring an older one to this version.
 
     Raises:
-        StoreUnavailable: The database is of something else, or empty and may not be made.
+        StoreUnavailable: The database is of something else, or empty and may not be made; or it is older and cannot be
+            written.
         UnsupportedSchema: Its schema is newer than this code.
     """
-    if _check(connection, path):
-        return
-    if not create:
+    version = _version(connection, path)
+    if version is None and not create:
         raise StoreUnavailable(f"there is no store at {path}: the database is empty")
-    connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("BEGIN IMMEDIATE")
+    if version is None:
+        connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
+        connection.execute("PRAGMA journal_mode=WAL")
+    if version is None or version < sql.SCHEMA_VERSION:
+        _write_schema(connection, path)
+
+
+def _write_schema(connection: SqliteConnection, path: Path) -> None:
+    """Write what is missing in one transaction; somebody else may have done it meanwhile."""
     try:
-        if not _check(connection, path):
-            for statement in sql.DDL:
-                connection.execute(statement)
+        connection.execute("BEGIN IMMEDIATE")
+        version = _version(connection, path)
+        steps = [Step(sql.SCHEMA_VERSION, sql.COMPATIBLE_VERSION, sql.DDL)] if version is None else STEPS
+        if version is None:
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={sql.SCHEMA_VERSION}")
+        for step in steps:
+            if version is None or step.version > version:
+                _take_step(connection, step)
         connection.execute("COMMIT")
-    except BaseException:
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+            raise
+        raise StoreUnavailable(
+            f"{path} has an older schema than version {sql.SCHEMA_VERSION} and cannot be written, so it cannot be "
+            "migrated: open it once where it can be, or open a copy"
+        ) from error
+    finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        raise
+
+
+def _take_step(connection: SqliteConnection, step: Step) -> None:
+    for statement in step.sqlite:
+        connection.execute(statement)
+    connection.execute(
+        "INSERT INTO migration (version, applied_at) VALUES (?, ?)", (step.version, time.time_ns() // 1000)
+    )
+    connection.execute(f"PRAGMA user_version={step.compatible}")
 
 
 def read_version(path: Path) -> int | None:
@@ -224,26 +250,32 @@ def read_version(path: Path) -> int | None:
         return None
     connection = connect(path, writes=False)
     try:
-        if not _check(connection, path):
-            return None
-        ((version,),) = connection.execute("PRAGMA user_version")
-        return int(version)
+        return _version(connection, path)
     finally:
         connection.close()
 
 
-def _check(connection: SqliteConnection, path: Path) -> bool:
-    """Tell whether the schema is there; ``False`` for an empty database."""
+def _version(connection: SqliteConnection, path: Path) -> int | None:
+    """Give the version of the schema; ``None`` for an empty database."""
     ((application,),) = connection.execute("PRAGMA application_id")
-    ((version,),) = connection.execute("PRAGMA user_version")
+    ((compatible,),) = connection.execute("PRAGMA user_version")
     ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master")
     if application != APPLICATION_ID:
-        if tables or version:
+        if tables or compatible:
             raise StoreUnavailable(f"cannot open {path}: it is a SQLite database of something else")
-        return False
-    if version > sql.SCHEMA_VERSION:
+        return None
+    if compatible > sql.SCHEMA_VERSION:
         raise UnsupportedSchema(
-            f"{path} has schema version {version}; this version of lash-store-sql reads up to {sql.SCHEMA_VERSION}: "
+            f"{path} has schema version {compatible}; this version of lash-store-sql reads up to {sql.SCHEMA_VERSION}: "
             "upgrade it"
         )
-    return True
+    (known,) = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'migration'").fetchone()
+    if not known:
+        return 1  # the first version had no such table
+    try:
+        (version,) = connection.execute("SELECT max(version) FROM migration").fetchone()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+            raise
+        return sql.SCHEMA_VERSION  # damaged: nothing is migrated, and what is still whole can be read and checked
+    return int(version or 1)

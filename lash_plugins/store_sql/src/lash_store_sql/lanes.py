@@ -12,8 +12,11 @@ from lash_store_sql.rows import SHIFT, dump_holder, load_holder
 from lash_store_sql.stored import Stored, check_size, fence, fenced, find, is_dead, writable
 
 __all__ = [
+    "add_entries",
     "append_entries",
+    "bury",
     "delete_session",
+    "drop_nodes",
     "read_entries",
     "read_lease",
     "release_lease",
@@ -39,7 +42,14 @@ def append_entries(
     stored = writable(connection, name, writer)
     for entry in entries:
         check_size(len(entry.body), max_value)
-    key, last = _stream(connection, stored.key, stream)
+    sequences = add_entries(connection, stored.key, stream, entries)
+    connection.commit()
+    return sequences
+
+
+def add_entries(connection: Connection, session: int, stream: str, entries: Sequence[StreamEntry]) -> list[int]:
+    """Append entries in an open transaction, whoever writes."""
+    key, last = _stream(connection, session, stream)
     sequences, newest = [], last
     for entry in entries:
         row = connection.execute(connection.sql.ENTRY, (key, entry.key)).fetchone()
@@ -49,7 +59,6 @@ def append_entries(
         sequences.append(row[0] & _LOW if row else newest)
     if newest > last:
         connection.execute(connection.sql.MOVE_STREAM, (newest, key))
-    connection.commit()
     return sequences
 
 
@@ -149,6 +158,14 @@ def delete_session(connection: Connection, name: Name, incarnation: str, deleted
         raise SessionMissing(
             f"there is no incarnation {incarnation!r} of session {name.session_id!r}", session_id=name.session_id
         )
+    bury(connection, name, stored, deleted_at)
+    drop_nodes(connection, stored.graph)
+    connection.commit()
+    connection.forget()
+
+
+def bury(connection: Connection, name: Name, stored: Stored, deleted_at: int) -> None:
+    """Remove a session's own rows, in an open transaction, and leave a tombstone; `drop_nodes` removes its nodes."""
     epoch, _ = fence(connection, name, stored)
     connection.execute(
         connection.sql.ADD_TOMBSTONE,
@@ -157,9 +174,6 @@ def delete_session(connection: Connection, name: Name, incarnation: str, deleted
     connection.execute(connection.sql.DROP_LEASE, name)
     connection.guard_graph(stored.graph, alone=True)
     _drop_rows(connection, stored.key)
-    _drop_nodes(connection, stored)
-    connection.commit()
-    connection.forget()
 
 
 def _drop_rows(connection: Connection, session: int) -> None:
@@ -170,10 +184,10 @@ def _drop_rows(connection: Connection, session: int) -> None:
     connection.execute(connection.sql.DROP_SESSION, (session,))
 
 
-def _drop_nodes(connection: Connection, stored: Stored) -> None:
+def drop_nodes(connection: Connection, graph: int) -> None:
     """Remove what dead sessions appended, up to where living ones still stand on it."""
-    sharers = dict(connection.execute(connection.sql.SHARERS, (stored.graph,)).fetchall())
-    segments = dict(connection.execute(connection.sql.SEGMENTS, (stored.graph,)).fetchall())
+    sharers = dict(connection.execute(connection.sql.SHARERS, (graph,)).fetchall())
+    segments = dict(connection.execute(connection.sql.SEGMENTS, (graph,)).fetchall())
     needed: dict[int, int] = {}
     for segment, owner in segments.items():
         if owner in sharers:

@@ -101,10 +101,10 @@ def _from(
 
 def _session_row(columns: tuple[Any, ...], now: float) -> SessionRow:
     try:
-        head = load_head(columns[0], columns[1:11])
+        head = load_head(columns[0], columns[1:12])
     except RowError as error:
         raise RowError(f"{error.row} of session {columns[0]!r}", str(error)) from error
-    epoch, expires_at, holder = columns[11:]
+    epoch, expires_at, holder = columns[12:]
     return SessionRow(head, Lease(load_holder(holder), epoch, expires_at / 1e6 - now) if holder else None)
 
 

@@ -121,7 +121,7 @@ def load_holder(text: str) -> Holder:
 
 def load_head(session_id: str, columns: tuple[Any, ...]) -> Head:
     """Make a head of a row of the statement ``HEAD``."""
-    incarnation, revision, epoch, leaf, components, state, open_turn, labels, created_at, updated_at = columns
+    incarnation, revision, epoch, leaf, components, state, open_turn, labels, created_at, updated_at, ttl = columns
     return Head(
         session_id=session_id,
         incarnation=unpack_id(incarnation, "head"),
@@ -134,6 +134,7 @@ def load_head(session_id: str, columns: tuple[Any, ...]) -> Head:
         labels=load_mapping(labels, "head"),
         created_at=created_at,
         updated_at=updated_at,
+        ttl=(ttl or 0) / 1_000_000,
     )
 
 

@@ -27,6 +27,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     UniqueConstraint,
+    literal_column,
 )
 from sqlalchemy import Text as PlainText
 from sqlalchemy.dialects.postgresql import BYTEA
@@ -34,10 +35,14 @@ from sqlalchemy.orm import registry
 from sqlalchemy.types import UserDefinedType
 from sqlmodel import Field, SQLModel
 
-__all__ = ["METADATA", "SCHEMA_VERSION"]
+__all__ = ["COMPATIBLE_VERSION", "METADATA", "SCHEMA_VERSION"]
 
-#: Stored as SQLite's ``user_version``, and in PostgreSQL's table ``lash_schema``.
-SCHEMA_VERSION = 1
+#: What this declaration is called. `lash_store_sql.migrations` says how older databases become it.
+SCHEMA_VERSION = 2
+
+#: The oldest version whose code works on a database of this version; stored as SQLite's ``user_version``,
+#: and in PostgreSQL's table ``lash_schema``.
+COMPATIBLE_VERSION = 1
 
 _BIG = BigInteger().with_variant(Integer, "sqlite")
 _TEXT = PlainText().with_variant(PlainText(collation="C"), "postgresql")
@@ -91,7 +96,8 @@ class Session(Table, table=True):
 
     ``graph`` is the key of the session that began the graph. ``leaf_pos`` is where the leaf is stored, ``tail_pos``
     the newest node of the segment that this session appends to; while they are equal, the next node goes behind.
-    ``stored_at`` is the store's clock (microseconds) at the last commit and never goes back.
+    ``stored_at`` is the store's clock (microseconds) at the last commit and never goes back. ``ttl`` is how many
+    microseconds after it the session may be deleted; null for never.
     """
 
     __tablename__ = "session"
@@ -114,6 +120,7 @@ class Session(Table, table=True):
     labels: str = _column(_TEXT)
     components: str = _column(_TEXT)
     state: bytes = _column(LargeBinary)
+    ttl: int | None = _column(_BIG, null=True)
 
 
 class Tombstone(Table, table=True):
@@ -158,7 +165,11 @@ class Segment(Table, table=True):
 
 
 class Node(Table, table=True):
-    """A node: inserted once and never changed but for ``hidden``. ``refs`` is the blobs' digests, one after another."""
+    """A node: inserted once and never changed but for ``hidden`` and by redaction.
+
+    ``hidden`` is 0, or when it was hidden in microseconds (1 where it came hidden). ``refs`` is the blobs' digests, one
+    after another.
+    """
 
     __tablename__ = "node"
     __table_args__ = (UniqueConstraint("graph", "node_id"), _STRICT)
@@ -169,7 +180,7 @@ class Node(Table, table=True):
     parent: str | None = _column(_ID, null=True)
     stored_at: int = _column(_BIG)
     timestamp: int = _column(_BIG)
-    hidden: int = _column(Integer)
+    hidden: int = _column(_BIG)
     kind: str = _column(_TEXT)
     refs: bytes | None = _column(LargeBinary, null=True)
     payload: bytes = _column(LargeBinary)
@@ -194,7 +205,10 @@ class Record(Table, table=True):
 
 
 class Blob(Table, table=True):
-    """A content-addressed body; ``packing`` is 0 for as it is, 1 for zlib. ``ref`` is the SHA-256 of the plain body."""
+    """A content-addressed body; ``packing`` is 0 for as it is, 1 for zlib. ``ref`` is the SHA-256 of the plain body.
+
+    ``stored_at`` is when somebody put it last, or began to refer to it, to about ten minutes; null where nobody knows.
+    """
 
     __tablename__ = "blob"
     __table_args__ = (UniqueConstraint("tenant", "ref"), _STRICT)
@@ -204,6 +218,7 @@ class Blob(Table, table=True):
     ref: bytes = _column(LargeBinary)
     packing: int = _column(Integer)
     body: bytes = _column(LargeBinary)
+    stored_at: int | None = _column(_BIG, null=True)
 
 
 class Stream(Table, table=True):
@@ -243,13 +258,29 @@ class Label(Table, table=True):
     session: int = _column(_BIG)
 
 
+class Migration(Table, table=True):
+    """The versions of the schema that this database went through; not there in version 1."""
+
+    __tablename__ = "migration"
+    __table_args__ = (_STRICT,)
+
+    version: int = _place()
+    applied_at: int = _column(_BIG)
+
+
 METADATA = Table.metadata
 
-Index(
-    "session_open_turn",
-    METADATA.tables["session"].c.tenant,
-    METADATA.tables["session"].c.session_id,
-    sqlite_where=METADATA.tables["session"].c.open_turn.is_not(None),
-    postgresql_where=METADATA.tables["session"].c.open_turn.is_not(None),
-)
-Index("session_graph", METADATA.tables["session"].c.graph)
+_SESSION, _NODE = METADATA.tables["session"].c, METADATA.tables["node"].c
+
+
+def _index(name: str, *columns: Any, where: Any) -> None:
+    Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+_index("session_open_turn", _SESSION.tenant, _SESSION.session_id, where=_SESSION.open_turn.is_not(None))
+Index("session_graph", _SESSION.graph)
+
+# Each of these is empty unless there is something to do, and costs other writes nothing.
+_index("session_expiry", _SESSION.tenant, _SESSION.stored_at + _SESSION.ttl, where=_SESSION.ttl.is_not(None))
+_index("node_hidden", _NODE.graph, where=_NODE.hidden != literal_column("0"))
+_index("node_refs", _NODE.graph, where=_NODE.refs.is_not(None))

@@ -45,6 +45,7 @@ from lash_store_sql.lanes import (
 from lash_store_sql.listing import read_blobs, read_head, read_records
 from lash_store_sql.reading import read_graph, read_nodes, read_path
 from lash_store_sql.stored import check_size
+from lash_store_sql.upkeep import KeptSession, Upkeep
 
 __all__ = ["Database", "SqlSession", "TenantView"]
 
@@ -102,7 +103,7 @@ class Database(Protocol):
         ...
 
 
-class SqlSession:
+class SqlSession(KeptSession):
     """One session in a SQL database."""
 
     def __init__(self, backend: Database, session_id: str, tenant: str = "") -> None:
@@ -189,7 +190,7 @@ class SqlSession:
         return await self._backend.write(partial(unit, name=self._name, **arguments), row, self._id)
 
 
-class TenantView:
+class TenantView(Upkeep):
     """One tenant's part of a database. Closing it closes nothing: it shares the connections."""
 
     def __init__(self, database: Database, tenant: str) -> None:
@@ -226,6 +227,9 @@ class TenantView:
     async def migrate(self) -> None:
         """Bring the whole database's schema to this version."""
         await self._database.migrate()
+
+    def _kept(self) -> tuple[Database, str]:
+        return self._database, self._tenant
 
     async def close(self) -> None:
         """Do nothing: the database is closed by who opened it."""

@@ -20,11 +20,15 @@ class SqliteConnection(sqlite3.Connection):
 
     Attributes:
         clock: Judges when leases expire, in seconds.
+        shared: Whether a transaction that several units share is open: theirs begin and end with it.
+        kept: Whether the unit that runs in it has committed.
     """
 
     sql: ClassVar[ModuleType] = statements
     clock: Callable[[], float] = staticmethod(time.time)
     pack_id = staticmethod(rows.pack_id)
+    shared = False
+    kept = False
 
     def begin_read(self) -> None:
         """Begin a transaction that reads."""
@@ -32,7 +36,24 @@ class SqliteConnection(sqlite3.Connection):
 
     def begin_write(self, name: Name | None = None) -> None:
         """Begin a transaction that writes, and wait for its turn at once rather than at its first write."""
+        if not self.shared:
+            self.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make what was written durable; with that of others, where they share the transaction."""
+        self.kept = True
+        if not self.shared:
+            self.execute("COMMIT")
+
+    def begin_shared(self) -> None:
+        """Begin a transaction for several units that write."""
         self.execute("BEGIN IMMEDIATE")
+        self.shared = True
+
+    def commit_shared(self) -> None:
+        """Make durable what all of them have written."""
+        self.shared = False
+        self.execute("COMMIT")
 
     def guard_graph(self, graph: int, *, alone: bool) -> None:
         """Do nothing: a file has one writer at a time."""
@@ -61,3 +82,9 @@ class SqliteConnection(sqlite3.Connection):
         """Empty the log."""
         with contextlib.suppress(sqlite3.Error):  # a reader may be in the way; the next checkpoint does it
             self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def faults(self) -> list[str]:
+        """Let SQLite look through its pages, its constraints and its references."""
+        told = [row[0] for row in self.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        lost = self.execute("PRAGMA foreign_key_check")
+        return told + [f"row {row} of {table} refers to a {home} that is not there" for table, row, home, _ in lost]

@@ -24,6 +24,7 @@ from lash_hookspecs.records.store import (
     StoreStats,
 )
 
+from lash_store_sql.blobs import is_stale
 from lash_store_sql.committing import add_blobs, pack_missing
 from lash_store_sql.connection import Name
 from lash_store_sql.listing import count_rows, list_sessions
@@ -191,8 +192,11 @@ def _reading(unit: Callable[[PostgresConnection], T], connection: PostgresConnec
 
 
 def _put_blobs(connection: PostgresConnection, tenant: str, blobs: dict[str, bytes]) -> None:
-    if missing := list(pack_missing(connection, tenant, dict(sorted(blobs.items())))):
-        add_blobs(connection, missing)
+    packed = list(pack_missing(connection, tenant, dict(sorted(blobs.items()))))
+    if packed or any(is_stale(connection, tenant, ref) for ref in blobs):
+        connection.begin_write()
+        add_blobs(connection, tenant, blobs, packed)
+        connection.commit()
 
 
 def _count(connection: PostgresConnection, tenant: str, schema: str) -> StoreStats:

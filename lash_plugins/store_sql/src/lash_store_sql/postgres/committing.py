@@ -30,7 +30,7 @@ def store_commit(connection: PostgresConnection, name: Name, commit: Commit, max
     """Store a commit in one round trip if it is a plain one and all is as it expects."""
     if values := _values(name, commit, max_value):
         store = _first if commit.expected_revision is None else _next
-        with contextlib.suppress(psycopg.IntegrityError):
+        with contextlib.suppress(psycopg.IntegrityError, psycopg.errors.DivisionByZero):
             if revision := store(connection, name, commit, values):
                 return Receipt(commit.session_id, commit.commit_id, revision, values["digest"].hex())
         if connection.in_transaction:
@@ -84,6 +84,8 @@ def _values(name: Name, commit: Commit, max_value: int) -> dict[str, Any] | None
         "open_turn": commit.open_turn,
         "committed_at": commit.committed_at,
         "components": dump_mapping(commit.components),
+        "sets_ttl": commit.ttl is not None,
+        "ttl": None if commit.ttl is None else round(commit.ttl * 1_000_000) or None,
         "state": commit.state,
         "record": commit.record,
         **_forked(commit),

@@ -93,6 +93,7 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
     sql: ClassVar[ModuleType] = statements
     pack_id = staticmethod(pack_bytes)
     namespace: str = ""
+    shared = False
     IntegrityError = psycopg.IntegrityError
 
     def execute(  # type: ignore[override]
@@ -164,6 +165,10 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def forget(self) -> None:
         """Do nothing: PostgreSQL's log is the server's own."""
+
+    def faults(self) -> list[str]:
+        """Find nothing: PostgreSQL's own checks are its administrator's."""
+        return []
 
     @property
     def in_transaction(self) -> bool:

@@ -15,6 +15,7 @@ from lash_store_sql.postgres.url import Location
 __all__ = ["Server", "check_schema", "migrate_schema", "read_server"]
 
 #: ``version`` is what was last written, ``oldest`` the oldest code that can work with it.
+_NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _VERSIONS = "CREATE TABLE lash_schema (version INTEGER NOT NULL, oldest INTEGER NOT NULL)"
 
 #: Whether our table is in a schema, and one that a stranger made under one of our names.
@@ -24,7 +25,19 @@ _OURS = """
     FROM pg_catalog.pg_class AS class JOIN pg_catalog.pg_namespace AS space ON space.oid = class.relnamespace
     WHERE space.nspname = $1::text
 """
-_TABLES = ["blob", "entry", "label", "lease", "node", "record", "segment", "session", "stream", "tombstone"]
+_TABLES = [
+    "blob",
+    "entry",
+    "label",
+    "lease",
+    "migration",
+    "node",
+    "record",
+    "segment",
+    "session",
+    "stream",
+    "tombstone",
+]
 
 
 @attrs.frozen
@@ -127,5 +140,6 @@ def _steps(connection: PostgresConnection, location: Location) -> list[str]:
         *(() if row[0] else (f"CREATE SCHEMA {quoted}",)),
         *statements.DDL,
         _VERSIONS,
-        f"INSERT INTO lash_schema (version, oldest) VALUES ({version}, {version})",  # noqa: S608  it is ours
+        f"INSERT INTO lash_schema (version, oldest) VALUES ({version}, {statements.COMPATIBLE_VERSION})",  # noqa: S608  both are ours
+        f"INSERT INTO migration (version, applied_at) SELECT {version}, {_NOW}",
     ]

@@ -16,9 +16,14 @@ places of other sessions' nodes are looked up under locks, in `lash_store_sql.co
 
 from __future__ import annotations
 
+from lash_store_sql.blobs import REFRESH
+
 __all__ = ["TEMPLATES"]
 
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+#: Microseconds for which it is not noted again that a blob is needed; see `lash_store_sql.blobs`.
+_REFRESH = REFRESH * 1_000_000
 
 _BLOBS_ARE_THERE = """
     NOT EXISTS (
@@ -34,6 +39,7 @@ head AS (
         revision = session.revision + 1, epoch = :epoch, leaf = :leaf, open_turn = :open_turn,
         updated_at = :committed_at, stored_at = greatest(session.stored_at, {_NOW}),
         components = :components, state = :state, labels = coalesce(:labels, session.labels),
+        ttl = CASE WHEN :sets_ttl THEN :ttl ELSE session.ttl END,
         (tail_pos, leaf_pos) = (
             SELECT tail.pos, CASE
                 WHEN :leaf::bytea IS NULL THEN NULL
@@ -97,7 +103,7 @@ fresh AS MATERIALIZED (
 head AS (
     INSERT INTO session (
         key, tenant, session_id, incarnation, graph, leaf, leaf_pos, tail_pos, revision, epoch, open_turn,
-        created_at, updated_at, stored_at, labels, components, state
+        created_at, updated_at, stored_at, labels, components, state, ttl
     )
     SELECT fresh.key, :tenant, :session_id, :incarnation, fresh.graph, :leaf::bytea,
         CASE
@@ -106,7 +112,7 @@ head AS (
             ELSE fresh.tail_pos - :behind_leaf::bigint
         END,
         fresh.tail_pos, 1, :epoch, :open_turn, :committed_at, :committed_at, {_NOW},
-        coalesce(:labels, '{{}}'), :components, :state
+        coalesce(:labels, '{{}}'), :components, :state, :ttl
     FROM fresh
     RETURNING session.key, session.graph, session.tail_pos, session.stored_at, session.revision, session.session_id
 ),
@@ -116,21 +122,30 @@ begun AS (
     FROM head WHERE :count::bigint > 0
 )"""
 
-_REST = """,
+_REST = f""",
 added AS (
     INSERT INTO node (pos, graph, node_id, parent, stored_at, timestamp, hidden, kind, refs, payload)
     SELECT head.tail_pos - :count::bigint + given.number, head.graph, given.node_id, given.parent, head.stored_at,
         given.timestamp, given.hidden, given.kind, given.refs, given.payload
     FROM head, unnest(
-        :node_ids::bytea[], :parents::bytea[], :timestamps::bigint[], :hidden::integer[], :kinds::text[],
+        :node_ids::bytea[], :parents::bytea[], :timestamps::bigint[], :hidden::bigint[], :kinds::text[],
         :refs::bytea[], :payloads::bytea[]
     ) WITH ORDINALITY AS given (node_id, parent, timestamp, hidden, kind, refs, payload, number)
 ),
 kept AS (
-    INSERT INTO blob (tenant, ref, packing, body)
-    SELECT :tenant, given.ref, given.packing, given.body
+    INSERT INTO blob (tenant, ref, packing, body, stored_at)
+    SELECT :tenant, given.ref, given.packing, given.body, {_NOW}
     FROM head, unnest(:blobs::bytea[], :packings::integer[], :bodies::bytea[]) AS given (ref, packing, body)
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (tenant, ref) DO UPDATE SET stored_at = excluded.stored_at
+        WHERE coalesce(blob.stored_at, 0) < excluded.stored_at - {_REFRESH}
+),
+stale AS MATERIALIZED (
+    SELECT blob.key FROM head, blob
+    WHERE blob.tenant = :tenant AND blob.ref = ANY (:wanted::bytea[])
+        AND coalesce(blob.stored_at, 0) < {_NOW} - {_REFRESH}
+),
+touched AS (
+    UPDATE blob SET stored_at = {_NOW} FROM stale WHERE blob.key = stale.key RETURNING blob.key
 ),
 noted AS (
     INSERT INTO record (
@@ -163,6 +178,12 @@ labelled AS (
     FROM head, unnest(:label_names::text[], :label_values::text[]) AS given (name, value)
     ON CONFLICT DO NOTHING
 )"""
+
+#: A blob that was collected just when the commit began to need it: the statement fails, and is looked at in steps.
+_RESULT = """
+SELECT head.revision
+    / CASE WHEN (SELECT count(*) FROM stale) = (SELECT count(*) FROM touched) THEN 1 ELSE 0 END
+FROM head"""
 
 _LIVING = "session.tenant = :tenant AND session.session_id = :session_id"
 _LEASED = "lease.tenant = :tenant AND lease.session_id = :session_id"
@@ -219,7 +240,7 @@ SELECT chain.fork_pos FROM chain
 
 TEMPLATES = {
     **{
-        f"{name}{consumes}{labels}": f"WITH {head}{_REST}{consumed}{labelled} SELECT head.revision FROM head"
+        f"{name}{consumes}{labels}": f"WITH {head}{_REST}{consumed}{labelled} {_RESULT}"
         for name, head in (("COMMIT", _MOVED), ("FIRST_COMMIT", _BEGUN))
         for consumes, consumed in (("", ""), ("_CONSUMING", _CONSUMED))
         for labels, labelled in (("", ""), ("_LABELLING", _LABELLED))
