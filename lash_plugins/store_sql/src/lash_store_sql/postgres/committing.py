@@ -18,6 +18,7 @@ from lash_hookspecs.records.store import Commit, Receipt, blob_ref, commit_diges
 from lash_store_sql.committing import write_commit
 from lash_store_sql.connection import Name
 from lash_store_sql.postgres import statements
+from lash_store_sql.postgres.adapting import Bigints, Byteas, Texts
 from lash_store_sql.postgres.connection import PostgresConnection
 from lash_store_sql.rows import SHIFT, dump_mapping, join_refs, pack_body, pack_bytes
 
@@ -94,8 +95,8 @@ def _values(name: Name, commit: Commit, max_value: int) -> dict[str, Any] | None
         **_packed(commit.blobs),
         "wanted": wanted,
         "known": not any(node.refs for node in commit.nodes),
-        "streams": [consumed.stream for consumed in commit.consumed],
-        "uptos": [min(consumed.upto, _LOW) for consumed in commit.consumed],
+        "streams": Texts(consumed.stream for consumed in commit.consumed),
+        "uptos": Bigints(min(consumed.upto, _LOW) for consumed in commit.consumed),
     }
 
 
@@ -112,8 +113,8 @@ def _labelled(commit: Commit) -> dict[str, Any]:
     labels = commit.labels
     return {
         "labels": None if labels is None else dump_mapping(labels),
-        "label_names": list(labels or ()),
-        "label_values": list((labels or {}).values()),
+        "label_names": Texts(labels or ()),
+        "label_values": Texts((labels or {}).values()),
     }
 
 
@@ -121,13 +122,13 @@ def _placed(nodes: Sequence[Node], ids: list[bytes], parents: list[bytes | None]
     return {
         "count": len(nodes),
         "parent": parents[0] if parents else None,
-        "node_ids": ids,
-        "parents": parents,
-        "timestamps": [node.timestamp for node in nodes],
-        "hidden": [int(node.hidden) for node in nodes],
-        "kinds": [node.kind for node in nodes],
-        "refs": [join_refs(node.refs) if node.refs else None for node in nodes],
-        "payloads": [node.payload for node in nodes],
+        "node_ids": Byteas(ids),
+        "parents": Byteas(parents),
+        "timestamps": Bigints(node.timestamp for node in nodes),
+        "hidden": Bigints(int(node.hidden) for node in nodes),
+        "kinds": Texts(node.kind for node in nodes),
+        "refs": Byteas(join_refs(node.refs) if node.refs else None for node in nodes),
+        "payloads": Byteas(node.payload for node in nodes),
     }
 
 
@@ -136,19 +137,19 @@ def _packed(blobs: Mapping[str, bytes]) -> dict[str, Any]:
     refs = sorted(blobs)
     packed = [pack_body(blobs[ref]) for ref in refs]
     return {
-        "blobs": [bytes.fromhex(ref) for ref in refs],
-        "packings": [packing for packing, _ in packed],
-        "bodies": [body for _, body in packed],
+        "blobs": Byteas(bytes.fromhex(ref) for ref in refs),
+        "packings": Bigints(packing for packing, _ in packed),
+        "bodies": Byteas(body for _, body in packed),
     }
 
 
-def _wanted(commit: Commit) -> list[bytes] | None:
+def _wanted(commit: Commit) -> Byteas | None:
     """Give the refs that must be stored already; ``None`` where one names no blob, or another than it comes with."""
     if any(blob_ref(body) != ref for ref, body in commit.blobs.items()):
         return None
     refs = {*commit.components.values(), *(ref for node in commit.nodes for ref in node.refs)} - commit.blobs.keys()
     try:
-        return [bytes.fromhex(ref) for ref in refs]
+        return Byteas(bytes.fromhex(ref) for ref in refs)
     except ValueError:
         return None
 

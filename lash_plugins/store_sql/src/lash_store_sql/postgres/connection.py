@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from hashlib import blake2b
@@ -12,67 +11,14 @@ from typing import Any, ClassVar, Self, cast
 import psycopg
 from psycopg import RawCursor
 from psycopg.abc import AdaptContext
-from psycopg.adapt import AdaptersMap, Buffer, Dumper, Loader
 from psycopg.pq import Format, TransactionStatus
-from psycopg.types.numeric import Int8BinaryDumper
 
 from lash_store_sql.connection import Name, Rows
 from lash_store_sql.postgres import statements
+from lash_store_sql.postgres.adapting import Context
 from lash_store_sql.rows import pack_bytes
 
 __all__ = ["PostgresConnection", "connect"]
-
-_TEXT, _BIGINT = 25, 20
-_ESCAPED = re.compile("\1[\1\2]")
-
-
-class _TextDumper(Dumper):
-    r"""Sends text, which in PostgreSQL holds no NUL.
-
-    ``\0`` goes as ``\1\1`` and ``\1`` as ``\1\2``: what is sent sorts as what it stands for.
-    """
-
-    oid = _TEXT
-    format = Format.BINARY
-
-    def dump(self, obj: str) -> bytes:
-        if "\0" in obj or "\1" in obj:
-            obj = obj.replace("\1", "\1\2").replace("\0", "\1\1")
-        return obj.encode()
-
-
-class _TextLoader(Loader):
-    """Undoes `_TextDumper`."""
-
-    format = Format.BINARY
-
-    def load(self, data: Buffer) -> str:
-        text = bytes(data).decode()
-        return _ESCAPED.sub(lambda found: "\0" if found[0] == "\1\1" else "\1", text) if "\1" in text else text
-
-
-class _BigintDumper(Int8BinaryDumper):
-    """Sends every integer as one type, so that a statement is prepared once."""
-
-    def dump(self, obj: int) -> bytes | None:
-        if not -(1 << 63) <= obj < 1 << 63:
-            raise OverflowError(f"{obj} is not an integer of 64 bits")
-        return cast(bytes | None, super().dump(obj))
-
-
-def _adapters() -> AdaptersMap:
-    adapters = AdaptersMap(psycopg.adapters)
-    adapters.register_dumper(str, _TextDumper)
-    adapters.register_dumper(int, _BigintDumper)
-    adapters.register_loader("text", _TextLoader)
-    return adapters
-
-
-class _Context:
-    """Hands `_adapters` to a new connection."""
-
-    adapters = _adapters()
-    connection = None
 
 
 class _Cursor(RawCursor[tuple[Any, ...]]):
@@ -181,7 +127,7 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
         connection = cls.connect(
             conninfo,
             autocommit=True,
-            context=cast(AdaptContext, _Context()),
+            context=cast(AdaptContext, Context()),
             cursor_factory=cast(Any, _Cursor),
             prepare_threshold=2,
         )

@@ -9,6 +9,7 @@ from lash_hookspecs.errors import StoreUnavailable, UnsupportedSchema
 from lash_hookspecs.records.store import Migration
 
 from lash_store_sql.postgres import statements
+from lash_store_sql.postgres.adapting import Texts
 from lash_store_sql.postgres.connection import PostgresConnection
 from lash_store_sql.postgres.url import Location
 
@@ -94,7 +95,7 @@ def check_schema(connection: PostgresConnection, location: Location) -> None:
 
 
 def _find(connection: PostgresConnection, location: Location) -> tuple[int, int] | None:
-    row = connection.execute(_OURS, (location.schema, _TABLES)).fetchone()
+    row = connection.execute(_OURS, (location.schema, Texts(_TABLES))).fetchone()
     ours, others = row
     if not ours and others:
         raise StoreUnavailable(

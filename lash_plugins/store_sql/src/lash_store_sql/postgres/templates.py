@@ -135,7 +135,7 @@ added AS (
 kept AS (
     INSERT INTO blob (tenant, ref, packing, body, stored_at)
     SELECT :tenant, given.ref, given.packing, given.body, {_NOW}
-    FROM head, unnest(:blobs::bytea[], :packings::integer[], :bodies::bytea[]) AS given (ref, packing, body)
+    FROM head, unnest(:blobs::bytea[], :packings::bigint[], :bodies::bytea[]) AS given (ref, packing, body)
     ON CONFLICT (tenant, ref) DO UPDATE SET stored_at = excluded.stored_at
         WHERE coalesce(blob.stored_at, 0) < excluded.stored_at - {_REFRESH}
 ),
