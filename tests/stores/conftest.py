@@ -72,6 +72,7 @@ STORES: dict[str, list[Callable[[Path, Clock], Awaitable[StoreBackend]]]] = {
     "tenants": [memory, sqlite, postgres],
     "unshared": [jsonl],
     "durable": [sqlite, postgres, jsonl],
+    "retention": [memory, sqlite],
 }
 
 

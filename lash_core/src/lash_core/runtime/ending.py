@@ -76,7 +76,7 @@ async def end(session: OpenSession, *, parked: bool) -> None:
 
 
 async def delete(session: OpenSession) -> None:
-    """Delete the session; a chain of handoffs through it is closed around the gap first (H3).
+    """Delete the session; a chain of handoffs through it is closed around the gap first (H3), its tasks are cancelled.
 
     Raises:
         SessionMissing: It was never committed.
@@ -91,6 +91,7 @@ async def delete(session: OpenSession) -> None:
             await session.store.delete(incarnation=session.resident.writer.incarnation, deleted_at=session.env.clock())
             await session.refresh()
             session.write_off()
+    await session.stop_tasks()
 
 
 async def _owes_anything(session: OpenSession) -> bool:
