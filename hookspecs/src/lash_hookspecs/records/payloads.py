@@ -205,9 +205,7 @@ def refs_of(payload: Payload) -> tuple[str, ...]:
     """Give the blobs of the session's store that a payload refers to."""
     refs: list[str] = []
     if isinstance(payload, Message):
-        refs = [
-            part.ref.id for part in payload.parts if isinstance(part, AttachmentPart) and part.stored == "session"
-        ]
+        refs = [part.ref.id for part in payload.parts if isinstance(part, AttachmentPart) and part.stored == "session"]
     elif isinstance(payload, ToolInvocation):
         result = payload.result
         refs = [*([result.spilled] if result.spilled else []), *(ref.id for ref in result.attachments)]

@@ -198,4 +198,3 @@ def marked_result(call: ToolCall, status: ToolStatus) -> ToolResult:
     return ToolResult(
         call_id=call.call_id, tool=call.tool, status=status, output=_MARKS.get(status, ""), error_code=status
     )
-
