@@ -215,6 +215,7 @@ def test_new_files_are_private_whatever_the_umask(tmp_path: Path, umask: int) ->
         "deep 0o700",
         "store.db 0o600",
         "store.db-shm 0o600",
+        "store.db-turns 0o600",
         "store.db-wal 0o600",
     ]
 

@@ -76,10 +76,14 @@ class SyncLash:
             raise
 
     def session(
-        self, session_id: str = "", create: bool | None = None, labels: Mapping[str, str] | None = None
+        self,
+        session_id: str = "",
+        create: bool | None = None,
+        labels: Mapping[str, str] | None = None,
+        ttl: float | None = None,
     ) -> SyncSession:
         """Open a session; see `Lash.session`."""
-        return SyncSession(self._loop.run(lambda: self._lash.session(session_id, create, labels)), self._loop)
+        return SyncSession(self._loop.run(lambda: self._lash.session(session_id, create, labels, ttl)), self._loop)
 
     def sessions(self, *, labels: Mapping[str, str] | None = None) -> list[SessionSummary]:
         """List sessions; see `Lash.sessions`."""

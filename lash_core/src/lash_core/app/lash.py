@@ -154,7 +154,11 @@ class Lash:
         return self.env.store
 
     async def session(
-        self, session_id: str = "", create: bool | None = None, labels: Mapping[str, str] | None = None
+        self,
+        session_id: str = "",
+        create: bool | None = None,
+        labels: Mapping[str, str] | None = None,
+        ttl: float | None = None,
     ) -> Session:
         """Open a session; the same one again while it is open.
 
@@ -163,8 +167,11 @@ class Lash:
             create: ``None`` opens or creates, ``True`` must be new, ``False`` must exist. A new session is stored
                 by its first turn.
             labels: For a new session.
+            ttl: Seconds after its last commit when the session may be deleted by whoever expires sessions, whole; zero
+                for never. ``None`` keeps what is stored. Another one than the stored rides the next commit.
 
         Raises:
+            ConfigurationError: The store deletes nothing by itself, so there can be no ``ttl``.
             InvalidSessionId: No store could keep the id.
             SessionExists, SessionMissing: As ``create`` demands.
             CorruptSession, UnreadableData: What is stored cannot be used.
@@ -180,6 +187,7 @@ class Lash:
             session_id=session_id,
             create=create,
             labels=dict(labels) if labels is not None else None,
+            ttl=ttl,
             model=agent.model,
             mode=agent.mode,
             instructions=agent.instructions,

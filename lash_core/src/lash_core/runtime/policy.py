@@ -40,6 +40,8 @@ class SessionSpec:
         session_id: The session; empty for a fresh one (L2).
         create: ``None`` opens or creates, ``True`` must be new, ``False`` must exist.
         labels: For a new session.
+        ttl: Seconds after its last commit when the session may be deleted, whole; zero for never. ``None`` keeps what
+            is stored, never by default. Another one than the stored rides the next commit.
         model: ``provider`` or ``provider:model``.
         mode: The execution mode; a session keeps the one that it began with (P11).
         instructions: The system prompt.
@@ -53,6 +55,7 @@ class SessionSpec:
     session_id: str = ""
     create: bool | None = None
     labels: Mapping[str, str] | None = None
+    ttl: float | None = None
     model: str | None = None
     mode: str | None = None
     instructions: str | None = None

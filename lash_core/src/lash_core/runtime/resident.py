@@ -124,6 +124,7 @@ class ResidentSession:
         epoch: The fencing number that this writer carries.
         holder: Who this writer is, for people.
         labels: For the first commit.
+        ttl: What the session's shall be; ``None`` to leave it.
         unflushed: Usage of a commit that failed; it rides the next one (T7).
         stored_after_all: The last commit that seemed to fail and turned out to be stored.
         untold: Events of a commit that failed, likewise.
@@ -141,6 +142,7 @@ class ResidentSession:
         self.holder: Holder | None = None
         self._signed: int | None = None
         self.labels: Mapping[str, str] | None = None
+        self.ttl: float | None = None
         self.unflushed: tuple[UsageRow, ...] = ()
         self.untold: tuple[StoredEvent, ...] = ()
         self._lost: _Lost | None = None
@@ -285,6 +287,7 @@ class ResidentSession:
             consumed=tuple(change.consumed),
             fork=change.fork,
             labels=self.labels if self.head is None else None,
+            ttl=self.ttl if self.ttl != (self.head.ttl if self.head else 0.0) else None,
         )
         return commit, document, record
 
@@ -391,6 +394,7 @@ class ResidentSession:
             state=commit.state,
             open_turn=commit.open_turn,
             labels=known.labels if known else dict(commit.labels or {}),
+            ttl=commit.ttl if commit.ttl is not None else (known.ttl if known else 0.0),
             created_at=known.created_at if known else commit.committed_at,
             updated_at=commit.committed_at,
         )

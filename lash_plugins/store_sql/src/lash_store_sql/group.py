@@ -167,7 +167,7 @@ class GroupWriter(Worker):
         try:
             if len(jobs) == 1:
                 return [self._timed(partial(self._first_try, jobs[0]))]
-            return self._timed(partial(self._together, jobs))
+            return self._timed(partial(self._together, jobs, 0.0))
         except _ApartError:
             return None
         except sqlite3.Error as error:
@@ -177,7 +177,7 @@ class GroupWriter(Worker):
 
     def _first_try(self, job: _Write) -> Outcome:
         try:
-            return self._once(job), None
+            return self._once(job, 0.0), None
         except sqlite3.Error:  # a transient one
             raise
         except BaseException as raised:  # noqa: BLE001  whatever it is, the caller shall have it
@@ -234,20 +234,21 @@ class GroupWriter(Worker):
         pause, deadline = 0.0, min(job.deadline for job in jobs)
         while True:
             try:
-                return self._timed(partial(self._together, jobs))
+                return self._timed(partial(self._together, jobs, deadline - time.monotonic()))
             except sqlite3.Error as error:
                 if not is_transient(error) or time.monotonic() + pause >= deadline:
                     raise _ApartError from error
             pause = self._pause(pause)
 
-    def _together(self, jobs: Sequence[_Write]) -> list[Outcome]:
-        """Do jobs in one transaction.
+    def _together(self, jobs: Sequence[_Write], patience: float) -> list[Outcome]:
+        """Do jobs in one transaction, for whose turn other processes are waited for so long.
 
         Raises:
             _ApartError: One failed behind something that it had written, or the transaction did; nothing is stored.
             sqlite3.Error: A transient one; nothing is stored.
         """
         connection = self._connected()
+        connection.patience = patience
         try:
             connection.begin_shared()
             outcomes = [self._outcome_among(connection, job) for job in jobs]

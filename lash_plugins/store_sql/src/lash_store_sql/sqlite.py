@@ -26,6 +26,7 @@ from lash_store_sql.lanes import append_entries, release_lease, renew_lease, tak
 from lash_store_sql.listing import count_rows, list_sessions
 from lash_store_sql.session import SqlSession, TenantView
 from lash_store_sql.sqlite_connection import SqliteConnection
+from lash_store_sql.turns import Turns
 from lash_store_sql.upkeep import Upkeep
 from lash_store_sql.worker import Worker
 
@@ -73,7 +74,7 @@ class SqliteBackend(Upkeep):
         self._location = location
         path, timeout = location.path, location.timeout
         first, other = partial(open_first, location, create), partial(connect, path, writes=False)
-        self._writer = GroupWriter(path, partial(self._timed, first), timeout=timeout, name="lash-write")
+        self._writer = GroupWriter(path, partial(self._queued, first), timeout=timeout, name="lash-write")
         self._reader = Worker(path, partial(self._timed, other), timeout=timeout, name="lash-read")
         self._capabilities = StoreCapabilities(
             levels=frozenset({"core", "concurrent", "sharing", "retention", "migration"}),
@@ -171,6 +172,11 @@ class SqliteBackend(Upkeep):
         counted = await self.read(partial(count_rows, tenant=tenant), "the database")
         files = (self.path, self.path.with_name(self.path.name + "-wal"))
         return attrs.evolve(counted, bytes_on_disk=sum(file.stat().st_size for file in files if file.exists()))
+
+    def _queued(self, connect: Callable[[], SqliteConnection]) -> SqliteConnection:
+        connection = self._timed(connect)
+        connection.turns = Turns(self.path.with_name(self.path.name + "-turns"))
+        return connection
 
     def _kept(self) -> tuple[SqliteBackend, str]:
         return self, ""

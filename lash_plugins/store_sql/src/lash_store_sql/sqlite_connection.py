@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import ClassVar
 
 from lash_store_sql import rows, statements
+from lash_store_sql.turns import Turns
 
 __all__ = ["SqliteConnection"]
 
@@ -21,6 +22,8 @@ class SqliteConnection(sqlite3.Connection):
         clock: Judges when leases expire, in seconds.
         shared: Whether a transaction that several units share is open: theirs begin and end with it.
         kept: Whether the unit that runs in it has committed.
+        turns: The queue of the processes that write; ``None`` for a connection that only reads.
+        patience: Seconds for which the turn is waited for.
     """
 
     sql: ClassVar[ModuleType] = statements
@@ -28,6 +31,8 @@ class SqliteConnection(sqlite3.Connection):
     pack_id = staticmethod(rows.pack_id)
     shared = False
     kept = False
+    turns: Turns | None = None
+    patience = 0.0
 
     def begin_read(self) -> None:
         """Begin a transaction that reads."""
@@ -36,23 +41,37 @@ class SqliteConnection(sqlite3.Connection):
     def begin_write(self) -> None:
         """Begin a transaction that writes, and wait for its turn at once rather than at its first write."""
         if not self.shared:
-            self.execute("BEGIN IMMEDIATE")
+            self._begin()
 
     def commit(self) -> None:
         """Make what was written durable; with that of others, where they share the transaction."""
         self.kept = True
         if not self.shared:
             self.execute("COMMIT")
+            self.leave()
 
     def begin_shared(self) -> None:
         """Begin a transaction for several units that write."""
-        self.execute("BEGIN IMMEDIATE")
+        self._begin()
         self.shared = True
 
     def commit_shared(self) -> None:
         """Make durable what all of them have written."""
         self.shared = False
         self.execute("COMMIT")
+        self.leave()
+
+    def leave(self) -> None:
+        """Let other processes write; nothing happens when they may already."""
+        if self.turns is not None:
+            self.turns.leave()
+
+    def _begin(self) -> None:
+        if self.turns is not None and not self.turns.enter(self.patience):
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
+        self.execute("BEGIN IMMEDIATE")
 
     def now(self) -> float:
         """Tell the time in seconds."""

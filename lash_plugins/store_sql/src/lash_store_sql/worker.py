@@ -127,6 +127,8 @@ class Worker:
         self._work()
         if self._connection is not None:
             self._connection.close()
+            if self._connection.turns is not None:
+                self._connection.turns.close()
         with contextlib.suppress(RuntimeError):
             self._ended()
 
@@ -153,7 +155,7 @@ class Worker:
         pause = _FIRST_PAUSE
         while True:
             try:
-                return self._once(job)
+                return self._once(job, job.deadline - time.monotonic())
             except sqlite3.Error as error:
                 if time.monotonic() + pause >= job.deadline:
                     raise self._busy(error) from error
@@ -169,10 +171,12 @@ class Worker:
             f"{self._path} was busy for {self._timeout:g} s: another process is writing; try again", retry_after=1.0
         )
 
-    def _once(self, job: Job) -> Any:
+    def _once(self, job: Job, patience: float) -> Any:
         """Run the unit; a transient error comes out as it is, any other translated."""
         try:
-            return job.unit(self._connected())
+            connection = self._connected()
+            connection.patience = patience
+            return job.unit(connection)
         except (sqlite3.Error, RowError, UnicodeEncodeError, OverflowError) as error:
             if isinstance(error, sqlite3.Error) and is_transient(error):
                 raise
@@ -187,9 +191,12 @@ class Worker:
 
     def _roll_back(self) -> None:
         """End a transaction that is still open."""
-        if self._connection is not None and self._connection.in_transaction:
+        if self._connection is None:
+            return
+        if self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
+        self._connection.leave()
 
 
 def settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
