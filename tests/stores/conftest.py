@@ -5,6 +5,7 @@ A module of the contract suite names its level in ``LEVEL``; its tests run over 
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,9 +16,11 @@ import attrs
 import pytest
 from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.protocols.stores import StoreBackend
+from lash_store_sql.postgres.backend import open_postgres
 from lash_store_sql.sqlite import open_sqlite
 
 from tests.stores.build import Author
+from tests.support.postgres_server import shared_server
 
 JSONL = Path(__file__).parents[2] / "docs/examples/jsonl_store/src/lash_jsonl_store/__init__.py"
 
@@ -52,18 +55,23 @@ async def sqlite(folder: Path, clock: Clock) -> StoreBackend:
     return await open_sqlite(f"sqlite:///{folder}/store.db", True, clock=clock)
 
 
+async def postgres(folder: Path, clock: Clock) -> StoreBackend:
+    server = shared_server()
+    return await open_postgres(server.url_of(await asyncio.to_thread(server.fresh)), False)
+
+
 async def jsonl(folder: Path, clock: Clock) -> StoreBackend:
     backend: StoreBackend = await jsonl_module().open_jsonl(f"jsonl:{folder}/store", True)
     return backend
 
 
 STORES: dict[str, list[Callable[[Path, Clock], Awaitable[StoreBackend]]]] = {
-    "core": [memory, sqlite, jsonl],
+    "core": [memory, sqlite, postgres, jsonl],
     "concurrent": [memory, sqlite],
-    "sharing": [memory, sqlite],
-    "tenants": [memory, sqlite],
+    "sharing": [memory, sqlite, postgres],
+    "tenants": [memory, sqlite, postgres],
     "unshared": [jsonl],
-    "durable": [sqlite, jsonl],
+    "durable": [sqlite, postgres, jsonl],
     "retention": [memory, sqlite],
 }
 

@@ -19,7 +19,7 @@ from lash_store_sql import statements as sql
 from lash_store_sql.migrations import STEPS, Step
 from lash_store_sql.sqlite_connection import SqliteConnection
 
-__all__ = ["Location", "connect", "make_file", "parse_url", "prepare"]
+__all__ = ["Location", "connect", "make_file", "parse_url", "prepare", "read_version"]
 
 #: SQLite's ``application_id`` of our files: ``LASH`` in ASCII.
 APPLICATION_ID = 0x4C415348
@@ -238,6 +238,21 @@ def _take_step(connection: SqliteConnection, step: Step) -> None:
         "INSERT INTO migration (version, applied_at) VALUES (?, ?)", (step.version, time.time_ns() // 1000)
     )
     connection.execute(f"PRAGMA user_version={step.compatible}")
+
+
+def read_version(path: Path) -> int | None:
+    """Read the schema version of a file; ``None`` where there is no database yet.
+
+    Raises:
+        StoreUnavailable, UnsupportedSchema: As `prepare`.
+    """
+    if not _exists(path) or not path.stat().st_size:
+        return None
+    connection = connect(path, writes=False)
+    try:
+        return _version(connection, path)
+    finally:
+        connection.close()
 
 
 def _version(connection: SqliteConnection, path: Path) -> int | None:
