@@ -12,9 +12,10 @@ import tempfile
 from pathlib import Path
 
 from harness import Figure, Goal, Sizes, child, floats, say
-from lash_core import LashRuntime, SessionSpec
 from sessions import Writer, clone, environment, opened
 from workload import Workload
+
+from lash_core import LashRuntime, SessionSpec
 
 TITLE = "Parked sessions"
 

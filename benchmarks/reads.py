@@ -12,12 +12,13 @@ import time
 from pathlib import Path
 
 from harness import Figure, Goal, Sizes, child, floats, p50, p99, say
-from lash_core import LashRuntime, SessionSpec
 from lash_hookspecs.records.state import HeadDocument
 from lash_hookspecs.records.store import Commit, Fork, Head
 from lash_hookspecs.records.store import Writer as StoreWriter
 from sessions import environment, fill, opened
 from workload import ITEMS
+
+from lash_core import LashRuntime, SessionSpec
 
 TITLE = "Reading a session"
 

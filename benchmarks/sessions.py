@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 
 import attrs
 from lash_basics import mode_plugin, offline_plugin
-from lash_core import LashRuntime, Residency, RuntimeEnvironment, SessionSpec
 from lash_core.builtins import BUILTINS
 from lash_core.plugins.manager import PluginManager
 from lash_core.runtime.resident import Change
@@ -19,6 +18,8 @@ from lash_hookspecs.records.payloads import Payload
 from lash_hookspecs.records.store import Receipt
 from lash_store_sql.sqlite import open_sqlite
 from workload import Workload
+
+from lash_core import LashRuntime, Residency, RuntimeEnvironment, SessionSpec
 
 
 def environment(store: StoreBackend, residency: Residency = Residency.KEEP_ALL) -> RuntimeEnvironment:

@@ -80,7 +80,7 @@ async def end(session: OpenSession, *, parked: bool) -> None:
 
 
 async def delete(session: OpenSession, *, with_forks: bool = False) -> DeleteReport | None:
-    """Delete the session; a chain of handoffs through it is closed around the gap first (H3).
+    """Delete the session; a chain of handoffs through it is closed around the gap first (H3), its tasks are cancelled.
 
     Args:
         session: The session.
@@ -103,7 +103,8 @@ async def delete(session: OpenSession, *, with_forks: bool = False) -> DeleteRep
             report = await _erase(session, with_forks)
             await session.refresh()
             session.write_off()
-            return report
+    await session.stop_tasks()
+    return report
 
 
 async def _erase(session: OpenSession, with_forks: bool) -> DeleteReport | None:

@@ -402,7 +402,7 @@ class ResidentSession:
         self._healed = None
         self._signed = self.epoch
         copied = len(change.nodes)
-        self.graph.insert(commit.nodes[:copied])
+        self.graph.insert(node for node in commit.nodes[:copied] if node.node_id not in self.graph)
         if change.moves_leaf:
             self.graph.set_leaf(change.leaf)
             self._conversation = None

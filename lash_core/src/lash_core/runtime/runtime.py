@@ -34,7 +34,7 @@ from lash_core.runtime.parked import ParkedSession
 from lash_core.runtime.resident import Change
 from lash_core.runtime.rewriting import rewrite_history, window_of
 from lash_core.runtime.state import PersistedSessionState
-from lash_core.runtime.text import check_text
+from lash_core.runtime.text import check_input
 from lash_core.runtime.turns import Emit
 
 __all__ = ["Appended", "LashRuntime", "StaleBranch"]
@@ -91,7 +91,7 @@ class LashRuntime(OpenableRuntime):
         on_conflict = check_conflict_policy(on_conflict)
         if turn_input is None:
             turn_input = await self._first_input()
-        check_text(turn_input.text, alone=not turn_input.attachments)
+        check_input(turn_input)
         limits = limits or self.env.termination.limits
         result = await turn_doors.run_turn(
             self.session, turn_input, limits, emit, resume=resume, files=files, on_conflict=on_conflict
