@@ -49,6 +49,7 @@ def test_a_clean_installation_has_nothing_wrong_and_nothing_is_made(lash: Lash) 
     assert told["settings"]["file"] is None
     assert told["store"] == {
         "url": f"sqlite:///{Path.cwd()}/.lash/sessions.db",
+        "name": None,
         "from": "default",
         "exists": False,
     }

@@ -19,9 +19,9 @@ from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.protocols.stores import StoreBackend
 from lash_store_sql.postgres.backend import PostgresBackend, open_postgres
 from lash_store_sql.sqlite import open_sqlite
+from postgres_server import shared_server
 
 from tests.stores.build import Author
-from tests.support.postgres_server import shared_server
 
 JSONL = Path(__file__).parents[2] / "docs/examples/jsonl_store/src/lash_jsonl_store/__init__.py"
 

@@ -7,6 +7,7 @@ skipped. Our own listens on a socket in a short folder and on no port.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import functools
@@ -18,6 +19,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -72,12 +74,11 @@ class Server:
 
     @functools.cached_property
     def _template(self) -> str:
-        import asyncio
-
         from lash_store_sql.postgres.backend import migrate_postgres
 
         name = self.empty()
-        asyncio.run(migrate_postgres(self.url_of(name), False))
+        with ThreadPoolExecutor(1) as thread:  # whoever asks may be in a loop
+            thread.submit(asyncio.run, migrate_postgres(self.url_of(name), False)).result()
         return name
 
 

@@ -1,7 +1,7 @@
 """How values go to PostgreSQL and come back: each in binary, and of one type whatever its content is.
 
 A statement is prepared once for each combination of its parameters' types. The driver's own choice depends on the
-value: the smallest integer that holds it, the type of a list's first element.
+value: the smallest integer that holds it, the type of a list's first element, none for a NULL.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import psycopg
 from psycopg.adapt import AdaptersMap, Buffer, Dumper, Loader
 from psycopg.pq import Format
 
-__all__ = ["Bigints", "Byteas", "Context", "Texts"]
+__all__ = ["NO_BIGINT", "NO_BYTEA", "NO_TEXT", "Bigints", "Byteas", "Context", "Texts"]
 
 _BIGINT, _BYTEA, _TEXT = 20, 17, 25
 _BIGINTS, _BYTEAS, _TEXTS = 1016, 1001, 1009
@@ -38,6 +38,21 @@ class Byteas(list["bytes | None"]):
 
 class Texts(list[str]):
     """An array of texts."""
+
+
+class _NoBigint:
+    """NULL, of type bigint."""
+
+
+class _NoBytea:
+    """NULL, of type bytea."""
+
+
+class _NoText:
+    """NULL, of type text."""
+
+
+NO_BIGINT, NO_BYTEA, NO_TEXT = _NoBigint(), _NoBytea(), _NoText()
 
 
 def _dump_text(text: str) -> bytes:
@@ -105,6 +120,23 @@ class _TextsDumper(_Binary):
         return _dump_array(_TEXT, [_dump_text(item) for item in obj])
 
 
+class _NullDumper(_Binary):
+    def dump(self, obj: object) -> None:
+        return None
+
+
+class _NoBigintDumper(_NullDumper):
+    oid = _BIGINT
+
+
+class _NoByteaDumper(_NullDumper):
+    oid = _BYTEA
+
+
+class _NoTextDumper(_NullDumper):
+    oid = _TEXT
+
+
 class _TextLoader(Loader):
     """Undoes `_dump_text`."""
 
@@ -123,6 +155,9 @@ def _adapters() -> AdaptersMap:
         Bigints: _BigintsDumper,
         Byteas: _ByteasDumper,
         Texts: _TextsDumper,
+        _NoBigint: _NoBigintDumper,
+        _NoBytea: _NoByteaDumper,
+        _NoText: _NoTextDumper,
     }
     for cls, dumper in dumpers.items():
         adapters.register_dumper(cls, dumper)

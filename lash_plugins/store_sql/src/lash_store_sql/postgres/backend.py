@@ -13,7 +13,10 @@ from typing import Any, TypeVar
 
 import attrs
 from lash_hookspecs.records.store import (
+    Absent,
     Commit,
+    Deleted,
+    Head,
     Holder,
     Lease,
     Migration,
@@ -27,13 +30,14 @@ from lash_hookspecs.records.store import (
 from lash_store_sql.blobs import is_stale
 from lash_store_sql.committing import add_blobs, pack_missing
 from lash_store_sql.connection import Name
-from lash_store_sql.listing import count_rows, list_sessions
-from lash_store_sql.postgres import leases
+from lash_store_sql.listing import count_rows, list_sessions, read_head
+from lash_store_sql.postgres import leases, statements
 from lash_store_sql.postgres.committing import store_commit
 from lash_store_sql.postgres.connection import PostgresConnection
 from lash_store_sql.postgres.migrating import Server, check_schema, migrate_schema, read_server
 from lash_store_sql.postgres.pool import Pool
 from lash_store_sql.postgres.url import Location, parse_url
+from lash_store_sql.rows import load_head
 from lash_store_sql.session import SqlSession, TenantView
 from lash_store_sql.upkeep import Upkeep
 
@@ -143,6 +147,10 @@ class PostgresBackend(Upkeep):
         """Run a unit of work that reads; its transaction ends with it."""
         return await self._pool.run(partial(_reading, unit), row, session_id)
 
+    async def look(self, unit: Callable[[PostgresConnection], T], row: str, session_id: str | None = None) -> T:
+        """Run a unit of work whose one statement needs no transaction."""
+        return await self._pool.run(unit, row, session_id)
+
     async def write(self, unit: Callable[[PostgresConnection], T], row: str, session_id: str | None = None) -> T:
         """Run a unit of work that writes; what it has not committed is rolled back."""
         return await self._pool.run(unit, row, session_id, writes=True)
@@ -169,9 +177,17 @@ class PostgresBackend(Upkeep):
 class PostgresSession(SqlSession):
     """One session in a PostgreSQL database; its lease goes by the server's clock."""
 
+    def __init__(self, backend: PostgresBackend, session_id: str, tenant: str = "") -> None:
+        super().__init__(backend, session_id, tenant)
+        self._database = backend
+
+    async def head(self) -> Head | Absent | Deleted:
+        """Read the head."""
+        return await self._database.look(partial(_head, name=self._name), "head", self._id)
+
     async def lease(self) -> Lease | None:
         """Read the lease."""
-        return await self._backend.read(partial(leases.read_lease, name=self._name), "lease", self._id)
+        return await self._database.look(partial(leases.read_lease, name=self._name), "lease", self._id)
 
     async def take_lease(self, holder: Holder, ttl: float, *, replacing: int | None = None) -> Lease:
         """Take the lease and a new epoch."""
@@ -193,6 +209,12 @@ def _reading(unit: Callable[[PostgresConnection], T], connection: PostgresConnec
         result = unit(connection)
         connection.execute("COMMIT")
     return result
+
+
+def _head(connection: PostgresConnection, name: Name) -> Head | Absent | Deleted:
+    """Read the head of a living session by one statement, and anything else by several that agree."""
+    row = connection.execute(statements.HEAD, name).fetchone()
+    return load_head(name.session_id, row) if row else _reading(partial(read_head, name=name), connection)
 
 
 def _put_blobs(connection: PostgresConnection, tenant: str, blobs: dict[str, bytes]) -> None:

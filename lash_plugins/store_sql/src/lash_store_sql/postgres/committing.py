@@ -18,7 +18,7 @@ from lash_hookspecs.records.store import Commit, Receipt, blob_ref, commit_diges
 from lash_store_sql.committing import write_commit
 from lash_store_sql.connection import Name
 from lash_store_sql.postgres import statements
-from lash_store_sql.postgres.adapting import Bigints, Byteas, Texts
+from lash_store_sql.postgres.adapting import NO_BIGINT, NO_BYTEA, NO_TEXT, Bigints, Byteas, Texts
 from lash_store_sql.postgres.connection import PostgresConnection
 from lash_store_sql.rows import SHIFT, dump_mapping, join_refs, pack_body, pack_bytes
 
@@ -54,7 +54,7 @@ def _first(connection: PostgresConnection, name: Name, commit: Commit, values: M
             _execute(connection, "GUARD_SOURCE", source)
         done = _execute(connection, "FIRST_COMMIT" + ("" if commit.labels is None else "_LABELLING"), values)
         connection.execute("COMMIT")
-        row = done.fetchone()
+    row = done.fetchone()
     return row[0] if row else None
 
 
@@ -76,17 +76,17 @@ def _values(name: Name, commit: Commit, max_value: int) -> dict[str, Any] | None
         "tenant": name.tenant,
         "session_id": name.session_id,
         "incarnation": pack_bytes(commit.writer.incarnation),
-        "expected": commit.expected_revision,
+        "expected": NO_BIGINT if commit.expected_revision is None else commit.expected_revision,
         "epoch": commit.writer.epoch or 0,
         "commit_id": pack_bytes(commit.commit_id),
         "digest": bytes.fromhex(commit_digest(commit)),
-        "leaf": _pack_optional(commit.leaf),
+        "leaf": _pack_optional(commit.leaf) or NO_BYTEA,
         "behind_leaf": _behind(commit),
-        "open_turn": commit.open_turn,
+        "open_turn": NO_TEXT if commit.open_turn is None else commit.open_turn,
         "committed_at": commit.committed_at,
         "components": dump_mapping(commit.components),
         "sets_ttl": commit.ttl is not None,
-        "ttl": None if commit.ttl is None else round(commit.ttl * 1_000_000) or None,
+        "ttl": round((commit.ttl or 0) * 1_000_000) or NO_BIGINT,
         "state": commit.state,
         "record": commit.record,
         **_forked(commit),
@@ -104,15 +104,15 @@ def _forked(commit: Commit) -> dict[str, Any]:
     fork = commit.fork
     return {
         "forks": fork is not None,
-        "fork_session": fork.session_id if fork else None,
-        "fork_leaf": _pack_optional(fork.leaf) if fork else None,
+        "fork_session": fork.session_id if fork else NO_TEXT,
+        "fork_leaf": (_pack_optional(fork.leaf) if fork else None) or NO_BYTEA,
     }
 
 
 def _labelled(commit: Commit) -> dict[str, Any]:
     labels = commit.labels
     return {
-        "labels": None if labels is None else dump_mapping(labels),
+        "labels": NO_TEXT if labels is None else dump_mapping(labels),
         "label_names": Texts(labels or ()),
         "label_values": Texts((labels or {}).values()),
     }
@@ -121,7 +121,7 @@ def _labelled(commit: Commit) -> dict[str, Any]:
 def _placed(nodes: Sequence[Node], ids: list[bytes], parents: list[bytes | None]) -> dict[str, Any]:
     return {
         "count": len(nodes),
-        "parent": parents[0] if parents else None,
+        "parent": (parents[0] if parents else None) or NO_BYTEA,
         "node_ids": Byteas(ids),
         "parents": Byteas(parents),
         "timestamps": Bigints(node.timestamp for node in nodes),
@@ -154,12 +154,12 @@ def _wanted(commit: Commit) -> Byteas | None:
         return None
 
 
-def _behind(commit: Commit) -> int | None:
-    """Count the nodes behind the leaf; ``None`` for a leaf that is not among them."""
+def _behind(commit: Commit) -> object:
+    """Count the nodes behind the leaf; null for a leaf that is not among them."""
     for behind, node in enumerate(reversed(commit.nodes)):
         if node.node_id == commit.leaf:
             return behind
-    return None
+    return NO_BIGINT
 
 
 def _bodies(commit: Commit) -> Iterator[bytes]:

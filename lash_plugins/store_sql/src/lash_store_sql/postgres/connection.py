@@ -16,6 +16,7 @@ from psycopg.pq import Format, TransactionStatus
 from lash_store_sql.connection import Name, Rows
 from lash_store_sql.postgres import statements
 from lash_store_sql.postgres.adapting import Context
+from lash_store_sql.postgres.url import Location
 from lash_store_sql.rows import pack_bytes
 
 __all__ = ["PostgresConnection", "connect"]
@@ -98,14 +99,17 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
         """Run one statement with each of several sets of parameters, in one round trip."""
         with self.batch():
             asked = [self.execute(statement, each) for each in parameters]
-            return [cursor.fetchall() for cursor in asked]
+        return [cursor.fetchall() for cursor in asked]
 
     def fork_positions(self, segment: int) -> Iterator[int | None]:
         """Give the place that a segment begins behind, then that of its parent, and so on."""
         return (row[0] for row in self.execute(statements.FORK_POSITIONS, (segment,)).fetchall())
 
     def batch(self) -> AbstractContextManager[psycopg.Pipeline]:
-        """Send statements without waiting for the results of those before."""
+        """Send statements without waiting for the results of those before.
+
+        The end of the batch waits for all of them, in one round trip; fetching before that takes one more.
+        """
         return self.pipeline()
 
     def now(self) -> float:
@@ -130,25 +134,25 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
         return self.pgconn.transaction_status != TransactionStatus.IDLE
 
     @classmethod
-    def open(cls, conninfo: str, namespace: str) -> Self:
+    def open(cls, location: Location) -> Self:
         """Connect; settings come in one statement."""
         connection = cls.connect(
-            conninfo,
+            location.conninfo,
             autocommit=True,
             context=cast(AdaptContext, Context()),
             cursor_factory=cast(Any, _Cursor),
             prepare_threshold=2,
         )
-        connection.namespace = namespace
+        connection.namespace = location.schema
         # Every statement is served by an index whatever its parameters are, so none is worth a plan of its own.
         connection.execute(
             "SELECT set_config('search_path', quote_ident($1), false), "
-            "set_config('plan_cache_mode', 'force_generic_plan', false)",
-            (namespace,),
+            "set_config('plan_cache_mode', 'force_generic_plan', false), set_config('lock_timeout', $2, false)",
+            (location.schema, f"{max(1, round(location.timeout * 1000))}ms"),
         )
         return connection
 
 
-def connect(conninfo: str, namespace: str) -> PostgresConnection:
+def connect(location: Location) -> PostgresConnection:
     """Connect to a server, with our settings."""
-    return PostgresConnection.open(conninfo, namespace)
+    return PostgresConnection.open(location)

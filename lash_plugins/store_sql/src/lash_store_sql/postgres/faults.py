@@ -97,7 +97,10 @@ def translate(error: Exception, location: Location, row: str, session_id: str | 
         case errors.DataCorrupted() | errors.IndexCorrupted():
             return UnreadableData(row=row, reason=text, session_id=session_id)
         case errors.UndefinedTable() | errors.UndefinedColumn():
-            return StoreUnavailable(f"the tables of {location.url} are not as expected: {text}")
+            return StoreUnavailable(
+                f"{location.url} does not let its user see all tables, or they are not as expected: {text}; the "
+                "documentation of stores lists the grants"
+            )
         case psycopg.OperationalError() | psycopg.InterfaceError():
             return StoreUnavailable(f"cannot use {location.url}: {text}")
     return StoreError(f"{location.url}: {text}")

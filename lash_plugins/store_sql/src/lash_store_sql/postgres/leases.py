@@ -48,7 +48,7 @@ def take_lease(
         connection.queue_begin(name)
         taken = _execute(connection, "TAKE_LEASE", name, holder=dump_holder(holder), ttl=ttl, replacing=replacing)
         connection.execute("COMMIT")
-        row = taken.fetchone()
+    row = taken.fetchone()
     if row:
         return Lease(holder, row[0], ttl)
     held = read_lease(connection, name)

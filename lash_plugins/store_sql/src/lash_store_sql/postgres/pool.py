@@ -155,7 +155,7 @@ class Pool:
             if self._idle:
                 return self._idle.pop()[1]
         try:
-            connection = connect(self._location.conninfo, self._location.schema)
+            connection = connect(self._location)
         except psycopg.Error as error:
             if is_refusal(error) or not (job.patient or comes_soon(error)):
                 raise translate(error, self._location, job.row, job.session_id) from error

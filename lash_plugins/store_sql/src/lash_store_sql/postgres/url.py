@@ -55,6 +55,8 @@ def parse_url(url: str) -> Location:
     """
     shown = redact_url(url)
     place, _, query = url.partition("?")
+    if "?" in query or "@" in query:  # the password has a bare question mark: the rest of it is no option to quote
+        raise _malformed(shown)
     own: dict[str, Any] = {}
     passed: list[tuple[str, str]] = []
     for key, value in parse_qsl(query, keep_blank_values=True):
@@ -79,10 +81,14 @@ def _parsed(url: str, shown: str) -> dict[str, Any]:
         return dict(conninfo_to_dict(url))
     except psycopg.Error:
         # The driver's own message quotes what it could not read, which may be the password.
-        raise ConfigurationError(
-            f"{shown}: a PostgreSQL URL is postgresql://user:password@host:port/database, "
-            "with special characters of the password written as %XX"
-        ) from None
+        raise _malformed(shown) from None
+
+
+def _malformed(shown: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{shown}: a PostgreSQL URL is postgresql://user:password@host:port/database, "
+        "with special characters of the password written as %XX"
+    )
 
 
 def _option(key: str, value: str, shown: str) -> Any:
