@@ -303,7 +303,9 @@ class ResidentSession:
         if known is None:
             return False
         records = await self.store.records(after=known.revision)
-        if not records or any(read_record(record).step != KEPT for record in records):
+        if not records or records[-1].revision != known.revision + len(records):
+            return False  # retention removed some of them
+        if any(not record.record or read_record(record).step != KEPT for record in records):
             return False
         await self.refresh()
         return self.head is not None and self.head.revision == records[-1].revision

@@ -77,6 +77,12 @@ class SqliteConnection(sqlite3.Connection):
     def guard_graph(self, graph: int, *, alone: bool) -> None:
         """Do nothing: a file has one writer at a time."""
 
+    def guard_name(self, name: Name) -> None:
+        """Do nothing: a file has one writer at a time."""
+
+    def stop_commits(self) -> None:
+        """Do nothing: a file has one writer at a time."""
+
     def fetch_each(self, statement: str, parameters: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
         """Run one statement with each of several sets of parameters."""
         return (self.execute(statement, each).fetchall() for each in parameters)
