@@ -137,6 +137,16 @@ async def test_each_has_its_own_outcome_and_one_that_fails_late_is_rolled_back_a
     assert [len(await author.store.records()) for author in authors] == [1, 2, 2, 1, 1, 2, 2, 2]
 
 
+async def test_one_that_fails_behind_a_write_of_its_own_leaves_none_of_it(authors: list[Author]) -> None:
+    missing, *others = authors
+    found = await outcomes(
+        missing.commit(chain(1, missing.leaf), components={"tools": "ab" * 32}),
+        *(author.commit(chain(1, author.leaf)) for author in others),
+    )
+    assert [type(each) for each in found] == [MissingBlob, *[Receipt] * 7]
+    assert [len(await author.store.records()) for author in authors] == [1, *[2] * 7]
+
+
 async def test_writes_of_one_session_are_done_in_their_order(store: SqliteBackend, authors: list[Author]) -> None:
     author, writes = authors[0], []
     async with Held(store):
