@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
 import textwrap
 import threading
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -137,14 +139,16 @@ async def test_each_has_its_own_outcome_and_one_that_fails_late_is_rolled_back_a
     assert [len(await author.store.records()) for author in authors] == [1, 2, 2, 1, 1, 2, 2, 2]
 
 
-async def test_one_that_fails_behind_a_write_of_its_own_leaves_none_of_it(authors: list[Author]) -> None:
+async def test_one_that_fails_behind_a_write_of_its_own_leaves_none_of_it(path: Path, authors: list[Author]) -> None:
     missing, *others = authors
     found = await outcomes(
         missing.commit(chain(1, missing.leaf), components={"tools": "ab" * 32}),
         *(author.commit(chain(1, author.leaf)) for author in others),
     )
     assert [type(each) for each in found] == [MissingBlob, *[Receipt] * 7]
-    assert [len(await author.store.records()) for author in authors] == [1, *[2] * 7]
+    with closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("SELECT count(*) FROM record").fetchone() == (8 + 7,)
+    assert (await missing.commit(chain(1, missing.leaf))).revision == 2
 
 
 async def test_writes_of_one_session_are_done_in_their_order(store: SqliteBackend, authors: list[Author]) -> None:
