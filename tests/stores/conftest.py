@@ -64,6 +64,7 @@ STORES: dict[str, list[Callable[[Path, Clock], Awaitable[StoreBackend]]]] = {
     "tenants": [memory, sqlite],
     "unshared": [jsonl],
     "durable": [sqlite, jsonl],
+    "retention": [memory, sqlite],
 }
 
 

@@ -185,7 +185,7 @@ async def test_s10_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) 
     with pytest.raises(UnsupportedSchema) as caught:
         await open_sqlite(f"sqlite:///{path}", True)
     assert str(caught.value) == (
-        f"{path} has schema version 7; this version of lash-store-sql reads up to 1: upgrade it"
+        f"{path} has schema version 7; this version of lash-store-sql reads up to 2: upgrade it"
     )
 
 
