@@ -268,7 +268,7 @@ class GroupWriter(Worker):
             result = job.unit(connection)
         except sqlite3.Error:
             raise
-        except Exception as error:  # noqa: BLE001  whatever it is, the caller shall have it
+        except Exception as error:
             if connection.total_changes != before or not connection.in_transaction:
                 raise _ApartError from error
             return None, error

@@ -1,9 +1,9 @@
 """Taking turns between the processes that write to a file.
 
-SQLite lets whoever tries at the right moment have its write lock, and the others try again: some of them starve, and all
-of them sleep while the lock is free. So writers queue for a lock on a file beside the database first, where the kernel
-wakes the next one. The queue only makes it fast and fair: SQLite's own lock is what keeps writers apart, and one who
-cannot queue, or who writes with another program, does without.
+SQLite lets whoever tries at the right moment have its write lock, and the others try again: some of them starve, and
+all of them sleep while the lock is free. So writers queue for a lock on a file beside the database first, where the
+kernel wakes the next one. The queue only makes it fast and fair: SQLite's own lock is what keeps writers apart, and one
+who cannot queue, or who writes with another program, does without.
 
 It is a record lock of the process, which a child does not inherit and which is gone when the process is.
 """
