@@ -10,11 +10,13 @@ import json
 import random
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from harness import Figure, Goal, Sizes, child, floats, say
-from lash_core import LashRuntime, SessionSpec
 from sessions import Writer, clone, environment, opened
 from workload import Workload
+
+from lash_core import LashRuntime, SessionSpec
 
 TITLE = "Parked sessions"
 
@@ -52,7 +54,7 @@ asyncio.run(main())
 """
 
 
-async def park_one(path: str) -> dict:
+async def park_one(path: str) -> dict[str, Any]:
     """Run two turns' commits in one session and park it."""
     async with opened(path) as store:
         writer = await Writer.of(store)

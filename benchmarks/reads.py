@@ -12,12 +12,13 @@ import time
 from pathlib import Path
 
 from harness import Figure, Goal, Sizes, child, floats, p50, p99, say
-from lash_core import LashRuntime, SessionSpec
 from lash_hookspecs.records.state import HeadDocument
 from lash_hookspecs.records.store import Commit, Fork, Head
 from lash_hookspecs.records.store import Writer as StoreWriter
 from sessions import environment, fill, opened
 from workload import ITEMS
+
+from lash_core import LashRuntime, SessionSpec
 
 TITLE = "Reading a session"
 
@@ -93,7 +94,9 @@ def resumes(path: str, sizes: Sizes) -> list[Figure]:
                 goal=Goal("≤", 1.0), note="floor: select + json.loads",
             ),
             Figure(what=f"park again, {shown}", ours=parked * 1e3, unit="ms"),
-            Figure(what=f"memory of it, {shown}", ours=memory, floor=raw_memory, unit="MB", note="growth of the peak RSS"),
+            Figure(
+                what=f"memory of it, {shown}", ours=memory, floor=raw_memory, unit="MB", note="growth of the peak RSS",
+            ),
         ]  # fmt: skip
     return figures
 
@@ -105,7 +108,7 @@ async def last_nodes(paths: dict[int, str], sizes: Sizes) -> list[Figure]:
         async with opened(path) as store:
             session = store.session("bench")
             head = await session.head()
-            assert isinstance(head, Head)
+            assert isinstance(head, Head) and head.leaf is not None
             times = []
             for _ in range(sizes.pages):
                 begin = time.perf_counter()
@@ -123,7 +126,7 @@ async def forks(path: str, sizes: Sizes) -> list[Figure]:
     middle, count = sizes.path_turns // 2, max(3, sizes.pages // 10)
     async with opened(path) as store:
         head = await store.session("bench").head()
-        assert isinstance(head, Head)
+        assert isinstance(head, Head) and head.leaf is not None
         leaf = (await store.session("bench").path(head.leaf))[middle * ITEMS - 1].node_id
         times = []
         await _checkpointed(path)

@@ -1,4 +1,4 @@
-"""Commits that share a transaction: what each is told, what one does to the others, order, crashes (S2-S4, S13, S14)."""
+"""Commits that share a transaction: what each is told, what it does to others, order, crashes (S2-S4, S13, S14)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import attrs
 import pytest
@@ -77,7 +77,7 @@ class Held:
         self._begun.set()
         assert self._go.wait(20)
 
-    async def __aenter__(self) -> Held:
+    async def __aenter__(self) -> Self:
         assert await asyncio.to_thread(self._begun.wait, 20)
         return self
 
@@ -152,7 +152,8 @@ async def test_one_that_fails_behind_a_write_of_its_own_leaves_none_of_it(path: 
 
 
 async def test_writes_of_one_session_are_done_in_their_order(store: SqliteBackend, authors: list[Author]) -> None:
-    author, writes = authors[0], []
+    author = authors[0]
+    writes: list[asyncio.Future[Any]] = []
     async with Held(store):
         for number in range(10):
             entries = [StreamEntry(f"k{number}", b"")]
