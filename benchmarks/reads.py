@@ -108,7 +108,8 @@ async def last_nodes(paths: dict[int, str], sizes: Sizes) -> list[Figure]:
         async with opened(path) as store:
             session = store.session("bench")
             head = await session.head()
-            assert isinstance(head, Head) and head.leaf is not None
+            assert isinstance(head, Head)
+            assert head.leaf is not None
             times = []
             for _ in range(sizes.pages):
                 begin = time.perf_counter()
@@ -126,7 +127,8 @@ async def forks(path: str, sizes: Sizes) -> list[Figure]:
     middle, count = sizes.path_turns // 2, max(3, sizes.pages // 10)
     async with opened(path) as store:
         head = await store.session("bench").head()
-        assert isinstance(head, Head) and head.leaf is not None
+        assert isinstance(head, Head)
+        assert head.leaf is not None
         leaf = (await store.session("bench").path(head.leaf))[middle * ITEMS - 1].node_id
         times = []
         await _checkpointed(path)
