@@ -103,7 +103,7 @@ class Conversation:
         A call that is still unanswered is shown as interrupted, so the list is valid whatever happened.
         """
         with collector_paused(len(self._entries)):
-            return tuple(entry.shown() if type(entry) is _Slot else entry for entry in self._entries)
+            return tuple(entry.shown() if isinstance(entry, _Slot) else entry for entry in self._entries)
 
     def _add_message(self, message_id: str, message: Message) -> None:
         if message_id in self._message_ids:
