@@ -25,6 +25,7 @@ from lash_hookspecs.errors import (
     SessionMissing,
     StoreBusy,
     StoreUnavailable,
+    UnreadableData,
     WriterFenced,
 )
 from lash_hookspecs.protocols.stores import LeasedStore, StoreBackend
@@ -530,3 +531,15 @@ async def test_s12_a_fork_on_a_leaf_is_told_when_there_is_none(author: Author) -
     await author.turn()
     with pytest.raises(CorruptSession):
         await author.backend.session("fork").commit(commit("fork", fork=Fork("chat", "gone"), leaf="gone"))
+
+
+async def test_s9_a_head_that_cannot_be_read_is_not_written_over(url: str, author: Author) -> None:
+    await author.turn()
+    with psycopg.connect(url, options="-c search_path=lash", autocommit=True) as other:
+        other.execute("UPDATE session SET components = '{'")
+    with pytest.raises(UnreadableData) as caught:
+        await author.store.head()
+    assert caught.value.row == "head"
+    with pytest.raises(UnreadableData):
+        await author.turn()
+    assert rows(url, "SELECT components, revision FROM session") == [("{", 1)]
