@@ -9,6 +9,7 @@ import asyncio
 import importlib.util
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import attrs
 import pytest
 from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.protocols.stores import StoreBackend
-from lash_store_sql.postgres.backend import open_postgres
+from lash_store_sql.postgres.backend import PostgresBackend, open_postgres
 from lash_store_sql.sqlite import open_sqlite
 from postgres_server import shared_server
 
@@ -72,7 +73,7 @@ STORES: dict[str, list[Callable[[Path, Clock], Awaitable[StoreBackend]]]] = {
     "tenants": [memory, sqlite, postgres],
     "unshared": [jsonl],
     "durable": [sqlite, postgres, jsonl],
-    "retention": [memory, sqlite],
+    "retention": [memory, sqlite, postgres],
 }
 
 
@@ -92,6 +93,25 @@ async def backend(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) 
     opened: StoreBackend = await request.param(tmp_path, clock)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def sleep_for(backend: StoreBackend, clock: Clock) -> Callable[[float], Awaitable[None]]:
+    """Let time pass for a store: by its clock, or by making what it holds older."""
+
+    def grow_old(connection: Any, seconds: float) -> None:
+        connection.begin_write()
+        for what in ("blob SET stored_at = stored_at", "node SET hidden = hidden", "lease SET expires_at = expires_at"):
+            where = " WHERE hidden > 1" if "hidden" in what else ""
+            connection.execute(f"UPDATE {what} - $1::bigint{where}", (int(seconds * 1_000_000),))
+        connection.commit()
+
+    async def passing(seconds: float) -> None:
+        clock.now += seconds
+        if isinstance(backend, PostgresBackend):
+            await backend.write(partial(grow_old, seconds=seconds), "the past")
+
+    return passing
 
 
 @pytest.fixture

@@ -129,6 +129,7 @@ class _Family:
     def _head(self, row: ArchivedHead) -> None:
         connection, head = self._connection, row.head
         name = Name(self._tenant, head.session_id)
+        connection.guard_name(name)
         if find(connection, name) is not None:
             raise SessionExists(f"session {head.session_id!r} is there already", session_id=head.session_id)
         if is_dead(connection, name, head.incarnation):

@@ -102,6 +102,14 @@ class Connection(Protocol):
         """
         ...
 
+    def guard_name(self, name: Name) -> None:
+        """Let those who change what a name stands for wait, as if the transaction had begun with it."""
+        ...
+
+    def stop_commits(self) -> None:
+        """Let nobody commit, in any tenant, until this transaction ends; first of all that it does."""
+        ...
+
     def commit(self) -> None:
         """Make what was written durable."""
         ...

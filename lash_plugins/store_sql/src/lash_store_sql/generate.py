@@ -238,9 +238,9 @@ def _upkeep() -> Iterator[tuple[str, Any]]:
     size = func.length
     living = select(session.c.graph).where(session.c.tenant == bindparam("tenant"))
     mine = _identified(session, tenant="tenant")
-    yield "LEAVES", select(session.c.key, session.c.session_id, session.c.leaf).where(
-        _identified(session, graph="graph")
-    ).order_by(session.c.key).with_for_update(of=session)  # fmt: skip
+    leaves = select(session.c.key, session.c.session_id, session.c.leaf).where(_identified(session, graph="graph"))
+    yield "LEAVES", leaves.order_by(session.c.key)
+    yield "LEAVES_LOCKED", leaves.order_by(session.c.key).with_for_update()
     yield (
         "EDGES",
         select(node.c.pos, node.c.node_id, node.c.parent, node.c.hidden, size(node.c.payload))

@@ -49,6 +49,8 @@ class _Tally:
 def redact_node(connection: Connection, name: Name, redaction: Redaction, dry_run: bool) -> RedactReport:
     """Replace the payload and its copies, scrub everything else of the graph's sessions, and drop what only it held."""
     connection.begin_write()
+    connection.stop_commits()
+    connection.guard_name(name)
     stored = found(connection, name)
     tally = _Tally()
     sharers = connection.execute(connection.sql.LEAVES, (stored.graph,)).fetchall()

@@ -305,6 +305,12 @@ LEAVES = (
 )
 
 #: graph
+LEAVES_LOCKED = (
+    'SELECT session."key", session.session_id, session.leaf FROM session WHERE session.graph = ? ORDER BY '
+    'session."key"'
+)
+
+#: graph
 EDGES = (
     "SELECT node.pos, node.node_id, node.parent, node.hidden, length(node.payload) AS length_1 FROM node WHERE "
     "node.graph = ? ORDER BY node.stored_at, node.pos"

@@ -39,6 +39,7 @@ from lash_store_sql.postgres.pool import Pool
 from lash_store_sql.postgres.url import Location, parse_url
 from lash_store_sql.rows import load_head
 from lash_store_sql.session import SqlSession, TenantView
+from lash_store_sql.upkeep import Upkeep
 
 __all__ = ["PostgresBackend", "PostgresSession", "migrate_postgres", "open_postgres"]
 
@@ -83,14 +84,14 @@ async def migrate_postgres(url: str, dry_run: bool) -> Migration:
         await pool.close()
 
 
-class PostgresBackend:
+class PostgresBackend(Upkeep):
     """A database of sessions in one schema of a PostgreSQL database."""
 
     def __init__(self, location: Location, pool: Pool, server: Server) -> None:
         self._location = location
         self._pool = pool
         self._capabilities = StoreCapabilities(
-            levels=frozenset({"core", "concurrent", "sharing"}),
+            levels=frozenset({"core", "concurrent", "sharing", "retention", "migration"}),
             durability=server.durability,
             database_clock=True,
             max_value=location.max_value,
@@ -134,6 +135,9 @@ class PostgresBackend:
 
     async def migrate(self) -> None:
         """Do nothing: opening found the schema to be this version's."""
+
+    def _kept(self) -> tuple[PostgresBackend, str]:
+        return self, ""
 
     async def close(self) -> None:
         """Finish what was begun and close the connections."""

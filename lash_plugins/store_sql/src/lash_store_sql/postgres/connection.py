@@ -70,7 +70,15 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
         """Do what `begin_write` does, within a batch."""
         self.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         if name:
-            self.execute("SELECT pg_advisory_xact_lock($1::bigint)", (self.lock_number(*name),))
+            self.guard_name(name)
+
+    def guard_name(self, name: Name) -> None:
+        """Wait for others that change what a name stands for, and keep them waiting."""
+        self.execute("SELECT pg_advisory_xact_lock($1::bigint)", (self.lock_number(*name),))
+
+    def stop_commits(self) -> None:
+        """Wait for commits that have begun, and let no other begin: each changes a row of this table."""
+        self.execute("LOCK TABLE session IN SHARE ROW EXCLUSIVE MODE")
 
     def guard_graph(self, graph: int, *, alone: bool) -> None:
         """Keep nodes of a graph from being removed while this transaction builds on them."""

@@ -300,7 +300,13 @@ COUNT_BLOBS = "SELECT count(*) AS count_1 FROM blob WHERE blob.tenant = $1"
 #: graph
 LEAVES = (
     "SELECT session.key, session.session_id, session.leaf FROM session WHERE session.graph = $1 ORDER BY "
-    "session.key FOR UPDATE OF session"
+    "session.key"
+)
+
+#: graph
+LEAVES_LOCKED = (
+    "SELECT session.key, session.session_id, session.leaf FROM session WHERE session.graph = $1 ORDER BY "
+    "session.key FOR UPDATE"
 )
 
 #: graph
