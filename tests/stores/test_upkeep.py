@@ -153,7 +153,8 @@ async def test_s8_vacuum_goes_on_where_its_budget_ended(store: SqliteBackend, mo
         side = chain(25, author.leaf)
         await author.commit(side, leaf=author.leaf)
         await store.session(name).hide([side[0].node_id])
-    steps, told = [], []
+    steps: list[Any] = []
+    told: list[Any] = []
     while not steps or not steps[-1].done:
         steps.append(await store.vacuum(grace=0, budget=0, progress=lambda *what: told.append(what)))
     assert [step.nodes for step in steps] == [10, 10, 5, 10, 10, 5]
@@ -168,7 +169,7 @@ async def test_s8_gc_goes_on_where_its_budget_ended(store: SqliteBackend, monkey
     bodies = [b"blob %d" % number for number in range(35)]
     refs = await author.store.put_blobs(bodies)
     await author.commit([node(refs=(refs[7],))])
-    steps = []
+    steps: list[Any] = []
     while not steps or not steps[-1].done:
         steps.append(await store.gc(grace=0, budget=0))
     assert sum(step.blobs for step in steps) == 34
