@@ -74,6 +74,7 @@ async def fill(store: StoreBackend) -> None:
     await author.store.append(HOSTILE, entries, writer=author.writer)
     await author.store.trim(HOSTILE, 1, writer=author.writer)
     await author.turn(1, open_turn="t9")
+    await fork.turn(1)
     await Author(store, "beside", Writer("i2", 0)).turn(2)
 
 

@@ -112,7 +112,7 @@ async def test_s8_redacted_bytes_are_in_no_file_and_no_export(path: Path, tmp_pa
 async def test_s8_a_redacted_tool_result_is_gone_from_its_event_and_the_path_stays_valid(path: Path) -> None:
     def look_up(name: str) -> str:
         """Look a person up."""
-        return f"{name} lives in a house that nobody may know of"
+        return "42 Elm St"  # too short to be looked for
 
     script = path.with_name("script.json")
     call = {"tool": "look_up", "arguments": {"name": "Zaphod"}}
@@ -122,10 +122,10 @@ async def test_s8_a_redacted_tool_result_is_gone_from_its_event_and_the_path_sta
         chat = await lash.session("chat")
         assert (await chat.turn("Where?")).outcome == "finished"
         result = next(each for each in await lash.store.session("chat").graph() if each.kind == "tool")
-        assert files_with(path.parent, b"nobody may know of")
+        assert files_with(path.parent, b"42 Elm")
         report = await redact_node(lash.store, "chat", result.node_id, who="ann", why="", at=5)
         assert report.records == 1
-    assert files_with(path.parent, b"nobody may know of") == []
+    assert files_with(path.parent, b"42 Elm") == []
     async with Lash.open(f"sqlite:///{path}", agent=agent) as lash:
         chat = await lash.session("chat", create=False)
         assert (await chat.turn("And now?")).outcome == "finished"
