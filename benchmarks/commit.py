@@ -13,6 +13,7 @@ import time
 
 from floor import Floor
 from harness import Figure, Goal, Sizes, fsyncs, p50, p99, say
+from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.payloads import Payload, kind_of
 from lash_hookspecs.records.state import CommitDocument, HeadDocument
@@ -52,9 +53,10 @@ floor.close()
 class Bare:
     """Commits handed to the store itself; only the payloads are encoded in the measured time."""
 
-    def __init__(self, store) -> None:
+    def __init__(self, store: StoreBackend) -> None:
         self.session = store.session("bare")
-        self.revision, self.leaf = 0, None
+        self.revision = 0
+        self.leaf: str | None = None
 
     async def commit(self, payloads: list[Payload], state: HeadDocument, record: CommitDocument) -> None:
         nodes, parent = [], self.leaf

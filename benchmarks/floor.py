@@ -1,4 +1,4 @@
-"""The floor on SQLite: what a hand-written program does, with the connection settings, columns and indices of the store.
+"""The floor on SQLite: what a program by hand does, with the connection settings, columns and indices of the store.
 
 One connection that is kept, statements that ``sqlite3`` keeps prepared, one transaction per turn: the session's row is
 read and compared, five nodes and a record are inserted, the row is updated.

@@ -78,10 +78,7 @@ class Goal:
 
 @attrs.frozen(kw_only=True)
 class Figure:
-    """One line of a table: what was measured, beside its floor of the same run.
-
-    ``other`` counts something besides, such as fsyncs, ours and the floor's.
-    """
+    """One line of a table: what was measured, beside its floor of the same run."""
 
     what: str
     ours: float

@@ -15,7 +15,7 @@ from sessions import clone, opened
 
 TITLE = "Listing sessions"
 
-LABELS = ({}, {"kind": "tenth"})
+LABELS: tuple[dict[str, str], ...] = ({}, {"kind": "tenth"})
 RAW = (
     "SELECT * FROM session WHERE tenant = '' AND session_id > ? ORDER BY session_id LIMIT 51",
     "SELECT session.* FROM label JOIN session ON session.key = label.session WHERE label.tenant = ''"

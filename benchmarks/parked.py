@@ -10,6 +10,7 @@ import json
 import random
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from harness import Figure, Goal, Sizes, child, floats, say
 from sessions import Writer, clone, environment, opened
@@ -53,7 +54,7 @@ asyncio.run(main())
 """
 
 
-async def park_one(path: str) -> dict:
+async def park_one(path: str) -> dict[str, Any]:
     """Run two turns' commits in one session and park it."""
     async with opened(path) as store:
         writer = await Writer.of(store)

@@ -94,7 +94,9 @@ def resumes(path: str, sizes: Sizes) -> list[Figure]:
                 goal=Goal("≤", 1.0), note="floor: select + json.loads",
             ),
             Figure(what=f"park again, {shown}", ours=parked * 1e3, unit="ms"),
-            Figure(what=f"memory of it, {shown}", ours=memory, floor=raw_memory, unit="MB", note="growth of the peak RSS"),
+            Figure(
+                what=f"memory of it, {shown}", ours=memory, floor=raw_memory, unit="MB", note="growth of the peak RSS",
+            ),
         ]  # fmt: skip
     return figures
 
@@ -107,6 +109,7 @@ async def last_nodes(paths: dict[int, str], sizes: Sizes) -> list[Figure]:
             session = store.session("bench")
             head = await session.head()
             assert isinstance(head, Head)
+            assert head.leaf is not None
             times = []
             for _ in range(sizes.pages):
                 begin = time.perf_counter()
@@ -125,6 +128,7 @@ async def forks(path: str, sizes: Sizes) -> list[Figure]:
     async with opened(path) as store:
         head = await store.session("bench").head()
         assert isinstance(head, Head)
+        assert head.leaf is not None
         leaf = (await store.session("bench").path(head.leaf))[middle * ITEMS - 1].node_id
         times = []
         await _checkpointed(path)

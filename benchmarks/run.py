@@ -39,7 +39,8 @@ def machine() -> str:
     cores = sum(line.startswith("processor") for line in Path("/proc/cpuinfo").read_text().splitlines())
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / 1024**2
     return (
-        f"{platform.system()} {platform.machine()}, {cores} cores, {memory:.0f} GB, Python {platform.python_version()}, "
+        f"{platform.system()} {platform.machine()}, {cores} cores, {memory:.0f} GB, "
+        f"Python {platform.python_version()}, "
         f"SQLite {sqlite3.sqlite_version}, pydantic {metadata.version('pydantic')}, "
         f"lash-store-sql {metadata.version('lash-store-sql')}"
     )

@@ -95,7 +95,8 @@ def clone(path: str, count: int, *, labelled: bool = False) -> None:
     ((key, segment),) = connection.execute("SELECT key, (SELECT min(segment) FROM segment) FROM session")
     connection.execute("CREATE TEMP TABLE numbers (n INTEGER PRIMARY KEY)")
     connection.execute(
-        "WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < ?) INSERT INTO numbers SELECT n FROM up",
+        "WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < ?) "
+        "INSERT INTO numbers SELECT n FROM up",
         (count,),
     )
     low = (1 << 32) - 1
@@ -116,8 +117,8 @@ def clone(path: str, count: int, *, labelled: bool = False) -> None:
         connection.execute(f"INSERT INTO {table} SELECT {chosen} FROM {table}, numbers")
     if labelled:
         connection.execute(
-            "INSERT INTO label (tenant, name, value, session_id, session) SELECT tenant, 'kind', 'tenth', session_id, key"
-            " FROM session WHERE labels <> '{}'"
+            "INSERT INTO label (tenant, name, value, session_id, session) "
+            "SELECT tenant, 'kind', 'tenth', session_id, key FROM session WHERE labels <> '{}'"
         )
     connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,4 +1,7 @@
-"""Fresh processes: what importing the store takes, and how long from the start to a resumed session."""
+"""Fresh processes: what importing the store takes, and how long from the start to a resumed session.
+
+A whole process each, the fastest of several: what slows one down is the machine's other work.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from harness import Figure, Goal, Sizes, alternate, child, p50, say
+from harness import Figure, Goal, Sizes, alternate, child, say
 from sessions import fill
 
 TITLE = "Fresh processes"
@@ -58,12 +61,14 @@ def run(sizes: Sizes) -> list[Figure]:
         asyncio.run(fill(path, sizes.path_turns))
         say("  starting processes")
         measures = (timed(NOTHING), timed(IMPORT), timed(STORE, path), timed(RUNTIME, path))
-        nothing, imported, store, runtime = map(p50, alternate(sizes.tries, *measures))
+        nothing, imported, store, runtime = map(min, alternate(sizes.tries, *measures))
     python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
     shown = f"process start to resumed, {sizes.path_turns:,} turns"
     return [
         Figure(what=f"an empty process, {python}", ours=nothing, unit="ms"),
-        Figure(what="importing the store, net of that", ours=imported - nothing, unit="ms", goal=Goal("≤", 80, "value")),
+        Figure(
+            what="importing the store, net of that", ours=imported - nothing, unit="ms", goal=Goal("≤", 80, "value"),
+        ),
         Figure(
             what=f"{shown}: the store, head and path", ours=store, unit="ms", goal=Goal("≤", 200, "value"),
             note="whole process",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lash_hookspecs.records.model_base import Record
 from lash_hookspecs.records.payloads import Message, Payload, TextPart, ToolCallPart, ToolInvocation
 from lash_hookspecs.records.tools import ToolCall, ToolResult
 
@@ -63,8 +65,8 @@ class Workload:
         ]
 
 
-def documents(payloads: list[Payload]) -> list[Any]:
-    """The same turn as plain JSON documents, for a floor."""
+def documents(payloads: Sequence[Record]) -> list[Any]:
+    """The same records as plain JSON documents, for a floor."""
     return [json.loads(payload.to_bytes()) for payload in payloads]
 
 

@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, nullcontext
 import attrs
 from floor import Floor
 from harness import Figure, Goal, Sizes, environment, p50, p99, say
+from lash_hookspecs.records.payloads import Payload
 from sessions import Writer, opened
 from workload import Workload, documents
 
@@ -68,7 +69,7 @@ async def in_process(path: str, seconds: float) -> Round:
     return Round(list(times), took)
 
 
-async def _keep_committing(writer: Writer, turns: list, until: float) -> list[float]:
+async def _keep_committing(writer: Writer, turns: list[list[Payload]], until: float) -> list[float]:
     times: list[float] = []
     while (begin := time.perf_counter()) < until:
         await writer.store(turns[len(times) % TURNS])
@@ -76,7 +77,7 @@ async def _keep_committing(writer: Writer, turns: list, until: float) -> list[fl
     return times
 
 
-def in_threads(path: str, seconds: float, turn_taking: Callable[[], AbstractContextManager]) -> Round:
+def in_threads(path: str, seconds: float, turn_taking: Callable[[], AbstractContextManager[object]]) -> Round:
     """Raw threads with a connection each."""
     floors = [Floor(path, f"s{number}") for number in range(WRITERS)]
     turns = [documents(Workload(number).turn(number)) for number in range(TURNS)]
@@ -103,6 +104,7 @@ def in_threads(path: str, seconds: float, turn_taking: Callable[[], AbstractCont
 
 OURS = """
 import asyncio, json, sys, time
+from lash_hookspecs.records.payloads import Payload
 from sessions import Writer, opened
 from workload import Workload
 from writers import TURNS, _keep_committing

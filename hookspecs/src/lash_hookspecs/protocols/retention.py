@@ -11,24 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from lash_hookspecs.records.retention import (
-    ArchivedNode,
-    ArchivedRow,
-    BackupReport,
-    CheckReport,
-    CollectReport,
-    DeleteReport,
-    ExpireReport,
-    HideReport,
-    Progress,
-    PruneReport,
-    Redaction,
-    RedactReport,
-    Retention,
-    VacuumReport,
-)
+if TYPE_CHECKING:
+    from lash_hookspecs.records.retention import (
+        ArchivedNode,
+        ArchivedRow,
+        BackupReport,
+        CheckReport,
+        CollectReport,
+        DeleteReport,
+        ExpireReport,
+        HideReport,
+        Progress,
+        PruneReport,
+        Redaction,
+        RedactReport,
+        Retention,
+        VacuumReport,
+    )
 
 __all__ = [
     "GRACE",

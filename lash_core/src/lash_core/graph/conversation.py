@@ -103,7 +103,7 @@ class Conversation:
         A call that is still unanswered is shown as interrupted, so the list is valid whatever happened.
         """
         with collector_paused(len(self._entries)):
-            return tuple(entry.shown() if type(entry) is _Slot else entry for entry in self._entries)
+            return tuple(entry.shown() if isinstance(entry, _Slot) else entry for entry in self._entries)
 
     def _add_message(self, message_id: str, message: Message) -> None:
         if message_id in self._message_ids:
@@ -167,6 +167,8 @@ def repair(conversation: Conversation, known: Mapping[str, ToolStatus] | None = 
 
 def invalid_messages(messages: Sequence[ModelMessage]) -> str | None:
     """Say why messages are not provider-valid; ``None`` when they are."""
+    if not messages:
+        return "there is no message"
     expected: tuple[str, ...] = ()
     seen: set[str] = set()
     for place, message in enumerate(messages, 1):

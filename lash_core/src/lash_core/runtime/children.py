@@ -307,6 +307,7 @@ def _link(session: OpenSession, request: SessionCreateRequest) -> ParentLink | N
         relation=request.relation,
         usage_source=request.usage_source,
         authority=authority,
+        incarnation=session.resident.writer.incarnation,
     )
 
 

@@ -48,7 +48,7 @@ class SessionSpec:
         model: ``provider`` or ``provider:model``.
         mode: The execution mode; a session keeps the one that it began with (P11).
         instructions: The system prompt.
-        model_settings: Passed to the provider.
+        model_settings: Passed to the provider; kept out of reprs, they may hold a credential.
         context_window: Tokens that the model can take.
         tool_access: The tools that it may call and those that it never sees.
         mode_options: Given to the mode at the beginning of each turn.
@@ -62,7 +62,7 @@ class SessionSpec:
     model: str | None = None
     mode: str | None = None
     instructions: str | None = None
-    model_settings: dict[str, JsonValue] | None = None
+    model_settings: dict[str, JsonValue] | None = attrs.field(default=None, repr=False)
     context_window: int | None = None
     tool_access: ToolAccess | None = None
     mode_options: dict[str, JsonValue] | None = None

@@ -191,7 +191,10 @@ class ResidentSession:
     def conversation(self) -> Conversation:
         """The read model of the active path; decoded when it is first asked for."""
         if self._conversation is None:
-            self._conversation = Conversation(self.graph.path)
+            try:
+                self._conversation = Conversation(self.graph.path)
+            except UnreadableData as error:
+                raise error.of_session(self.session_id)  # noqa: B904  it is the same one
         return self._conversation
 
     async def refresh(self) -> Absent | Deleted | Head:
@@ -204,7 +207,10 @@ class ResidentSession:
             CorruptSession: The path has a hole or a cycle (G4).
         """
         async with self._refreshing:
-            return await self._refresh()
+            try:
+                return await self._refresh()
+            except UnreadableData as error:
+                raise error.of_session(self.session_id)  # noqa: B904  it is the same one
 
     async def _refresh(self) -> Absent | Deleted | Head:
         found = await self.store.head()

@@ -131,7 +131,9 @@ class LashRuntime(OpenableRuntime):
         Raises:
             InvalidInput: It is too large, or its media type is none.
             StoreError: It cannot be stored.
+            SessionError: The runtime was closed.
         """
+        self.session.slot.refuse_closed()
         return await self.session.files.attach(file)
 
     async def continue_turn(
@@ -239,7 +241,9 @@ class LashRuntime(OpenableRuntime):
             SessionExists: There is a session of that name.
             SessionMissing: This one has nothing to fork yet.
             NodeMissing: The node is not in the session's graph.
+            SessionError: The runtime was closed.
         """
+        self.session.slot.refuse_closed()
         return LashRuntime.of(await fork(self.session, session_id, at))
 
     # Its state and configuration
@@ -316,7 +320,9 @@ class LashRuntime(OpenableRuntime):
             PolicyError: It would be deeper than the subagents' authority allows.
             ConfigurationError: The start cannot be used, or there is no store for it.
             SessionBindingMismatch: The ``session_store_factory`` gave another session's store.
+            SessionError: The runtime was closed.
         """
+        self.session.slot.refuse_closed()
         return await create_child(self.session, request)
 
     async def child(self, session_id: str) -> Child:
@@ -324,8 +330,9 @@ class LashRuntime(OpenableRuntime):
 
         Raises:
             SessionMissing: It is not stored.
-            SessionError: It comes from elsewhere.
+            SessionError: It comes from elsewhere, or the runtime was closed.
         """
+        self.session.slot.refuse_closed()
         return await open_child(self.session, session_id)
 
     async def successor(self) -> LashRuntime:

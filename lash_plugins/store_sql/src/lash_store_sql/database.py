@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import attrs
@@ -38,12 +38,15 @@ class Location:
         path: The file, absolute.
         url: The URL, without secrets.
         timeout: Seconds for which contention is waited out.
+        synchronous: ``full`` makes a commit durable before it is acknowledged; ``normal`` leaves the last ones to the
+            next checkpoint: they survive the process, not the machine.
         max_value: The largest value in bytes.
     """
 
     path: Path
     url: str
     timeout: float = 10.0
+    synchronous: Literal["full", "normal"] = "full"
     # One row holds at most 1 GB in SQLite, and a commit record is one row.
     max_value: int = 256 * 1024 * 1024
 
@@ -93,7 +96,13 @@ def _count(text: str) -> int:
     return value
 
 
-_OPTIONS: dict[str, Callable[[str], Any]] = {"timeout": _seconds, "max_value": _count}
+def _synchronous(text: str) -> str:
+    if text not in ("full", "normal"):
+        raise ValueError(text)
+    return text
+
+
+_OPTIONS: dict[str, Callable[[str], Any]] = {"timeout": _seconds, "max_value": _count, "synchronous": _synchronous}
 
 
 def make_file(path: Path) -> None:
@@ -134,6 +143,7 @@ def open_first(location: Location, create: bool) -> SqliteConnection:
         connection = connect(path, writes=True)
     try:
         prepare(connection, path, create)
+        connection.execute(f"PRAGMA synchronous={location.synchronous}")
     except BaseException:
         connection.close()
         raise

@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
-from lash_hookspecs.records.retention import BackupReport, Progress
 from lash_hookspecs.records.store import (
     Commit,
     Migration,
@@ -25,7 +24,6 @@ from lash_hookspecs.records.store import (
 )
 
 from lash_store_sql import statements
-from lash_store_sql.backup import copy_file
 from lash_store_sql.blobs import is_stale
 from lash_store_sql.committing import add_blobs, pack_missing, write_commit
 from lash_store_sql.connection import Name
@@ -39,6 +37,9 @@ from lash_store_sql.sqlite_connection import SqliteConnection
 from lash_store_sql.turns import Turns
 from lash_store_sql.upkeep import Upkeep
 from lash_store_sql.worker import Worker
+
+if TYPE_CHECKING:
+    from lash_hookspecs.records.retention import BackupReport, Progress
 
 __all__ = ["SqliteBackend", "SqliteSession", "migrate_sqlite", "open_sqlite"]
 
@@ -57,7 +58,7 @@ async def open_sqlite(url: str, create: bool, *, clock: Callable[[], float] = ti
 
     Args:
         url: Options: ``timeout`` (seconds for which contention is waited out, 10), ``max_value`` (the largest value
-            in bytes, 256 MiB).
+            in bytes, 256 MiB), ``synchronous`` (``full``; with ``normal`` the last commits survive the process only).
         create: Whether a file that is not there may be made.
         clock: Seconds; judges when leases expire.
 
@@ -112,7 +113,7 @@ class SqliteBackend(Upkeep):
         self._reader = Worker(path, partial(self._timed, other), timeout=timeout, name="lash-read")
         self._capabilities = StoreCapabilities(
             levels=frozenset({"core", "concurrent", "sharing", "retention", "migration"}),
-            durability="host",
+            durability="host" if location.synchronous == "full" else "process",
             # All writers of a file with a write-ahead log run on one host (they share its memory), hence by one clock.
             database_clock=True,
             max_value=location.max_value,
@@ -164,6 +165,10 @@ class SqliteBackend(Upkeep):
 
     async def backup(self, path: Path, *, progress: Progress | None = None) -> BackupReport:
         """Write the whole file, of every tenant, as it is at one moment into a new one."""
+        from lash_hookspecs.records.retention import BackupReport
+
+        from lash_store_sql.backup import copy_file
+
         loop, tell = asyncio.get_running_loop(), progress or (lambda *_: None)
 
         def told(done: int, total: int) -> None:

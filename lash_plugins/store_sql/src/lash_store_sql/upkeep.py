@@ -12,40 +12,29 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lash_hookspecs.protocols.retention import GRACE
-from lash_hookspecs.records.retention import (
-    ArchivedNode,
-    ArchivedRow,
-    CheckReport,
-    CollectReport,
-    DeleteReport,
-    ExpireReport,
-    Finding,
-    HideReport,
-    Progress,
-    PruneReport,
-    Redaction,
-    RedactReport,
-    Retention,
-    VacuumReport,
-)
 
-from lash_store_sql.archiving import load_family, read_archive, read_sharers, read_streams
-from lash_store_sql.checking import Page, check_blobs, check_database, check_graph, check_sessions, list_graphs
-from lash_store_sql.collecting import Reached, drop_segments, mark_nodes, mark_sessions, stamp_blobs, sweep
 from lash_store_sql.connection import Connection, Name
-from lash_store_sql.redacting import redact_node
-from lash_store_sql.retaining import (
-    count_hidden,
-    erase_expired,
-    erase_session,
-    find_expired,
-    hidden_graphs,
-    hide_nodes,
-    prune_session,
-    vacuum_graph,
-)
 
 if TYPE_CHECKING:
+    from lash_hookspecs.records.retention import (
+        ArchivedNode,
+        ArchivedRow,
+        CheckReport,
+        CollectReport,
+        DeleteReport,
+        ExpireReport,
+        Finding,
+        HideReport,
+        Progress,
+        PruneReport,
+        Redaction,
+        RedactReport,
+        Retention,
+        VacuumReport,
+    )
+
+    from lash_store_sql.checking import Page
+    from lash_store_sql.collecting import Reached
     from lash_store_sql.session import Database
 
 __all__ = ["KeptSession", "Upkeep"]
@@ -62,20 +51,28 @@ class KeptSession:
 
     async def hide(self, node_ids: Sequence[str], *, dry_run: bool = False) -> HideReport:
         """Take nodes out of sight, and all below them."""
+        from lash_store_sql.retaining import hide_nodes
+
         return await self._write(hide_nodes, "nodes", node_ids=node_ids, dry_run=dry_run)
 
     async def redact(self, redaction: Redaction, *, dry_run: bool = False) -> RedactReport:
         """Replace a node's payload by a marker, and what repeats it."""
+        from lash_store_sql.redacting import redact_node
+
         return await self._write(redact_node, "nodes", redaction=redaction, dry_run=dry_run)
 
     async def prune(self, retention: Retention, *, dry_run: bool = False) -> PruneReport:
         """Remove what is not kept of commit records, their documents and streams."""
+        from lash_store_sql.retaining import prune_session
+
         return await self._write(prune_session, "commit records", retention=retention, dry_run=dry_run)
 
     async def erase(
         self, *, incarnation: str, deleted_at: int, with_forks: bool = False, dry_run: bool = False
     ) -> DeleteReport:
         """Delete the session, and tell what went and what stays."""
+        from lash_store_sql.retaining import erase_session
+
         return await self._write(
             erase_session,
             "head",
@@ -87,14 +84,20 @@ class KeptSession:
 
     async def archive(self, *, after: str | None = None, limit: int | None = None) -> Sequence[ArchivedNode]:
         """Read all nodes of the graph, the hidden ones too, each with its owner."""
+        from lash_store_sql.archiving import read_archive
+
         return await self._read(read_archive, "nodes", after=after, limit=limit)
 
     async def sharers(self) -> Sequence[str]:
         """Name the living sessions that share the graph, oldest first."""
+        from lash_store_sql.archiving import read_sharers
+
         return await self._read(read_sharers, "heads")
 
     async def streams(self) -> Mapping[str, int]:
         """Give the streams' names, each with the newest sequence ever given."""
+        from lash_store_sql.archiving import read_streams
+
         return await self._read(read_streams, "streams")
 
     async def _read(self, unit: Callable[..., T], row: str, **arguments: Any) -> T:
@@ -120,6 +123,10 @@ class Upkeep:
         dry_run: bool = False,
     ) -> VacuumReport:
         """Remove hidden nodes, graph by graph."""
+        from lash_hookspecs.records.retention import VacuumReport
+
+        from lash_store_sql.retaining import count_hidden, hidden_graphs, vacuum_graph
+
         database, tenant = self._kept()
         tell, over = progress or _untold, _deadline(budget)
         hidden_before = await self._past(grace)
@@ -159,6 +166,10 @@ class Upkeep:
         dry_run: bool = False,
     ) -> CollectReport:
         """Remove blobs that nothing reaches, and runs of a graph that are empty."""
+        from lash_hookspecs.records.retention import CollectReport
+
+        from lash_store_sql.collecting import drop_segments, stamp_blobs, sweep
+
         database, tenant = self._kept()
         tell, over = progress or _untold, _deadline(budget)
         if not dry_run:
@@ -204,6 +215,10 @@ class Upkeep:
         dry_run: bool = False,
     ) -> ExpireReport:
         """Delete the sessions whose time to live is over."""
+        from lash_hookspecs.records.retention import ExpireReport
+
+        from lash_store_sql.retaining import erase_expired, find_expired
+
         database, tenant = self._kept()
         tell, over = progress or _untold, _deadline(budget)
         waiting = await database.read(partial(find_expired, tenant=tenant, now=now), "heads")
@@ -230,6 +245,10 @@ class Upkeep:
 
     async def check(self, *, repair: bool = False, progress: Progress | None = None) -> CheckReport:
         """Look for what breaks a rule."""
+        from lash_hookspecs.records.retention import CheckReport
+
+        from lash_store_sql.checking import check_blobs, check_database, check_graph, check_sessions, list_graphs
+
         database, tenant = self._kept()
         tell = progress or _untold
         run = database.write if repair else database.read
@@ -251,6 +270,8 @@ class Upkeep:
 
     async def load(self, rows: Iterable[ArchivedRow]) -> Sequence[str]:
         """Store a family of sessions from its rows, all or none."""
+        from lash_store_sql.archiving import load_family
+
         database, tenant = self._kept()
         unit = partial(load_family, tenant=tenant, rows=rows, max_value=database.max_value)
         return await database.write(unit, "the archive")
@@ -262,6 +283,8 @@ class Upkeep:
         return int((now - seconds) * 1_000_000)
 
     async def _mark(self, tell: Progress, sessions: int) -> Reached:
+        from lash_store_sql.collecting import Reached, mark_nodes, mark_sessions
+
         database, tenant = self._kept()
         reached, after, seen = Reached(), 0, 0
         while True:
@@ -278,6 +301,8 @@ class Upkeep:
     async def _pages(
         self, unit: Callable[..., Page], repair: bool, tell: Progress, what: str
     ) -> tuple[int, list[Finding]]:
+        from lash_hookspecs.records.retention import Finding
+
         database, tenant = self._kept()
         run = database.write if repair else database.read
         after: int | None = 0

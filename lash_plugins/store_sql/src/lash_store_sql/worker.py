@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import sqlite3
 import threading
 import time
@@ -163,6 +162,8 @@ class Worker:
 
     def _pause(self, pause: float) -> float:
         """Wait for another process, and give how long the next wait is."""
+        import random
+
         time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  only spreads the tries
         return min(2 * pause, _LONGEST_PAUSE)
 
