@@ -5,9 +5,11 @@ A module of the contract suite names its level in ``LEVEL``; its tests run over 
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ import attrs
 import pytest
 from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.protocols.stores import StoreBackend
+from lash_store_sql.postgres.backend import PostgresBackend, open_postgres
 from lash_store_sql.sqlite import open_sqlite
+from postgres_server import shared_server
 
 from tests.stores.build import Author
 
@@ -52,19 +56,24 @@ async def sqlite(folder: Path, clock: Clock) -> StoreBackend:
     return await open_sqlite(f"sqlite:///{folder}/store.db", True, clock=clock)
 
 
+async def postgres(folder: Path, clock: Clock) -> StoreBackend:
+    server = shared_server()
+    return await open_postgres(server.url_of(await asyncio.to_thread(server.fresh)), False)
+
+
 async def jsonl(folder: Path, clock: Clock) -> StoreBackend:
     backend: StoreBackend = await jsonl_module().open_jsonl(f"jsonl:{folder}/store", True)
     return backend
 
 
 STORES: dict[str, list[Callable[[Path, Clock], Awaitable[StoreBackend]]]] = {
-    "core": [memory, sqlite, jsonl],
+    "core": [memory, sqlite, postgres, jsonl],
     "concurrent": [memory, sqlite],
-    "sharing": [memory, sqlite],
-    "tenants": [memory, sqlite],
+    "sharing": [memory, sqlite, postgres],
+    "tenants": [memory, sqlite, postgres],
     "unshared": [jsonl],
-    "durable": [sqlite, jsonl],
-    "retention": [memory, sqlite],
+    "durable": [sqlite, postgres, jsonl],
+    "retention": [memory, sqlite, postgres],
 }
 
 
@@ -84,6 +93,25 @@ async def backend(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) 
     opened: StoreBackend = await request.param(tmp_path, clock)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def sleep_for(backend: StoreBackend, clock: Clock) -> Callable[[float], Awaitable[None]]:
+    """Let time pass for a store: by its clock, or by making what it holds older."""
+
+    def grow_old(connection: Any, seconds: float) -> None:
+        connection.begin_write()
+        for what in ("blob SET stored_at = stored_at", "node SET hidden = hidden", "lease SET expires_at = expires_at"):
+            where = " WHERE hidden > 1" if "hidden" in what else ""
+            connection.execute(f"UPDATE {what} - $1::bigint{where}", (int(seconds * 1_000_000),))
+        connection.commit()
+
+    async def passing(seconds: float) -> None:
+        clock.now += seconds
+        if isinstance(backend, PostgresBackend):
+            await backend.write(partial(grow_old, seconds=seconds), "the past")
+
+    return passing
 
 
 @pytest.fixture

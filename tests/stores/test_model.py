@@ -17,7 +17,7 @@ from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.records.store import Commit, Consumed, Fork, Head, SessionQuery, StreamEntry, Writer
 
 from tests.stores.build import commit, node
-from tests.stores.conftest import Clock, jsonl, sqlite
+from tests.stores.conftest import Clock, jsonl, postgres, sqlite
 
 NAMES = st.sampled_from(["a", "b", "c"])
 SMALL = st.integers(0, 3)
@@ -154,3 +154,9 @@ def test_sqlite_answers_as_the_reference_does(steps: list[Any]) -> None:
 @given(st.lists(STEPS, max_size=25).map(without_forks))
 def test_json_lines_answer_as_the_reference_does(steps: list[Any]) -> None:
     asyncio.run(compare(jsonl, steps))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(STEPS, max_size=40))
+def test_postgres_answers_as_the_reference_does(steps: list[Any]) -> None:
+    asyncio.run(compare(postgres, steps))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import attrs
@@ -38,9 +38,10 @@ from lash_hookspecs.records.retention import (
 from lash_hookspecs.records.store import Consumed, Deleted, Head, SessionQuery, StreamEntry, Writer, blob_ref
 
 from tests.stores.build import Author, chain, holder, node
-from tests.stores.conftest import Clock
 
 LEVEL = "retention"
+
+Sleep = Callable[[float], Awaitable[None]]
 
 SECRET = b"the number is 4711-0815"
 MARKER = b'{"redacted":true}'
@@ -149,12 +150,12 @@ async def test_s8_vacuum_removes_hidden_nodes_and_nothing_else(author: Author) -
     assert len(await author.store.path(author.leaf or "")) == 5
 
 
-async def test_s8_vacuum_leaves_what_was_hidden_a_moment_ago(author: Author, clock: Clock) -> None:
+async def test_s8_vacuum_leaves_what_was_hidden_a_moment_ago(author: Author, sleep_for: Sleep) -> None:
     _, side = await branched(author)
     await kept(author).hide([side[0]])
     report = await upkeep(author).vacuum(grace=60)
     assert (report.nodes, report.young) == (0, 2)
-    clock.now += 61
+    await sleep_for(61)
     assert (await upkeep(author).vacuum(grace=60)).nodes == 2
 
 
@@ -216,31 +217,31 @@ async def test_s8_gc_keeps_what_is_named_in_a_document(author: Author, place: st
     assert await author.store.get_blobs([ref])
 
 
-async def test_s8_gc_leaves_blobs_that_were_just_put(author: Author, clock: Clock) -> None:
+async def test_s8_gc_leaves_blobs_that_were_just_put(author: Author, sleep_for: Sleep) -> None:
     await author.turn(1)
     await put_blob(author, b"of a commit in flight")
     report = await upkeep(author).gc(grace=3600)
     assert (report.blobs, report.young) == (0, 1)
-    clock.now += 3601
+    await sleep_for(3601)
     assert (await upkeep(author).gc(grace=3600)).blobs == 1
 
 
-async def test_s8_putting_an_old_blob_again_makes_it_young(author: Author, clock: Clock) -> None:
+async def test_s8_putting_an_old_blob_again_makes_it_young(author: Author, sleep_for: Sleep) -> None:
     await author.turn(1)
     body = b"an attachment that is sent twice"
     await put_blob(author, body)
-    clock.now += 10_000
+    await sleep_for(10_000)
     ref = await put_blob(author, body)
     assert (await upkeep(author).gc(grace=3600)).blobs == 0
     await author.commit([node(parent=author.leaf, refs=(ref,))])
     assert await author.store.get_blobs([ref])
 
 
-async def test_s8_referring_to_an_old_blob_makes_it_young(author: Author, clock: Clock) -> None:
+async def test_s8_referring_to_an_old_blob_makes_it_young(author: Author, sleep_for: Sleep) -> None:
     """A commit notes it, so that a collection which looked before it does not remove what it refers to."""
     await author.turn(1)
     ref = await put_blob(author, b"put long ago")
-    clock.now += 10_000
+    await sleep_for(10_000)
     await author.commit([node(parent=author.leaf, refs=(ref,))])
     await kept(author).redact(redaction(author.leaf or ""), dry_run=True)
     other = Author(author.backend, "other", Writer("i2", 0))
@@ -456,12 +457,12 @@ async def test_s8_a_ttl_stays_until_a_commit_says_otherwise(author: Author) -> N
     assert (await upkeep(author).expire(now=4_000_000_000_000_000)).session_ids == ()
 
 
-async def test_s8_a_session_that_somebody_works_on_does_not_expire(author: Author, clock: Clock) -> None:
+async def test_s8_a_session_that_somebody_works_on_does_not_expire(author: Author, sleep_for: Sleep) -> None:
     await author.turn(1, ttl=60.0)
     await author.store.take_lease(holder(), 30.0)  # type: ignore[attr-defined]
     report = await upkeep(author).expire(now=4_000_000_000_000_000)
     assert (report.session_ids, report.leased) == ((), 1)
-    clock.now += 31
+    await sleep_for(31)
     assert (await upkeep(author).expire(now=4_000_000_000_000_000)).session_ids == ("chat",)
 
 

@@ -491,6 +491,13 @@ class UnreadableData(StoreError):
         super().__init__(f"{where}{row} cannot be read: {reason}", session_id=session_id)
         self.row = row
 
+    def of_session(self, session_id: str) -> UnreadableData:
+        """Name the session, if whoever found the row did not know it."""
+        if self.session_id is None:
+            self.session_id = session_id
+            self.message = f"session {session_id!r}: {self.message}"
+        return self
+
 
 class LimitExceeded(StoreError):
     """A value is over a limit that the store declares."""

@@ -30,7 +30,7 @@ class SessionConfig(Record):
         model: ``provider`` or ``provider:model``.
         mode: The execution mode's name.
         instructions: The system prompt.
-        model_settings: Passed to the provider.
+        model_settings: Passed to the provider; kept out of reprs, they may hold a credential.
         context_window: Tokens that the caller says the model can take; ``None`` to ask the provider (L3).
         mode_options: Given to the mode at the beginning of each turn.
         tool_access: Which tools it may have at all.
@@ -39,7 +39,7 @@ class SessionConfig(Record):
     model: str = "offline"
     mode: str = "standard"
     instructions: str = ""
-    model_settings: dict[str, JsonValue] = Field(default_factory=dict)
+    model_settings: dict[str, JsonValue] = Field(default_factory=dict, repr=False)
     context_window: int | None = None
     mode_options: dict[str, JsonValue] = Field(default_factory=dict)
     tool_access: ToolAccess = ToolAccess()
@@ -69,12 +69,14 @@ class ParentLink(Record):
         relation: Which of the two.
         usage_source: What its usage is filed under in the parent's ledger.
         authority: For a subagent.
+        incarnation: Which life of the parent's name; a later one owes nothing to this session.
     """
 
     session_id: str
     relation: Literal["child", "handoff"]
     usage_source: str = "child"
     authority: SubagentAuthority | None = None
+    incarnation: str | None = None
 
 
 class ForkPoint(Record):

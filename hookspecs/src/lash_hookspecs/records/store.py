@@ -24,6 +24,7 @@ __all__ = [
     "Head",
     "Holder",
     "Lease",
+    "Migration",
     "Receipt",
     "SessionPage",
     "SessionQuery",
@@ -366,6 +367,25 @@ class StoreStats:
     commits: int
     blobs: int
     bytes_on_disk: int | None
+
+
+@attrs.frozen(kw_only=True)
+class Migration:
+    """What it takes, or took, to bring a database to this version (S10).
+
+    Attributes:
+        name: The store's name or its URL without secrets.
+        found: The schema version that was there; ``None`` when there was none.
+        version: The schema version that is there afterwards.
+        steps: What there is to do, in order, for people: statements or sentences. Empty when nothing is.
+        applied: Whether the steps were done.
+    """
+
+    name: str
+    found: int | None
+    version: int
+    steps: tuple[str, ...]
+    applied: bool
 
 
 def blob_ref(body: bytes) -> str:

@@ -14,6 +14,7 @@ from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.protocols.tasks import TaskHost
 from lash_hookspecs.protocols.tracing import TraceSink
+from lash_hookspecs.records.retention import DeleteReport
 from lash_hookspecs.records.store import SessionQuery
 from lash_hookspecs.records.traces import TraceContext, TraceLevel
 
@@ -24,6 +25,9 @@ from lash_core.builtins import BUILTINS
 from lash_core.hosts.local_tasks import LocalTaskHost
 from lash_core.plugins.fingerprints import PluginPolicy
 from lash_core.plugins.manager import PluginManager
+from lash_core.runtime.archive_export import Exported, export_sessions
+from lash_core.runtime.archive_files import new_file, readable_file
+from lash_core.runtime.archive_import import Imported, import_archive
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
 from lash_core.runtime.parked import ParkedSession
 from lash_core.runtime.policy import SessionSpec
@@ -238,15 +242,46 @@ class Lash:
         """List sessions whose turn is unfinished and that nobody works on (L14)."""
         return [each async for each in self.sessions(open_turn=True) if each.status == "interrupted"]
 
-    async def delete(self, session_id: str) -> None:
+    async def delete(self, session_id: str, *, with_forks: bool = False) -> DeleteReport | None:
         """Delete a session; its writers are refused for ever (S8).
+
+        Args:
+            session_id: The session.
+            with_forks: Delete the sessions that stand on its nodes, too; those nodes stay for them otherwise.
+
+        Returns:
+            What went and what stays; ``None`` from a store that does not tell.
 
         Raises:
             SessionMissing: There is none.
-            SessionBusy: A turn of it runs.
+            SessionBusy: A turn of it runs, or of a fork that was to go with it.
+            ConfigurationError: The store cannot delete forks with it.
         """
         session = await self.session(session_id, create=False)
-        await session.delete()
+        return await session.delete(with_forks=with_forks)
+
+    async def export(self, session_id: str, path: str | Path) -> Exported:
+        """Write a session with all that it stands on into a new file: lines of JSON with a checksum.
+
+        Raises:
+            SessionMissing: There is none.
+            ConfigurationError: The file is there already, or cannot be written.
+            StoreError: The store cannot be exported from.
+        """
+        with new_file(path) as file:
+            return await export_sessions(self.store, [(session_id,)], file.write)
+
+    async def load(self, path: str | Path) -> Imported:
+        """Store the sessions of a file that `export` wrote, each whole or not at all.
+
+        Raises:
+            InvalidArchive: It is no such file, is truncated, or was changed; nothing was stored.
+            SessionExists: A session of that name is here.
+            ConfigurationError: The file cannot be read.
+            StoreError: The store takes no sessions from elsewhere.
+        """
+        with readable_file(path) as file:
+            return await import_archive(self.store, file, where=str(path))
 
     async def close(self) -> None:
         """Close every session and the store, all of them even if one fails; may be called twice."""

@@ -14,6 +14,7 @@ from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, ToolInvocation
+from lash_hookspecs.records.retention import DeleteReport
 from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
 from lash_hookspecs.records.store import Head, Holder
@@ -265,10 +266,11 @@ class Session:
         """Give the ledger: one row per source and model (T8)."""
         return self.runtime.document.usage
 
-    async def delete(self) -> None:
-        """Delete the session (S8)."""
-        await self.runtime.delete()
+    async def delete(self, *, with_forks: bool = False) -> DeleteReport | None:
+        """Delete the session (S8); see `Lash.delete`."""
+        report = await self.runtime.delete(with_forks=with_forks)
         await self.close()
+        return report
 
     async def park(self) -> ParkedSession:
         """Close the session and give a handle that resumes it anywhere (L7)."""

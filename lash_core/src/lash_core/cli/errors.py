@@ -44,6 +44,8 @@ _CODES: tuple[tuple[type[LashError], int], ...] = (
     (errors.SessionMissing, 2),
     (errors.SessionExists, 2),
     (errors.NodeMissing, 2),
+    (errors.NodeInUse, 2),
+    (errors.HistoryPruned, 2),
     (errors.TaskError, 2),
     (errors.TurnError, 2),  # asked of a session in the wrong state; a turn that fails is an outcome, no error
     (errors.SessionDeleted, 2),

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 import attrs
 from lash_hookspecs.errors import ConfigurationError, PolicyError, SessionBindingMismatch, SessionExists, StoreRegressed
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
-from lash_hookspecs.records.state import ParentLink, SessionConfig
+from lash_hookspecs.records.state import ParentLink
 from lash_hookspecs.specs.events import SessionRestored, lash_on_session_restored
 
 from lash_core.runtime.beginnings import begin_with
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
 from lash_core.runtime.opened import OpenSession
-from lash_core.runtime.policy import SessionSpec
+from lash_core.runtime.policy import SessionSpec, check_spec
 from lash_core.runtime.resident import ResidentSession
 from lash_core.runtime.state import PersistedSessionState, check_graph
 from lash_core.runtime.text import check_session_id
@@ -56,7 +56,7 @@ async def open_session(
         raise ConfigurationError("Residency.ACTIVE_PATH_ONLY needs a store: what is not resident must be somewhere")
     session_id = check_session_id(spec.session_id or (state.session_id if state else ""))
     spec = attrs.evolve(spec, session_id=session_id)
-    spec.over(SessionConfig())
+    check_spec(spec)
     backend = env.store or MemoryBackend()
     durable = backend.capabilities.durability != "none" if store is None else True
     resident = ResidentSession(session_id, store or backend.session(session_id), env)

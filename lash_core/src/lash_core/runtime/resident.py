@@ -191,7 +191,10 @@ class ResidentSession:
     def conversation(self) -> Conversation:
         """The read model of the active path; decoded when it is first asked for."""
         if self._conversation is None:
-            self._conversation = Conversation(self.graph.path)
+            try:
+                self._conversation = Conversation(self.graph.path)
+            except UnreadableData as error:
+                raise error.of_session(self.session_id)  # noqa: B904  it is the same one
         return self._conversation
 
     async def refresh(self) -> Absent | Deleted | Head:
@@ -204,7 +207,10 @@ class ResidentSession:
             CorruptSession: The path has a hole or a cycle (G4).
         """
         async with self._refreshing:
-            return await self._refresh()
+            try:
+                return await self._refresh()
+            except UnreadableData as error:
+                raise error.of_session(self.session_id)  # noqa: B904  it is the same one
 
     async def _refresh(self) -> Absent | Deleted | Head:
         found = await self.store.head()
@@ -297,7 +303,9 @@ class ResidentSession:
         if known is None:
             return False
         records = await self.store.records(after=known.revision)
-        if not records or any(read_record(record).step != KEPT for record in records):
+        if not records or records[-1].revision != known.revision + len(records):
+            return False  # retention removed some of them
+        if any(not record.record or read_record(record).step != KEPT for record in records):
             return False
         await self.refresh()
         return self.head is not None and self.head.revision == records[-1].revision
@@ -400,7 +408,7 @@ class ResidentSession:
         self._healed = None
         self._signed = self.epoch
         copied = len(change.nodes)
-        self.graph.insert(commit.nodes[:copied])
+        self.graph.insert(node for node in commit.nodes[:copied] if node.node_id not in self.graph)
         if change.moves_leaf:
             self.graph.set_leaf(change.leaf)
             self._conversation = None

@@ -11,6 +11,7 @@ from lash_hookspecs.protocols.tools import Attachment
 from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, ModeEvent, PluginNode
+from lash_hookspecs.records.retention import DeleteReport
 from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest
 from lash_hookspecs.records.state import SessionConfig
 from lash_hookspecs.records.store import Receipt
@@ -33,7 +34,7 @@ from lash_core.runtime.parked import ParkedSession
 from lash_core.runtime.resident import Change
 from lash_core.runtime.rewriting import rewrite_history, window_of
 from lash_core.runtime.state import PersistedSessionState
-from lash_core.runtime.text import check_text
+from lash_core.runtime.text import check_input
 from lash_core.runtime.turns import Emit
 
 __all__ = ["Appended", "LashRuntime", "StaleBranch"]
@@ -90,7 +91,7 @@ class LashRuntime(OpenableRuntime):
         on_conflict = check_conflict_policy(on_conflict)
         if turn_input is None:
             turn_input = await self._first_input()
-        check_text(turn_input.text, alone=not turn_input.attachments)
+        check_input(turn_input)
         limits = limits or self.env.termination.limits
         result = await turn_doors.run_turn(
             self.session, turn_input, limits, emit, resume=resume, files=files, on_conflict=on_conflict
@@ -130,7 +131,9 @@ class LashRuntime(OpenableRuntime):
         Raises:
             InvalidInput: It is too large, or its media type is none.
             StoreError: It cannot be stored.
+            SessionError: The runtime was closed.
         """
+        self.session.slot.refuse_closed()
         return await self.session.files.attach(file)
 
     async def continue_turn(
@@ -238,7 +241,9 @@ class LashRuntime(OpenableRuntime):
             SessionExists: There is a session of that name.
             SessionMissing: This one has nothing to fork yet.
             NodeMissing: The node is not in the session's graph.
+            SessionError: The runtime was closed.
         """
+        self.session.slot.refuse_closed()
         return LashRuntime.of(await fork(self.session, session_id, at))
 
     # Its state and configuration
@@ -315,7 +320,9 @@ class LashRuntime(OpenableRuntime):
             PolicyError: It would be deeper than the subagents' authority allows.
             ConfigurationError: The start cannot be used, or there is no store for it.
             SessionBindingMismatch: The ``session_store_factory`` gave another session's store.
+            SessionError: The runtime was closed.
         """
+        self.session.slot.refuse_closed()
         return await create_child(self.session, request)
 
     async def child(self, session_id: str) -> Child:
@@ -323,8 +330,9 @@ class LashRuntime(OpenableRuntime):
 
         Raises:
             SessionMissing: It is not stored.
-            SessionError: It comes from elsewhere.
+            SessionError: It comes from elsewhere, or the runtime was closed.
         """
+        self.session.slot.refuse_closed()
         return await open_child(self.session, session_id)
 
     async def successor(self) -> LashRuntime:
@@ -354,17 +362,24 @@ class LashRuntime(OpenableRuntime):
 
     # Its end
 
-    async def delete(self) -> None:
+    async def delete(self, *, with_forks: bool = False) -> DeleteReport | None:
         """Delete the session; its writers are refused for ever (S8).
 
         A chain of handoffs through it stays whole: who handed off to it hands off to who follows it, or works again
         itself when nobody does (H3).
 
+        Args:
+            with_forks: Delete the sessions that stand on its nodes, too; those nodes stay otherwise.
+
+        Returns:
+            What went and what stays; ``None`` from a store that does not tell.
+
         Raises:
             SessionMissing: It was never committed.
-            SessionBusy: A turn of it runs, or of a neighbour in the chain; nothing was deleted.
+            SessionBusy: A turn of it runs, or of a fork or a neighbour in the chain; nothing was deleted.
+            ConfigurationError: The store cannot delete forks with it.
         """
-        await ending.delete(self.session)
+        return await ending.delete(self.session, with_forks=with_forks)
 
     async def park(self) -> ParkedSession:
         """Commit what is not committed yet, close the runtime, and give a handle to the session (L6, L7).

@@ -129,6 +129,7 @@ class _Family:
     def _head(self, row: ArchivedHead) -> None:
         connection, head = self._connection, row.head
         name = Name(self._tenant, head.session_id)
+        connection.guard_name(name)
         if find(connection, name) is not None:
             raise SessionExists(f"session {head.session_id!r} is there already", session_id=head.session_id)
         if is_dead(connection, name, head.incarnation):
@@ -185,9 +186,7 @@ class _Family:
     def _begin_run(self, owner: str | None, parent: str | None) -> int:
         fork_pos = None if parent is None else self._places[parent]
         key = self.keys[owner] if owner is not None else 0
-        (segment,) = self._connection.execute(
-            self._connection.sql.BEGIN_SEGMENT, (self._graph, key, fork_pos)
-        ).fetchone()
+        (segment,) = self._connection.execute(self._connection.sql.ADD_SEGMENT, (self._graph, key, fork_pos)).fetchone()
         return int(segment) << SHIFT
 
     def _record(self, row: ArchivedRecord) -> None:

@@ -77,7 +77,10 @@ class _GraphCheck:
         self.graph = graph
         self.repair = repair
         self.changed = False
-        self.sharers = connection.execute(connection.sql.LEAVES, (graph,)).fetchall()
+        if repair:
+            connection.guard_graph(graph, alone=True)
+        leaves = connection.sql.LEAVES_LOCKED if repair else connection.sql.LEAVES
+        self.sharers = connection.execute(leaves, (graph,)).fetchall()
         self.rows = {row[1]: row for row in connection.execute(connection.sql.EDGES, (graph,))}
         self.parents = {packed: row[2] for packed, row in self.rows.items()}
 

@@ -19,7 +19,7 @@ from lash_store_sql import statements as sql
 from lash_store_sql.migrations import STEPS, Step
 from lash_store_sql.sqlite_connection import SqliteConnection
 
-__all__ = ["Location", "connect", "make_file", "parse_url", "prepare"]
+__all__ = ["Location", "connect", "make_file", "parse_url", "prepare", "read_version"]
 
 #: SQLite's ``application_id`` of our files: ``LASH`` in ASCII.
 APPLICATION_ID = 0x4C415348
@@ -38,6 +38,7 @@ class Location:
         path: The file, absolute.
         url: The URL, without secrets.
         timeout: Seconds for which contention is waited out.
+        compression: ``zstd`` to store payloads and commit documents compressed from now on.
         synchronous: ``full`` makes a commit durable before it is acknowledged; ``normal`` leaves the last ones to the
             next checkpoint: they survive the process, not the machine.
         max_value: The largest value in bytes.
@@ -47,6 +48,7 @@ class Location:
     url: str
     timeout: float = 10.0
     synchronous: Literal["full", "normal"] = "full"
+    compression: Literal["zstd"] | None = None
     # One row holds at most 1 GB in SQLite, and a commit record is one row.
     max_value: int = 256 * 1024 * 1024
 
@@ -102,7 +104,18 @@ def _synchronous(text: str) -> str:
     return text
 
 
-_OPTIONS: dict[str, Callable[[str], Any]] = {"timeout": _seconds, "max_value": _count, "synchronous": _synchronous}
+def _compression(text: str) -> str | None:
+    if text not in ("zstd", "none"):
+        raise ValueError(text)
+    return None if text == "none" else text
+
+
+_OPTIONS: dict[str, Callable[[str], Any]] = {
+    "timeout": _seconds,
+    "max_value": _count,
+    "synchronous": _synchronous,
+    "compression": _compression,
+}
 
 
 def make_file(path: Path) -> None:
@@ -248,6 +261,21 @@ def _take_step(connection: SqliteConnection, step: Step) -> None:
         "INSERT INTO migration (version, applied_at) VALUES (?, ?)", (step.version, time.time_ns() // 1000)
     )
     connection.execute(f"PRAGMA user_version={step.compatible}")
+
+
+def read_version(path: Path) -> int | None:
+    """Read the schema version of a file; ``None`` where there is no database yet.
+
+    Raises:
+        StoreUnavailable, UnsupportedSchema: As `prepare`.
+    """
+    if not _exists(path) or not path.stat().st_size:
+        return None
+    connection = connect(path, writes=False)
+    try:
+        return _version(connection, path)
+    finally:
+        connection.close()
 
 
 def _version(connection: SqliteConnection, path: Path) -> int | None:

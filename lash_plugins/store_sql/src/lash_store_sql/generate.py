@@ -1,25 +1,37 @@
-"""Writes `lash_store_sql.statements` from the declaration: ``python -m lash_store_sql.generate``.
+"""Writes the statements of both databases from the declaration: ``python -m lash_store_sql.generate``.
 
-The default path runs on the written module, so it need not import SQLModel or SQLAlchemy; a test compares the two.
+The stores run on the written modules, so they need not import SQLModel or SQLAlchemy; a test compares the two.
 """
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Integer, Table, bindparam, delete, func, insert, literal_column, select, update
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import BigInteger, Integer, Table, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from lash_store_sql.postgres.templates import TEMPLATES
 from lash_store_sql.schema import COMPATIBLE_VERSION, METADATA, SCHEMA_VERSION
 
-__all__ = ["render"]
+__all__ = ["MODULES", "render"]
 
-_DIALECT = sqlite.dialect(paramstyle="qmark")
+_SQLITE: Dialect = sqlite.dialect(paramstyle="qmark")
+_POSTGRES: Dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+
+#: Where each database's statements are.
+MODULES = {
+    "sqlite": Path(__file__).with_name("statements.py"),
+    "postgresql": Path(__file__).parent / "postgres" / "statements.py",
+}
+
+Upsert = Callable[[Table], Any]
 
 session, tombstone, lease, segment, node, record, blob, stream, entry, label = (
     METADATA.tables[name]
@@ -41,7 +53,7 @@ def _add(table: Table, *, key: bool = True, without: tuple[str, ...] = ()) -> An
 
 
 def _limited(query: Any) -> Any:
-    return query.limit(bindparam("limit", type_=Integer))
+    return query.limit(bindparam("limit", type_=BigInteger().with_variant(Integer, "sqlite")))
 
 
 def _between(table: Table, column: str = "pos") -> Any:
@@ -69,7 +81,13 @@ def _sessions() -> Iterator[tuple[str, Any]]:
             "components",
         ))
     ).where(_named(session))  # fmt: skip
-    yield "ADD_SESSION", _add(session, key=False, without=("ttl",))
+    yield "SESSION_LOCKED", select(
+        *(session.c[name] for name in (
+            "key", "incarnation", "revision", "epoch", "graph", "leaf", "leaf_pos", "tail_pos", "stored_at",
+            "components",
+        ))
+    ).where(_named(session)).with_for_update()  # fmt: skip
+    yield "ADD_SESSION", _add(session, key=False, without=("ttl",)).returning(session.c.key)
     changed = (
         "leaf", "leaf_pos", "tail_pos", "revision", "epoch", "open_turn", "updated_at", "stored_at", "components",
         "state",
@@ -95,7 +113,7 @@ def _sessions() -> Iterator[tuple[str, Any]]:
     yield "DEAD_EPOCH", select(func.max(tombstone.c.epoch)).where(_named(tombstone))
 
 
-def _leases() -> Iterator[tuple[str, Any]]:
+def _leases(upsert: Upsert) -> Iterator[tuple[str, Any]]:
     yield "LEASE", select(lease.c.epoch, lease.c.expires_at, lease.c.holder).where(_named(lease))
     names = ("tenant", "session_id", "epoch", "expires_at", "holder")
     values: dict[str, Any] = {name: bindparam(name) for name in names}
@@ -114,13 +132,13 @@ def _nodes() -> Iterator[tuple[str, Any]]:
     yield "NODE", shown.where(by_id)
     yield "RANGE", shown.where(_between(node)).order_by(node.c.pos)
     newer = (node.c.stored_at > bindparam("stored_at")) | (
-        (node.c.stored_at == bindparam("stored_at")) & (node.c.pos > bindparam("pos"))
+        (node.c.stored_at == bindparam("same")) & (node.c.pos > bindparam("pos"))
     )
     visible = placed.where(_between(node)).where(node.c.hidden == bindparam("hidden"))
     yield "VISIBLE", _limited(visible.order_by(node.c.pos))
     yield "VISIBLE_AFTER", _limited(visible.where(newer).order_by(node.c.pos))
     yield "DROP_NODES", delete(node).where(_between(node))
-    yield "ADD_SEGMENT", _add(segment, key=False)
+    yield "ADD_SEGMENT", _add(segment, key=False).returning(segment.c.segment)
     yield "FORK_POS", select(segment.c.fork_pos).where(_identified(segment, segment="segment"))
     yield (
         "SEGMENTS",
@@ -131,7 +149,7 @@ def _nodes() -> Iterator[tuple[str, Any]]:
     yield "DROP_SEGMENT", delete(segment).where(_identified(segment, segment="segment"))
 
 
-def _records() -> Iterator[tuple[str, Any]]:
+def _records(upsert: Upsert) -> Iterator[tuple[str, Any]]:
     yield "ADD_RECORD", _add(record)
     yield (
         "RECORD",
@@ -220,9 +238,9 @@ def _upkeep() -> Iterator[tuple[str, Any]]:
     size = func.length
     living = select(session.c.graph).where(session.c.tenant == bindparam("tenant"))
     mine = _identified(session, tenant="tenant")
-    yield "LEAVES", select(session.c.key, session.c.session_id, session.c.leaf).where(
-        _identified(session, graph="graph")
-    ).order_by(session.c.key).with_for_update(of=session)  # fmt: skip
+    leaves = select(session.c.key, session.c.session_id, session.c.leaf).where(_identified(session, graph="graph"))
+    yield "LEAVES", leaves.order_by(session.c.key)
+    yield "LEAVES_LOCKED", leaves.order_by(session.c.key).with_for_update()
     yield (
         "EDGES",
         select(node.c.pos, node.c.node_id, node.c.parent, node.c.hidden, size(node.c.payload))
@@ -341,7 +359,7 @@ def _upkeep() -> Iterator[tuple[str, Any]]:
             .where(_identified(node, graph="graph"))
             .where(
                 (node.c.stored_at > bindparam("stored_at"))
-                | ((node.c.stored_at == bindparam("stored_at")) & (node.c.pos > bindparam("pos")))
+                | ((node.c.stored_at == bindparam("same")) & (node.c.pos > bindparam("pos")))
             )
             .order_by(node.c.stored_at, node.c.pos)
         ),
@@ -381,7 +399,6 @@ def _checks() -> Iterator[tuple[str, Any]]:
     yield "LEAF_POS", select(session.c.leaf_pos).where(_identified(session, key="session"))
     yield "RECORD_COMPONENTS", select(record.c.key, record.c.components).where(_between(record, "key"))
     yield "SHARING", select(session.c.session_id).where(_identified(session, graph="graph")).order_by(session.c.key)
-    yield "BEGIN_SEGMENT", _add(segment, key=False).returning(segment.c.segment)
     yield "LABELS", select(label.c.name, label.c.value, label.c.session_id).where(_identified(label, session="session"))
     yield "NEWEST_RECORD", select(func.max(record.c.key)).where(_between(record, "key"))
     yield "NEWEST_ENTRY", select(func.max(entry.c.pos)).where(_between(entry))
@@ -400,19 +417,36 @@ def _checks() -> Iterator[tuple[str, Any]]:
         yield f"ORPHAN_{name}", select(func.count()).select_from(table).where(~there)
 
 
-def _compiled(statement: Any) -> tuple[str, list[str]]:
-    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+def _statements(upsert: Upsert) -> Iterator[tuple[str, Any]]:
+    yield from _sessions()
+    yield from _leases(upsert)
+    yield from _nodes()
+    yield from _records(upsert)
+    yield from _streams()
+    yield from _listings()
+    yield from _upkeep()
+
+
+def _compiled(statement: Any, dialect: Dialect) -> tuple[str, list[str]]:
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     sql, parameters = " ".join(str(compiled).split()), list(compiled.positiontup or ())
     if sql.endswith(" OFFSET ?"):  # the dialect adds an offset of zero to every limit
         return sql.removesuffix(" OFFSET ?"), parameters[:-1]
     return sql, parameters
 
 
-def _ddl() -> Iterator[str]:
+def _numbered(template: str) -> tuple[str, list[str]]:
+    """Number the parameters of a statement that was written by hand."""
+    parameters = list(dict.fromkeys(re.findall(r"(?<!:):([a-z_]+)", template)))
+    sql = re.sub(r"(?<!:):([a-z_]+)", lambda found: f"${parameters.index(found[1]) + 1}", template)
+    return " ".join(sql.split()), parameters
+
+
+def _ddl(dialect: Dialect) -> Iterator[str]:
     for table in METADATA.sorted_tables:
-        yield " ".join(str(CreateTable(table).compile(dialect=_DIALECT)).split())
+        yield " ".join(str(CreateTable(table).compile(dialect=dialect)).split())
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
-            yield " ".join(str(CreateIndex(index).compile(dialect=_DIALECT)).split())
+            yield " ".join(str(CreateIndex(index).compile(dialect=dialect)).split())
 
 
 def _assigned(name: str, text: str) -> Iterator[str]:
@@ -433,33 +467,58 @@ def _literal(text: str) -> Iterator[str]:
         yield f"    {quote}{line}{end}{quote}"
 
 
-def _lines() -> Iterator[str]:
-    yield '"""SQL for SQLite, written by ``python -m lash_store_sql.generate`` from the declaration: do not edit."""'
+def _named_statements(database: str) -> Iterator[tuple[str, str, list[str]]]:
+    dialect, upsert = (
+        (_SQLITE, sqlite.insert) if database == "sqlite" else (_POSTGRES, postgresql.insert)
+    )  # fmt: skip
+    for name, statement in _statements(upsert):
+        yield name, *_compiled(statement, dialect)
+    if database == "postgresql":
+        for name, template in TEMPLATES.items():
+            yield name, *_numbered(template)
+
+
+def _lines(database: str) -> Iterator[str]:
+    title = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[database]
+    yield f'"""SQL for {title}, written by ``python -m lash_store_sql.generate`` from the declaration: do not edit."""'
     yield ""
     yield "from __future__ import annotations"
     yield ""
     yield "# fmt: off"
     yield f"SCHEMA_VERSION = {SCHEMA_VERSION}"
     yield f"COMPATIBLE_VERSION = {COMPATIBLE_VERSION}"
-    for group in (_sessions, _leases, _nodes, _records, _streams, _listings, _upkeep):
-        for name, statement in group():
-            sql, parameters = _compiled(statement)
-            yield ""
-            yield from textwrap.wrap(f"#: {', '.join(parameters) or 'no parameters'}", 100, subsequent_indent="#: ")
-            yield from _assigned(name, sql)
+    for name, sql, parameters in _named_statements(database):
+        yield ""
+        yield from textwrap.wrap(f"#: {', '.join(parameters) or 'no parameters'}", 100, subsequent_indent="#: ")
+        yield from _assigned(name, sql)
+    if database == "postgresql":
+        yield from _orders()
     yield ""
     yield "DDL = ("
-    for sql in _ddl():
+    for sql in _ddl(_SQLITE if database == "sqlite" else _POSTGRES):
         *head, final = _literal(sql)
         yield from head
         yield f"{final},"
     yield ")"
 
 
-def render() -> str:
-    """Give the text of the statements module."""
-    return "\n".join(_lines()) + "\n"
+def _orders() -> Iterator[str]:
+    """Say in which order the long statements take their parameters."""
+    yield ""
+    yield "PARAMETERS = {"
+    for name, template in TEMPLATES.items():
+        order = ", ".join(f'"{parameter}"' for parameter in _numbered(template)[1])
+        yield f'    "{name}": ('
+        yield from textwrap.wrap(f"{order},", 108, initial_indent=" " * 8, subsequent_indent=" " * 8) if order else ()
+        yield "    ),"
+    yield "}"
+
+
+def render(database: str) -> str:
+    """Give the text of the statements module of ``sqlite`` or ``postgresql``."""
+    return "\n".join(_lines(database)) + "\n"
 
 
 if __name__ == "__main__":
-    Path(__file__).with_name("statements.py").write_text(render(), encoding="utf-8")
+    for written, path in MODULES.items():
+        path.write_text(render(written), encoding="utf-8")

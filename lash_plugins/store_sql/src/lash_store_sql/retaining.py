@@ -46,7 +46,7 @@ class _Row(NamedTuple):
 
 
 class _Sharer(NamedTuple):
-    """A row of the statement ``LEAVES``."""
+    """A row of the statement ``LEAVES_LOCKED``."""
 
     key: int
     session_id: str
@@ -69,7 +69,8 @@ class _Graph:
 
     @classmethod
     def read(cls, connection: Connection, graph: int) -> Self:
-        sharers = [_Sharer._make(row) for row in connection.execute(connection.sql.LEAVES, (graph,))]
+        connection.guard_graph(graph, alone=True)
+        sharers = [_Sharer._make(row) for row in connection.execute(connection.sql.LEAVES_LOCKED, (graph,))]
         rows = [_Row._make(row) for row in connection.execute(connection.sql.EDGES, (graph,))]
         return cls({row.node_id: row for row in rows}, {row.node_id: row.parent for row in rows}, sharers)
 
@@ -88,7 +89,7 @@ def found(connection: Connection, name: Name) -> Stored:
 
 def hide_nodes(connection: Connection, name: Name, node_ids: Sequence[str], dry_run: bool) -> HideReport:
     """Hide nodes and all below them, unless somebody stands there."""
-    connection.begin_write()
+    connection.begin_write(name)
     graph = _Graph.read(connection, found(connection, name).graph)
     wanted = {connection.pack_id(node_id): node_id for node_id in node_ids}
     for packed, node_id in wanted.items():
@@ -155,7 +156,7 @@ def vacuum_graph(connection: Connection, graph: int, hidden_before: int, dry_run
 
 def prune_session(connection: Connection, name: Name, retention: Retention, dry_run: bool) -> PruneReport:
     """Remove commit records, empty documents and trim streams."""
-    connection.begin_write()
+    connection.begin_write(name)
     stored = found(connection, name)
     window = (stored.key << SHIFT, stored.key << SHIFT | _LOW)
     rows = connection.execute(connection.sql.RECORD_SIZES, window).fetchall()
@@ -207,10 +208,10 @@ def erase_session(
     connection: Connection, name: Name, incarnation: str, deleted_at: int, with_forks: bool, dry_run: bool
 ) -> DeleteReport:
     """Delete a session, and perhaps those that stand on its nodes, and tell what went and what stays."""
-    connection.begin_write()
+    connection.begin_write(name)
     if is_dead(connection, name, incarnation):
         return DeleteReport(session_ids=(), nodes=0, bytes=0, shared_nodes=0, shared_with=(), dry_run=dry_run)
-    stored = find(connection, name)
+    stored = find(connection, name, lock=True)
     if stored is None or stored.incarnation != connection.pack_id(incarnation):
         raise SessionMissing(
             f"there is no incarnation {incarnation!r} of session {name.session_id!r}", session_id=name.session_id
@@ -273,6 +274,7 @@ def _with_forks(key: int, standing: Mapping[int, set[PackedId]], owners: Mapping
 
 
 def _bury(connection: Connection, name: Name, deleted_at: int) -> int:
+    connection.guard_name(name)
     stored = found(connection, name)
     window = (stored.key << SHIFT, stored.key << SHIFT | _LOW)
     freed: int = sum(row[3] for row in connection.execute(connection.sql.RECORD_SIZES, window))
@@ -290,8 +292,8 @@ def find_expired(connection: Connection, tenant: str, now: int) -> list[str]:
 
 def erase_expired(connection: Connection, name: Name, now: int, dry_run: bool) -> DeleteReport | None:
     """Delete a session whose time is over; ``None`` when somebody works on it, or it is not over any more."""
-    connection.begin_write()
-    stored = find(connection, name)
+    connection.begin_write(name)
+    stored = find(connection, name, lock=True)
     expiry = stored and connection.execute(connection.sql.EXPIRY, name).fetchone()
     if stored is None or not expiry or expiry[1] is None or expiry[0] + expiry[1] > now:
         return None

@@ -21,9 +21,10 @@ __all__ = [
     "load_mapping",
     "load_nodes",
     "load_record",
+    "pack_bytes",
     "pack_body",
     "pack_id",
-    "pack_optional",
+    "plain",
     "unpack_body",
     "unpack_id",
     "unpack_optional",
@@ -34,6 +35,7 @@ SHIFT = 32
 
 _LOW = (1 << SHIFT) - 1
 _PLAIN, _ZLIB = 0, 1
+_TEXT, _PADDED = b"\0", b"\1"
 #: Below this a body is stored as it is: the saving is less than the row's own overhead.
 _SMALL = 128
 
@@ -60,18 +62,24 @@ def pack_id(value: str) -> PackedId:
     return value
 
 
+def pack_bytes(value: str) -> bytes:
+    """Halve an id of 32 lower-case hex digits; mark any other and see that it has not 16 bytes."""
+    packed = pack_id(value)
+    if isinstance(packed, bytes):
+        return packed
+    text = packed.encode()
+    return _PADDED + text + b"\0" if len(text) == 15 else _TEXT + text
+
+
 def unpack_id(value: object, row: str) -> str:
-    """Undo `pack_id`."""
+    """Undo `pack_id` and `pack_bytes`."""
     if isinstance(value, bytes) and len(value) == 16:
         return value.hex()
+    if isinstance(value, bytes) and value[:1] in (_TEXT, _PADDED):
+        return value[1 : -1 if value[:1] == _PADDED else None].decode()
     if isinstance(value, str):
         return value
     raise RowError(row, f"{value!r} is not an id")
-
-
-def pack_optional(value: str | None) -> PackedId | None:
-    """`pack_id` for an id that may be missing."""
-    return None if value is None else pack_id(value)
 
 
 def unpack_optional(value: object, row: str) -> str | None:
@@ -131,13 +139,23 @@ def load_head(session_id: str, columns: tuple[Any, ...]) -> Head:
     )
 
 
+def plain(stored: bytes, row: str) -> bytes:
+    """Give a payload or a document as it was handed over; see `lash_store_sql.packing`."""
+    if stored[:1] != b"\xff":
+        return stored
+    from lash_store_sql.packing import unpack
+
+    return unpack(stored, row)
+
+
 def load_nodes(rows: list[tuple[Any, ...]]) -> list[Node]:
     """Make nodes of rows of the statements ``RANGE`` and ``NODE``."""
     nodes = []
     for node_id, parent, timestamp, kind, payload, hidden, refs in rows:
         own = node_id.hex() if type(node_id) is bytes and len(node_id) == 16 else unpack_id(node_id, "node")
         above = parent.hex() if type(parent) is bytes and len(parent) == 16 else unpack_optional(parent, f"node {own}")
-        nodes.append(Node(own, above, timestamp, kind, payload, hidden != 0, split_refs(refs) if refs else ()))
+        body = payload if payload[:1] != b"\xff" else plain(payload, f"node {own}")
+        nodes.append(Node(own, above, timestamp, kind, body, hidden != 0, split_refs(refs) if refs else ()))
     return nodes
 
 
@@ -163,7 +181,7 @@ def load_record(columns: tuple[Any, ...]) -> CommitRecord:
         leaf=unpack_optional(leaf, row),
         open_turn=open_turn,
         components=load_mapping(components, row),
-        record=body,
+        record=plain(body, row),
         committed_at=committed_at,
     )
 

@@ -70,6 +70,10 @@ class Database(Protocol):
         """The largest value in bytes."""
         ...
 
+    def named(self, name: Name) -> SqlSession:
+        """Give the handle of one session of a tenant."""
+        ...
+
     async def read(self, unit: Callable[[Any], T], row: str, session_id: str | None = None) -> T:
         """Run a unit of work that reads; its transaction ends with it."""
         ...
@@ -210,7 +214,7 @@ class TenantView(Upkeep):
 
     def session(self, session_id: str) -> SqlSession:
         """Give the handle of one session."""
-        return SqlSession(self._database, session_id, self._tenant)
+        return self._database.named(Name(self._tenant, session_id))
 
     async def sessions(self, query: SessionQuery) -> SessionPage:
         """List the tenant's living sessions, ordered by id."""

@@ -13,15 +13,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
-from lash_hookspecs.records.store import Commit, Receipt, SessionPage, SessionQuery, StoreCapabilities, StoreStats
+from lash_hookspecs.records.store import (
+    Commit,
+    Migration,
+    Receipt,
+    SessionPage,
+    SessionQuery,
+    StoreCapabilities,
+    StoreStats,
+)
 
+from lash_store_sql import statements
 from lash_store_sql.blobs import is_stale
 from lash_store_sql.committing import add_blobs, pack_missing, write_commit
 from lash_store_sql.connection import Name
-from lash_store_sql.database import Location, connect, open_first, parse_url
+from lash_store_sql.database import Location, connect, open_first, parse_url, read_version
 from lash_store_sql.group import GroupWriter
 from lash_store_sql.lanes import append_entries, release_lease, renew_lease, take_lease, trim_entries
 from lash_store_sql.listing import count_rows, list_sessions
+from lash_store_sql.migrations import STEPS
 from lash_store_sql.session import SqlSession, TenantView
 from lash_store_sql.sqlite_connection import SqliteConnection
 from lash_store_sql.turns import Turns
@@ -31,7 +41,7 @@ from lash_store_sql.worker import Worker
 if TYPE_CHECKING:
     from lash_hookspecs.records.retention import BackupReport, Progress
 
-__all__ = ["SqliteBackend", "SqliteSession", "open_sqlite"]
+__all__ = ["SqliteBackend", "SqliteSession", "migrate_sqlite", "open_sqlite"]
 
 T = TypeVar("T")
 
@@ -48,7 +58,8 @@ async def open_sqlite(url: str, create: bool, *, clock: Callable[[], float] = ti
 
     Args:
         url: Options: ``timeout`` (seconds for which contention is waited out, 10), ``max_value`` (the largest value
-            in bytes, 256 MiB), ``synchronous`` (``full``; with ``normal`` the last commits survive the process only).
+            in bytes, 256 MiB), ``synchronous`` (``full``; with ``normal`` the last commits survive the process only),
+            ``compression`` (``none``; ``zstd`` needs the extra ``lash-store-sql[zstd]``).
         create: Whether a file that is not there may be made.
         clock: Seconds; judges when leases expire.
 
@@ -65,6 +76,30 @@ async def open_sqlite(url: str, create: bool, *, clock: Callable[[], float] = ti
         await backend.close()
         raise
     return backend
+
+
+async def migrate_sqlite(url: str, dry_run: bool) -> Migration:
+    """Make the file, or bring it to this version, as opening it does.
+
+    Raises:
+        ConfigurationError, StoreUnavailable, UnsupportedSchema: As `open_sqlite`.
+    """
+    location = parse_url(url)
+    found = read_version(location.path)
+    steps = (
+        statements.DDL
+        if found is None
+        else tuple(statement for step in STEPS if step.version > found for statement in step.sqlite)
+    )
+    if steps and not dry_run:
+        await (await open_sqlite(url, True)).close()
+    return Migration(
+        name=location.url,
+        found=found,
+        version=max(statements.SCHEMA_VERSION, found or 0),
+        steps=steps,
+        applied=bool(steps) and not dry_run,
+    )
 
 
 class SqliteBackend(Upkeep):
@@ -113,6 +148,10 @@ class SqliteBackend(Upkeep):
     def session(self, session_id: str) -> SqliteSession:
         """Give the handle of one session."""
         return SqliteSession(self, session_id)
+
+    def named(self, name: Name) -> SqliteSession:
+        """Give the handle of one session of a tenant."""
+        return SqliteSession(self, name.session_id, name.tenant)
 
     async def sessions(self, query: SessionQuery) -> SessionPage:
         """List living sessions of the default tenant, ordered by id."""
@@ -181,6 +220,10 @@ class SqliteBackend(Upkeep):
     def _queued(self, connect: Callable[[], SqliteConnection]) -> SqliteConnection:
         connection = self._timed(connect)
         connection.turns = Turns(self.path.with_name(self.path.name + "-turns"))
+        if self._location.compression is not None:
+            from lash_store_sql.packing import compressor
+
+            connection.pack = compressor()
         return connection
 
     def _kept(self) -> tuple[SqliteBackend, str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from lash_store_sql import rows, statements
+from lash_store_sql.connection import Name
 from lash_store_sql.turns import Turns
 
 __all__ = ["SqliteConnection"]
@@ -24,6 +25,7 @@ class SqliteConnection(sqlite3.Connection):
         kept: Whether the unit that runs in it has committed.
         turns: The queue of the processes that write; ``None`` for a connection that only reads.
         patience: Seconds for which the turn is waited for.
+        pack: Compresses payloads and commit documents, if they are stored so; see `lash_store_sql.packing`.
     """
 
     sql: ClassVar[ModuleType] = statements
@@ -33,12 +35,13 @@ class SqliteConnection(sqlite3.Connection):
     kept = False
     turns: Turns | None = None
     patience = 0.0
+    pack: Callable[[bytes], bytes] | None = None
 
     def begin_read(self) -> None:
         """Begin a transaction that reads."""
         self.execute("BEGIN")
 
-    def begin_write(self) -> None:
+    def begin_write(self, name: Name | None = None) -> None:
         """Begin a transaction that writes, and wait for its turn at once rather than at its first write."""
         if not self.shared:
             self._begin()
@@ -73,9 +76,34 @@ class SqliteConnection(sqlite3.Connection):
             raise error
         self.execute("BEGIN IMMEDIATE")
 
+    def guard_graph(self, graph: int, *, alone: bool) -> None:
+        """Do nothing: a file has one writer at a time."""
+
+    def guard_name(self, name: Name) -> None:
+        """Do nothing: a file has one writer at a time."""
+
+    def stop_commits(self) -> None:
+        """Do nothing: a file has one writer at a time."""
+
+    def fetch_each(self, statement: str, parameters: Sequence[Sequence[Any]]) -> Iterator[list[Any]]:
+        """Run one statement with each of several sets of parameters."""
+        return (self.execute(statement, each).fetchall() for each in parameters)
+
+    def fork_positions(self, segment: int) -> Iterator[int | None]:
+        """Give the place that a segment begins behind, then that of its parent, and so on."""
+        while row := self.execute(statements.FORK_POS, (segment,)).fetchone():
+            yield row[0]
+            if row[0] is None or row[0] >> rows.SHIFT >= segment:
+                return
+            segment = row[0] >> rows.SHIFT
+
     def now(self) -> float:
         """Tell the time in seconds."""
         return self.clock()
+
+    def stamp(self) -> int:
+        """Tell the time in microseconds."""
+        return time.time_ns() // 1000
 
     def forget(self) -> None:
         """Empty the log."""

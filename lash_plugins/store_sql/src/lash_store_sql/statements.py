@@ -20,12 +20,19 @@ SESSION = (
     "= ? AND session.session_id = ?"
 )
 
+#: tenant, session_id
+SESSION_LOCKED = (
+    'SELECT session."key", session.incarnation, session.revision, session.epoch, session.graph, session.leaf, '
+    "session.leaf_pos, session.tail_pos, session.stored_at, session.components FROM session WHERE session.tenant "
+    "= ? AND session.session_id = ?"
+)
+
 #: tenant, session_id, incarnation, graph, leaf, leaf_pos, tail_pos, revision, epoch, open_turn,
 #: created_at, updated_at, stored_at, labels, components, state
 ADD_SESSION = (
     "INSERT INTO session (tenant, session_id, incarnation, graph, leaf, leaf_pos, tail_pos, revision, epoch, "
     "open_turn, created_at, updated_at, stored_at, labels, components, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
-    "?, ?, ?, ?, ?, ?, ?)"
+    '?, ?, ?, ?, ?, ?, ?) RETURNING "key"'
 )
 
 #: leaf, leaf_pos, tail_pos, revision, epoch, open_turn, updated_at, stored_at, components, state,
@@ -120,7 +127,7 @@ VISIBLE = (
     "LIMIT ?"
 )
 
-#: first, final, hidden, stored_at, stored_at, pos, limit
+#: first, final, hidden, stored_at, same, pos, limit
 VISIBLE_AFTER = (
     "SELECT node.node_id, node.parent, node.timestamp, node.kind, node.payload, node.hidden, node.refs, "
     "node.stored_at, node.pos FROM node WHERE node.pos BETWEEN ? AND ? AND node.hidden = ? AND (node.stored_at > "
@@ -131,7 +138,7 @@ VISIBLE_AFTER = (
 DROP_NODES = "DELETE FROM node WHERE node.pos BETWEEN ? AND ?"
 
 #: graph, owner, fork_pos
-ADD_SEGMENT = "INSERT INTO segment (graph, owner, fork_pos) VALUES (?, ?, ?)"
+ADD_SEGMENT = "INSERT INTO segment (graph, owner, fork_pos) VALUES (?, ?, ?) RETURNING segment"
 
 #: segment
 FORK_POS = "SELECT segment.fork_pos FROM segment WHERE segment.segment = ?"
@@ -298,6 +305,12 @@ LEAVES = (
 )
 
 #: graph
+LEAVES_LOCKED = (
+    'SELECT session."key", session.session_id, session.leaf FROM session WHERE session.graph = ? ORDER BY '
+    'session."key"'
+)
+
+#: graph
 EDGES = (
     "SELECT node.pos, node.node_id, node.parent, node.hidden, length(node.payload) AS length_1 FROM node WHERE "
     "node.graph = ? ORDER BY node.stored_at, node.pos"
@@ -404,7 +417,7 @@ EXPIRED = (
     "NULL AND session.tenant = ? AND session.stored_at + session.ttl <= ? ORDER BY session.session_id"
 )
 
-#: graph, stored_at, stored_at, pos, limit
+#: graph, stored_at, same, pos, limit
 ARCHIVE = (
     "SELECT node.node_id, node.parent, node.timestamp, node.kind, node.payload, node.hidden, node.refs, "
     "session.session_id, node.stored_at, node.pos FROM node JOIN segment ON segment.segment = (node.pos >> 32) "
@@ -451,9 +464,6 @@ RECORD_COMPONENTS = 'SELECT record."key", record.components FROM record WHERE re
 
 #: graph
 SHARING = 'SELECT session.session_id FROM session WHERE session.graph = ? ORDER BY session."key"'
-
-#: graph, owner, fork_pos
-BEGIN_SEGMENT = "INSERT INTO segment (graph, owner, fork_pos) VALUES (?, ?, ?) RETURNING segment"
 
 #: session
 LABELS = "SELECT label.name, label.value, label.session_id FROM label WHERE label.session = ?"
