@@ -1,7 +1,7 @@
-"""Trains the dictionary of the SQL stores' compression, on the project's own text: ``python benchmarks/train_dictionary.py FILE``.
+"""Trains the dictionary of the SQL stores' compression on the project's own text; give it the file to write.
 
-A dictionary that was released is never replaced: what it packed could not be read any more. A better one gets a number of
-its own in `lash_store_sql.packing`.
+A dictionary that was released is never replaced: what it packed could not be read any more. A better one gets a number
+of its own in `lash_store_sql.packing`.
 """
 
 from __future__ import annotations
@@ -50,9 +50,11 @@ def main() -> None:
         PluginFingerprint(distribution=name, version="0.1.0", name=name, api="1.0")
         for name in ("lash-core", "lash-basics", "lash-store-sql")
     )
-    for turn in range(200):
-        for step in ("input", "boundary", "final"):
-            samples.append(CommitDocument(step=step, turn_index=turn, plugins=plugins).to_bytes())
+    samples += [
+        CommitDocument(step=step, turn_index=turn, plugins=plugins).to_bytes()
+        for turn in range(200)
+        for step in ("input", "boundary", "final")
+    ]
     Path(sys.argv[1]).write_bytes(zstandard.train_dictionary(SIZE, samples).as_bytes())
 
 

@@ -20,10 +20,10 @@ from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.records.store import Head, SessionQuery, StreamEntry, Writer, blob_ref
 from lash_store_sql.postgres.backend import open_postgres
 from lash_store_sql.sqlite import open_sqlite
+from postgres_server import shared_server
 
 from lash_core import Agent, Lash
 from tests.stores.build import Author, chain, node
-from tests.support.postgres_server import shared_server
 
 HOSTILE = "tricky \u2028\u2029\x85\x1c 'quoted' \"double\" \\ \U0001f600 \u202e"
 

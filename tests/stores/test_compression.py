@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
@@ -113,7 +114,7 @@ asyncio.run(main())
 async def test_without_the_library_the_error_says_what_to_install(tmp_path: Path, options: str) -> None:
     author = await written(tmp_path / "x.db")
     command = [sys.executable, "-c", WITHOUT, f"sqlite:///{tmp_path}/x.db{options}", str(author.leaf)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    ran = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
     assert (ran.stdout, ran.stderr) == (
         "the store is compressed with zstd, and zstandard is not installed: "
         "install it with: pip install 'lash-store-sql[zstd]'\n",

@@ -366,8 +366,7 @@ def test_a_turn_comes_when_the_one_before_leaves(path: Path, held: subprocess.Po
 
 def test_a_turn_that_nobody_waited_for_any_more_is_given_back(path: Path, held: subprocess.Popen[str]) -> None:
     impatient = Turns(path.with_name("turns"))
-    assert impatient.enter(0.01)  # out of turn
-    impatient.leave()
+    assert not impatient.enter(0.01)
     say(held)
     other = child(HOLDER, path, path.with_name("turns"))
     assert other.stdout is not None
@@ -383,6 +382,21 @@ def test_a_turn_comes_when_the_one_before_is_killed(path: Path, held: subprocess
     held.send_signal(signal.SIGKILL)
     assert turns.enter(20.0)
     turns.close()
+
+
+async def test_a_process_that_is_suspended_with_the_turn_keeps_nobody_from_writing(path: Path) -> None:
+    backend = await open_sqlite(f"sqlite:///{path}?timeout=5", True)
+    holder = child(HOLDER, path, path.with_name(path.name + "-turns"))
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "mine\n"
+    holder.send_signal(signal.SIGSTOP)
+    try:
+        for number in range(3):
+            await Author(backend, f"s{number}").commit(chain(2))
+    finally:
+        holder.kill()
+        holder.communicate()
+        await backend.close()
 
 
 def test_who_cannot_queue_does_without(tmp_path: Path) -> None:

@@ -28,9 +28,8 @@ COMMANDS = {
     "delete": ("lash_core.cli.sessions", "delete", "Delete a session."),
     "turns": ("lash_core.cli.turns", "turns", "List, continue and abandon interrupted turns."),
     "tasks": ("lash_core.cli.tasks", "tasks", "List, show and cancel background tasks."),
-    "store": ("lash_core.cli.store", "store", "Look after the store: migrate."),
     "usage": ("lash_core.cli.usage", "usage", "Show what sessions have used."),
-    "store": ("lash_core.cli.store", "store", "Look after the store: check, clean up, back up, copy."),
+    "store": ("lash_core.cli.store", "store", "Look after the store: check, clean up, back up, copy, migrate."),
     "doctor": ("lash_core.cli.doctor", "doctor", "Say what is installed and configured, and what is wrong."),
     "plugins": ("lash_core.cli.plugins", "plugins", "Show the installed plugins."),
 }

@@ -16,6 +16,10 @@ from lash_store_sql.turns import Turns
 __all__ = ["SqliteConnection"]
 
 
+#: Seconds after which a turn that does not come is done without, and for which none is waited for then.
+_PATIENCE, _WITHOUT = 0.5, 5.0
+
+
 class SqliteConnection(sqlite3.Connection):
     """A `lash_store_sql.connection.Connection` to a SQLite file.
 
@@ -36,6 +40,7 @@ class SqliteConnection(sqlite3.Connection):
     turns: Turns | None = None
     patience = 0.0
     pack: Callable[[bytes], bytes] | None = None
+    _without_until = 0.0
 
     def begin_read(self) -> None:
         """Begin a transaction that reads."""
@@ -70,11 +75,19 @@ class SqliteConnection(sqlite3.Connection):
             self.turns.leave()
 
     def _begin(self) -> None:
-        if self.turns is not None and not self.turns.enter(self.patience):
+        if self.turns is not None and time.monotonic() >= self._without_until:
+            self._queue(self.turns)
+        self.execute("BEGIN IMMEDIATE")
+
+    def _queue(self, turns: Turns) -> None:
+        """Wait for the turn, but not for ever: the process that has it may be suspended."""
+        if turns.enter(min(self.patience, _PATIENCE)):
+            return
+        if self.patience < _PATIENCE:
             error = sqlite3.OperationalError("database is locked")
             error.sqlite_errorcode = sqlite3.SQLITE_BUSY
             raise error
-        self.execute("BEGIN IMMEDIATE")
+        self._without_until = time.monotonic() + _WITHOUT
 
     def guard_graph(self, graph: int, *, alone: bool) -> None:
         """Do nothing: a file has one writer at a time."""

@@ -15,13 +15,9 @@ import errno
 import fcntl
 import os
 import threading
-import time
 from pathlib import Path
 
 __all__ = ["Turns"]
-
-#: Seconds after which a turn that does not come is done without, and for which no other is waited for then.
-_PATIENCE, _WITHOUT = 0.5, 5.0
 
 
 class Turns:
@@ -37,16 +33,12 @@ class Turns:
         self._useless = False
         self._mine = False
         self._waiter: _Waiter | None = None
-        self._without_until = 0.0
 
     def enter(self, patience: float) -> bool:
-        """Wait for the turn, but not for ever: the process that has it may be suspended.
+        """Wait for the turn; ``False`` when it did not come.
 
         Args:
             patience: Seconds; with none, nobody is waited for.
-
-        Returns:
-            Whether to write now, in turn or out of it; ``False`` only without patience.
         """
         if self._mine or self._useless or (self._file is None and not self._opened()):
             return True
@@ -61,11 +53,8 @@ class Turns:
                 return False
             if self._waiter is None:
                 self._waiter = _Waiter(self._file)
-            if time.monotonic() < self._without_until:
-                return True
-            if not self._waiter.wait(min(patience, _PATIENCE)):
-                self._without_until = time.monotonic() + _WITHOUT
-                return True
+            if not self._waiter.wait(patience):
+                return False
         self._mine = True
         return True
 
