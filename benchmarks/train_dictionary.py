@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import zstandard
 from lash_hookspecs.records.payloads import Message, Payload, TextPart, ToolCallPart, ToolInvocation
@@ -45,7 +46,7 @@ def payloads(prose: str, code: str) -> list[Payload]:
 
 def main() -> None:
     """Write the dictionary."""
-    samples = [payload.to_bytes() for payload in payloads(text_of("*.md"), text_of("src/*/*.py"))]
+    samples: list[Any] = [payload.to_bytes() for payload in payloads(text_of("*.md"), text_of("src/*/*.py"))]
     plugins = tuple(
         PluginFingerprint(distribution=name, version="0.1.0", name=name, api="1.0")
         for name in ("lash-core", "lash-basics", "lash-store-sql")
