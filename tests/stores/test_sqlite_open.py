@@ -338,3 +338,11 @@ def test_the_statements_are_those_of_the_declaration() -> None:
 
     for database, path in generate.MODULES.items():
         assert path.read_text() == generate.render(database)
+
+
+@pytest.mark.parametrize(("options", "level", "grade"), [("", 2, "host"), ("?synchronous=normal", 1, "process")])
+async def test_what_a_commit_survives_is_declared(tmp_path: Path, options: str, level: int, grade: str) -> None:
+    store = await open_sqlite(f"sqlite:///{tmp_path}/x.db{options}", True)
+    assert await store.write(lambda raw: raw.execute("PRAGMA synchronous").fetchone()[0], "the database") == level
+    assert store.capabilities.durability == grade
+    await store.close()

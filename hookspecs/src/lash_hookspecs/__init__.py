@@ -1,7 +1,7 @@
 """The contract of Lash: records, protocols, hook specifications and errors.
 
-A plugin depends on this distribution alone. Importing it is cheap: what needs pydantic is imported when it is first
-asked for.
+A plugin depends on this distribution alone. Importing it is cheap: what needs pydantic or pluggy is imported when it is
+first asked for.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lash_hookspecs.errors import LashError
-from lash_hookspecs.markers import handles, hookimpl, hookspec, implements
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.version import HOOKSPEC_API
 
 if TYPE_CHECKING:
+    from lash_hookspecs.markers import handles, hookimpl, hookspec, implements
     from lash_hookspecs.protocols.tools import Attachment
     from lash_hookspecs.toolkit import FunctionTools, tool
 
@@ -32,6 +32,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("handles", "hookimpl", "hookspec", "implements"):
+        from lash_hookspecs import markers
+
+        return getattr(markers, name)
     if name in ("FunctionTools", "tool"):
         from lash_hookspecs import toolkit
 

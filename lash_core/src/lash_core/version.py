@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 
 __all__ = ["DISTRIBUTION", "core_version"]
@@ -9,6 +10,7 @@ __all__ = ["DISTRIBUTION", "core_version"]
 DISTRIBUTION = "lash-core"
 
 
+@functools.cache
 def core_version() -> str:
     """Give the installed version of lash-core; ``0+source`` when it runs from sources that nobody installed."""
     try:
