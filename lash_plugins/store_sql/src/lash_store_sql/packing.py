@@ -14,7 +14,7 @@ from typing import Any
 
 from lash_hookspecs.errors import ConfigurationError
 
-from lash_store_sql.rows import RowError
+from lash_store_sql.rows import RowError, escaped
 
 __all__ = ["INSTALL", "compressor", "unpack"]
 
@@ -48,7 +48,7 @@ def compressor() -> Callable[[bytes], bytes]:
             packed = compress(body)
             if len(packed) + 2 < len(body):
                 return b"\xff%c%b" % (_FIRST, packed)
-        return body if body[:1] != b"\xff" else b"\xff%c%b" % (_PLAIN, body)
+        return escaped(body)
 
     return pack
 

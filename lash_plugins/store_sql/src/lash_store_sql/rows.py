@@ -15,6 +15,7 @@ __all__ = [
     "RowError",
     "dump_holder",
     "dump_mapping",
+    "escaped",
     "join_refs",
     "load_head",
     "load_holder",
@@ -137,6 +138,11 @@ def load_head(session_id: str, columns: tuple[Any, ...]) -> Head:
         updated_at=updated_at,
         ttl=(ttl or 0) / 1_000_000,
     )
+
+
+def escaped(body: bytes) -> bytes:
+    """Give what is stored of a payload or a document that is not compressed: no text begins with the byte 255."""
+    return body if body[:1] != b"\xff" else b"\xff\0" + body
 
 
 def plain(stored: bytes, row: str) -> bytes:
