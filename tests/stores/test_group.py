@@ -343,12 +343,24 @@ def say(process: subprocess.Popen[str]) -> None:
     process.stdin.flush()
 
 
+def is_free(path: Path) -> bool:
+    """Whether another process could have the turn at once."""
+    code = "import sys\nfrom pathlib import Path\nfrom lash_store_sql.turns import Turns\n"
+    code += "print(Turns(Path(sys.argv[1])).enter(0.0))"
+    command = [sys.executable, "-c", code, str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True\n"
+
+
 def test_a_turn_comes_when_the_one_before_leaves(path: Path, held: subprocess.Popen[str]) -> None:
     turns = Turns(path.with_name("turns"))
     assert not turns.enter(0.0)
-    assert not turns.enter(0.01)
     say(held)
+    assert held.stdout is not None
+    assert held.stdout.readline() == "left\n"
     assert turns.enter(20.0)
+    assert not is_free(path.with_name("turns"))
+    turns.leave()
+    assert is_free(path.with_name("turns"))
     turns.close()
 
 
@@ -361,8 +373,8 @@ def test_a_turn_that_nobody_waited_for_any_more_is_given_back(path: Path, held: 
     assert other.stdout.readline() == "mine\n"
     other.kill()
     other.communicate()
-    assert impatient.enter(20.0)
     impatient.close()
+    assert is_free(path.with_name("turns"))
 
 
 def test_a_turn_comes_when_the_one_before_is_killed(path: Path, held: subprocess.Popen[str]) -> None:

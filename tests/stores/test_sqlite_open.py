@@ -109,7 +109,7 @@ async def written(path: Path) -> Path:
         ),
         (
             "sqlite:///x.db?tmeout=5",
-            "sqlite:///x.db?tmeout=5: unknown option 'tmeout'; known are max_value, synchronous, timeout",
+            "sqlite:///x.db?tmeout=5: unknown option 'tmeout'; known are compression, max_value, synchronous, timeout",
         ),
         ("sqlite:///x.db?timeout=soon", "sqlite:///x.db?timeout=soon: option 'timeout' cannot be 'soon'"),
         ("sqlite:///x.db?timeout=-1", "sqlite:///x.db?timeout=-1: option 'timeout' cannot be '-1'"),
