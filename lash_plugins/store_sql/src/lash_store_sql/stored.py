@@ -19,6 +19,7 @@ __all__ = [
     "fenced",
     "find",
     "is_dead",
+    "packed_body",
     "writable",
 ]
 
@@ -79,6 +80,13 @@ def writable(connection: Connection, name: Name, writer: Writer) -> Stored:
     if writer.epoch is not None and writer.epoch < stored.epoch:
         raise fenced(connection, name, stored, writer.epoch)
     return stored
+
+
+def packed_body(connection: Connection, body: bytes) -> bytes:
+    """Give a payload or a commit's document as it is stored; `lash_store_sql.rows.plain` undoes it."""
+    if connection.pack is not None:
+        return connection.pack(body)
+    return body if body[:1] != b"\xff" else b"\xff\0" + body
 
 
 def check_size(size: int, limit: int) -> None:
