@@ -1,19 +1,21 @@
-"""``lash store`` and the commands of ``lash sessions`` that carry and redact, as processes on a real store."""
+"""``lash store`` and the commands of ``lash sessions`` that carry and redact, on a real store."""
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import sqlite3
-import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from lash_core.cli.main import main
 
 
 @attrs.frozen
@@ -31,20 +33,24 @@ Run = Callable[..., Said]
 
 
 @pytest.fixture
-def lash(tmp_path: Path) -> Run:
-    """Run the command in a folder of its own."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith("LASH_")}
+def lash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Run the command in a folder of its own, with the plugins that are installed."""
     folder = tmp_path / "work"
     folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in [name for name in os.environ if name.startswith("LASH_")]:
+        monkeypatch.delenv(name)
+    logger = logging.getLogger("lash")
+    before = (logger.handlers, logger.propagate)
 
     def run(*arguments: str, stdin: bytes = b"") -> Said:
-        done = subprocess.run(
-            [sys.executable, "-m", "lash_core.cli", *arguments],
-            cwd=folder, env=env, input=stdin, capture_output=True, check=False, timeout=60,
-        )  # fmt: skip
-        return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        code = main(arguments)
+        captured = capsys.readouterr()
+        return Said(code, captured.out, captured.err)
 
-    return run
+    yield run
+    logger.handlers, logger.propagate = before
 
 
 @pytest.fixture

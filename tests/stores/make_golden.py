@@ -1,13 +1,15 @@
-"""Writes the golden dump of the schema as it is now: ``python -m tests.stores.make_golden``, before a schema changes.
+"""Writes the golden files of the schema as it is now: ``python -m tests.stores.make_golden``, before a schema changes.
 
 A dump is the text of a small database that the real store and the real runtime wrote, with one of everything. It is
-made once for every version that lands and never again: `test_migrations` opens and uses each of them for ever.
+made once for every version that lands and never again: `test_migrations` opens and uses each of them for ever. The
+statements that this version's code runs go beside it, so that a test can run them on what comes later.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 import sqlite3
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from typing import Any
 
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.store import Consumed, Fork, StreamEntry, Writer, blob_ref
+from lash_store_sql import statements
 from lash_store_sql.sqlite import open_sqlite
 from lash_store_sql.statements import SCHEMA_VERSION
 
@@ -87,7 +90,9 @@ def dumped(path: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Write the dump of this version; an existing one is left alone."""
+    """Write the statements and the dump of this version; an existing dump is left alone."""
+    assert statements.__file__ is not None
+    shutil.copy(statements.__file__, FOLDER / f"sqlite-{SCHEMA_VERSION}.statements.txt")
     target = FOLDER / f"sqlite-{SCHEMA_VERSION}.sql"
     if target.exists():
         sys.exit(f"{target.name} is there: a golden dump is made once")

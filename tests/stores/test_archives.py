@@ -41,8 +41,13 @@ async def postgres(folder: Path) -> StoreBackend:
     return await open_postgres(server.url_of(await asyncio.to_thread(server.fresh)), False)
 
 
+async def compressed(folder: Path) -> StoreBackend:
+    return await open_sqlite(f"sqlite:///{folder}/store.db?compression=zstd", True)
+
+
 STORES: dict[str, Callable[[Path], Awaitable[StoreBackend]]] = {
     "memory": memory,
+    "compressed": compressed,
     "sqlite": sqlite,
     "postgres": postgres,
 }
@@ -60,6 +65,7 @@ async def fill(store: StoreBackend) -> None:
         labels={"user": HOSTILE}, ttl=12.5,
     )  # fmt: skip
     await author.turn(3, record=b"\xff\x00 no text", commit_id=HOSTILE)
+    await author.commit([node("odd", author.leaf, payload=b"\xff\x01 no text")])
     side = chain(2, "b")
     await author.commit(side, leaf=author.leaf)
     await author.store.hide([side[1].node_id])  # type: ignore[attr-defined]

@@ -24,6 +24,7 @@ from lash_hookspecs.protocols.retention import (
     RetainedBackend,
     RetainedSession,
 )
+from lash_hookspecs.protocols.stores import TenantedBackend
 from lash_hookspecs.records.retention import (
     AUDIT_STREAM,
     ArchivedHead,
@@ -465,6 +466,31 @@ async def test_s8_a_session_that_somebody_works_on_does_not_expire(author: Autho
     assert (report.session_ids, report.leased) == ((), 1)
     await sleep_for(31)
     assert (await upkeep(author).expire(now=4_000_000_000_000_000)).session_ids == ("chat",)
+
+
+# tenants
+
+
+async def test_s8_retention_of_one_tenant_touches_nothing_of_another(author: Author) -> None:
+    backend = author.backend
+    assert isinstance(backend, TenantedBackend)
+    views: list[Any] = [backend.tenant("a"), backend.tenant("b")]
+    for view in views:
+        writer = Author(view)
+        _, side = await branched(writer)
+        await put_blob(writer, b"used by nobody")
+        await writer.commit(ttl=1.0)
+        await kept(writer).hide([side[0]])
+    left, right = views
+    before = [await each.stats() for each in views]
+    assert (await left.gc(grace=0)).blobs == 1
+    assert (await left.vacuum(grace=0)).nodes == 2
+    assert (await left.expire(now=1 << 60)).session_ids == ("chat",)
+    assert attrs.evolve(await right.stats(), bytes_on_disk=None) == attrs.evolve(before[1], bytes_on_disk=None)
+    assert (await right.check()).nodes == 5
+    assert (await left.check()).nodes == 0
+    assert (await upkeep(author).gc(grace=0)).blobs == 0
+    assert len(await right.session("chat").archive()) == 5
 
 
 # dry runs

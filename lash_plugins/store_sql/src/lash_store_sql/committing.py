@@ -26,12 +26,11 @@ from lash_store_sql.rows import (
     SHIFT,
     PackedId,
     dump_mapping,
-    escaped,
     join_refs,
     load_mapping,
     pack_body,
 )
-from lash_store_sql.stored import Stored, check_size, corrupt, deleted, fence, fenced, find, is_dead
+from lash_store_sql.stored import Stored, check_size, corrupt, deleted, fence, fenced, find, is_dead, packed_body
 
 __all__ = ["add_blobs", "pack_missing", "write_commit"]
 
@@ -64,11 +63,15 @@ def write_commit(connection: Connection, name: Name, commit: Commit, max_value: 
 
 def _pack_bodies(connection: Connection, commit: Commit) -> Commit:
     """Compress payloads and document, where they are stored so; what they were is checked and digested before."""
-    pack = connection.pack or escaped
-    if pack is escaped and not any(body[:1] == b"\xff" for body in (commit.record, *(n.payload for n in commit.nodes))):
+    if connection.pack is None and not any(body[:1] == b"\xff" for body in _documents(commit)):
         return commit
-    nodes = tuple(attrs.evolve(node, payload=pack(node.payload)) for node in commit.nodes)
-    return attrs.evolve(commit, nodes=nodes, record=pack(commit.record))
+    nodes = tuple(attrs.evolve(node, payload=packed_body(connection, node.payload)) for node in commit.nodes)
+    return attrs.evolve(commit, nodes=nodes, record=packed_body(connection, commit.record))
+
+
+def _documents(commit: Commit) -> Iterator[bytes]:
+    yield commit.record
+    yield from (node.payload for node in commit.nodes)
 
 
 def pack_missing(connection: Connection, tenant: str, blobs: dict[str, bytes]) -> Iterator[PackedBlob]:

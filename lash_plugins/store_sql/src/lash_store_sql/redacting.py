@@ -14,17 +14,8 @@ from lash_store_sql.collecting import reached_refs
 from lash_store_sql.connection import Connection, Name
 from lash_store_sql.lanes import add_entries
 from lash_store_sql.retaining import found
-from lash_store_sql.rows import (
-    SHIFT,
-    dump_mapping,
-    escaped,
-    load_mapping,
-    pack_body,
-    plain,
-    split_refs,
-    unpack_body,
-    unpack_id,
-)
+from lash_store_sql.rows import SHIFT, dump_mapping, load_mapping, pack_body, plain, split_refs, unpack_body, unpack_id
+from lash_store_sql.stored import packed_body
 
 __all__ = ["redact_node"]
 
@@ -100,9 +91,9 @@ def _redact_nodes(connection: Connection, name: Name, graph: int, redaction: Red
             tally.freed += max(0, len(payload) - len(marker))
             tally.dropped.update(split_refs(refs) if refs else ())
             tally.own.update(split_refs(refs) if refs else ())
-            connection.execute(connection.sql.SET_PAYLOAD, (None, marker, pos))
+            connection.execute(connection.sql.SET_PAYLOAD, (None, packed_body(connection, marker), pos))
         elif (scrubbed := tally.scrub(redaction.scrub, payload)) is not None:
-            connection.execute(connection.sql.SET_PAYLOAD, (refs, escaped(scrubbed), pos))
+            connection.execute(connection.sql.SET_PAYLOAD, (refs, packed_body(connection, scrubbed), pos))
         if node_id != redaction.node_id and (marker is not None or scrubbed is not None):
             tally.copies.append(node_id)
     if redaction.node_id in left:
@@ -162,7 +153,11 @@ def _scrub_session(
         document = tally.scrub(redaction.scrub, plain(body, f"commit record {record & _LOW}"))
         if refs is not None or document is not None:
             tally.records += document is not None
-            values = (refs if refs is not None else stored, escaped(document) if document is not None else body, record)
+            values = (
+                refs if refs is not None else stored,
+                packed_body(connection, document) if document is not None else body,
+                record,
+            )
             connection.execute(connection.sql.SET_RECORD, values)
     for pos, body in connection.execute(connection.sql.ENTRY_BODIES, (key,)).fetchall():
         if (scrubbed := tally.scrub(redaction.scrub, body)) is not None:

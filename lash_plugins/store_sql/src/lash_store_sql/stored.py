@@ -8,7 +8,7 @@ from lash_hookspecs.errors import CorruptSession, LimitExceeded, SessionDeleted,
 from lash_hookspecs.records.store import Holder, Writer
 
 from lash_store_sql.connection import Connection, Name
-from lash_store_sql.rows import PackedId, load_holder
+from lash_store_sql.rows import PackedId, escaped, load_holder
 
 __all__ = [
     "Stored",
@@ -19,6 +19,7 @@ __all__ = [
     "fenced",
     "find",
     "is_dead",
+    "packed_body",
     "writable",
 ]
 
@@ -79,6 +80,11 @@ def writable(connection: Connection, name: Name, writer: Writer) -> Stored:
     if writer.epoch is not None and writer.epoch < stored.epoch:
         raise fenced(connection, name, stored, writer.epoch)
     return stored
+
+
+def packed_body(connection: Connection, body: bytes) -> bytes:
+    """Give a payload or a commit's document as it is stored; `lash_store_sql.rows.plain` undoes it."""
+    return (connection.pack or escaped)(body)
 
 
 def check_size(size: int, limit: int) -> None:

@@ -72,8 +72,15 @@ def _values(name: Name, commit: Commit, max_value: int) -> dict[str, Any] | None
     parents = [_pack_optional(node.parent_node_id) for node in commit.nodes]
     wanted = _wanted(commit)
     largest = max(map(len, _bodies(commit)))
+    is_odd = any(body[:1] == b"\xff" for body in _bodies(commit))  # is stored with a mark
     is_run = parents[1:] == ids[:-1]
-    if not is_run or wanted is None or largest > max_value or (commit.fork and commit.expected_revision is not None):
+    if (
+        not is_run
+        or is_odd
+        or wanted is None
+        or largest > max_value
+        or (commit.fork and commit.expected_revision is not None)
+    ):
         return None
     return {
         "tenant": name.tenant,
