@@ -18,7 +18,7 @@ from lash_hookspecs.records.store import Head
 
 from lash_store_sql.blobs import keep_blob, micros
 from lash_store_sql.connection import UNLIMITED, Connection, Name
-from lash_store_sql.rows import SHIFT, PackedId, dump_mapping, join_refs, load_nodes
+from lash_store_sql.rows import SHIFT, PackedId, dump_mapping, join_refs, load_nodes, mark
 from lash_store_sql.stored import check_size, corrupt, deleted, find, is_dead
 
 __all__ = ["load_family", "read_archive", "read_sharers", "read_streams"]
@@ -179,7 +179,7 @@ class _Family:
             connection.sql.ADD_NODE,
             (
                 pos, self._graph, connection.pack_id(node.node_id), parent, self._clock, node.timestamp,
-                self._clock if node.hidden else 0, node.kind, join_refs(node.refs), node.payload,
+                self._clock if node.hidden else 0, node.kind, join_refs(node.refs), mark(node.payload),
             ),
         )  # fmt: skip
 
@@ -199,7 +199,7 @@ class _Family:
             (
                 key << SHIFT | record.revision, key, connection.pack_id(record.commit_id),
                 bytes.fromhex(record.digest), record.epoch, leaf, record.open_turn, record.committed_at,
-                dump_mapping(record.components), record.record,
+                dump_mapping(record.components), mark(record.record),
             ),
         )  # fmt: skip
 

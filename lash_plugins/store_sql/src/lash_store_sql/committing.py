@@ -28,6 +28,7 @@ from lash_store_sql.rows import (
     dump_mapping,
     join_refs,
     load_mapping,
+    mark,
     pack_body,
 )
 from lash_store_sql.stored import Stored, check_size, corrupt, deleted, fence, fenced, find, is_dead
@@ -63,7 +64,8 @@ def write_commit(connection: Connection, name: Name, commit: Commit, max_value: 
 
 def _pack_bodies(connection: Connection, commit: Commit) -> Commit:
     """Compress payloads and document, where they are stored so; what they were is checked and digested before."""
-    if (pack := connection.pack) is None:
+    pack = connection.pack or mark
+    if pack is mark and not any(body[:1] == b"\xff" for body in (commit.record, *(n.payload for n in commit.nodes))):
         return commit
     nodes = tuple(attrs.evolve(node, payload=pack(node.payload)) for node in commit.nodes)
     return attrs.evolve(commit, nodes=nodes, record=pack(commit.record))

@@ -24,6 +24,7 @@ __all__ = [
     "pack_bytes",
     "pack_body",
     "pack_id",
+    "mark",
     "plain",
     "unpack_body",
     "unpack_id",
@@ -137,6 +138,11 @@ def load_head(session_id: str, columns: tuple[Any, ...]) -> Head:
         updated_at=updated_at,
         ttl=(ttl or 0) / 1_000_000,
     )
+
+
+def mark(body: bytes) -> bytes:
+    """Give a payload or a document as it is stored uncompressed: one that looks compressed is marked as it is."""
+    return body if body[:1] != b"\xff" else b"\xff\0" + body
 
 
 def plain(stored: bytes, row: str) -> bytes:

@@ -20,7 +20,7 @@ from lash_store_sql.connection import Name
 from lash_store_sql.postgres import statements
 from lash_store_sql.postgres.adapting import NO_BIGINT, NO_BYTEA, NO_TEXT, Bigints, Byteas, Texts
 from lash_store_sql.postgres.connection import PostgresConnection
-from lash_store_sql.rows import SHIFT, dump_mapping, join_refs, pack_body, pack_bytes
+from lash_store_sql.rows import SHIFT, dump_mapping, join_refs, mark, pack_body, pack_bytes
 
 __all__ = ["store_commit"]
 
@@ -91,7 +91,7 @@ def _values(name: Name, commit: Commit, max_value: int) -> dict[str, Any] | None
         "sets_ttl": commit.ttl is not None,
         "ttl": round((commit.ttl or 0) * 1_000_000) or NO_BIGINT,
         "state": commit.state,
-        "record": commit.record,
+        "record": mark(commit.record),
         **_forked(commit),
         **_labelled(commit),
         **_placed(commit.nodes, ids, parents),
@@ -131,7 +131,7 @@ def _placed(nodes: Sequence[Node], ids: list[bytes], parents: list[bytes | None]
         "hidden": Bigints(int(node.hidden) for node in nodes),
         "kinds": Texts(node.kind for node in nodes),
         "refs": Byteas(join_refs(node.refs) if node.refs else None for node in nodes),
-        "payloads": Byteas(node.payload for node in nodes),
+        "payloads": Byteas(mark(node.payload) for node in nodes),
     }
 
 
