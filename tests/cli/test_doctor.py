@@ -70,7 +70,6 @@ def test_where_settings_come_from_is_told_and_no_password(lash: Lash, monkeypatc
         "name": None,
         "from": "LASH_STORE",
         "exists": None,
-        "name": None,
     }
     plain = lash("doctor")
     assert "store: kept://ann:***@host/db?token=*** (from LASH_STORE; not looked at)" in plain.out.splitlines()
