@@ -34,6 +34,7 @@ _TRANSIENT = (
 #: What a server says that is there and will soon take connections; libpq gives no code for it.
 _SOON = (
     "starting up",
+    "terminating connection",
     "shutting down",
     "recovery mode",
     "not yet accepting",
