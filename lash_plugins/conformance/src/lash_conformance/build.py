@@ -1,4 +1,4 @@
-"""What the store tests are made of: ids, nodes, commits, and a writer that follows its own session."""
+"""What a store is fed with: ids, nodes, commits, and a writer that follows its own session."""
 
 from __future__ import annotations
 
@@ -75,10 +75,12 @@ class Author:
 
     @property
     def store(self) -> SessionStore:
+        """The session's store."""
         return self.backend.session(self.session_id)
 
     @property
     def ids(self) -> list[str]:
+        """The ids of the nodes that it has written."""
         return [written.node_id for written in self.written]
 
     def next(self, nodes: Sequence[Node] = (), **fields: Any) -> Commit:

@@ -1,0 +1,159 @@
+"""`StoreConformance`: what an author derives a test class from."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Collection
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import attrs
+import pytest
+import pytest_asyncio
+from lash_hookspecs.protocols.stores import StoreBackend
+from lash_hookspecs.records.store import StoreCapabilities
+
+from lash_conformance.build import Author, ident
+from lash_conformance.clauses import Clause
+from lash_conformance.place import ManualClock, Opener, OpenStore, Place, Server, address_fields
+from lash_conformance.suites.blobs import BlobClauses
+from lash_conformance.suites.commits import CommitClauses
+from lash_conformance.suites.deletion import DeletionClauses
+from lash_conformance.suites.forks import ForkClauses, UnsharedClauses
+from lash_conformance.suites.hostile import HostileClauses
+from lash_conformance.suites.leases import LeaseClauses
+from lash_conformance.suites.levels import LevelClauses
+from lash_conformance.suites.listings import ListingClauses
+from lash_conformance.suites.reads import ReadClauses
+from lash_conformance.suites.sequences import SequenceClauses
+from lash_conformance.suites.streams import StreamClauses
+
+__all__ = ["StoreConformance"]
+
+
+class StoreConformance(
+    LevelClauses,
+    CommitClauses,
+    ReadClauses,
+    BlobClauses,
+    DeletionClauses,
+    StreamClauses,
+    ListingClauses,
+    HostileClauses,
+    LeaseClauses,
+    ForkClauses,
+    UnsharedClauses,
+    SequenceClauses,
+):
+    """Every clause of the contract that can be proved at a store, as tests.
+
+    Derive from it, in a test module, and say what the store claims and how it is opened::
+
+        class TestMyStore(StoreConformance):
+            levels = ("core", "concurrent")
+            durability = "host"
+            store_url = "mystore:{folder}/sessions"
+            open_store = staticmethod(open_my_store)
+
+    Attributes:
+        levels: The levels that the store claims (S15). A clause of another level is not run; a store that declares
+            other levels than these fails.
+        durability: The grade that the store claims.
+        store_url: The store's URL. Each test has a store of its own: ``{folder}`` is an empty folder, ``{name}`` a
+            word that no other test has. With ``server_fixture`` also ``{host}`` and ``{port}``, or ``{socket}`` and
+            ``{socket_folder}``, of the server or of the proxy that cuts its connections.
+        open_store: ``async (url, create) -> backend``, a function of a module, as a plugin offers it. Two further
+            keywords are seams: ``clock`` (seconds; judges when leases expire) and ``crash_point`` (called by the
+            store with a word for each step of a write).
+        processes: Whether several processes may have the store open at once.
+        server_fixture: The name of a pytest fixture that gives a `lash_conformance.Server`.
+        small_limits_url: A URL like ``store_url`` of a store that declares a small ``max_value``.
+    """
+
+    levels: ClassVar[Collection[str]]
+    durability: ClassVar[Literal["none", "process", "host", "quorum"]] = "none"
+    store_url: ClassVar[str]
+    open_store: ClassVar[OpenStore]
+    processes: ClassVar[bool] = True
+    server_fixture: ClassVar[str | None] = None
+
+    @classmethod
+    def lash_opener(cls) -> Opener:
+        """Give the function that opens the store."""
+        function = inspect.getattr_static(cls, "open_store")
+        return Opener(function.__func__ if isinstance(function, staticmethod) else function)
+
+    @classmethod
+    def lash_not_run(cls, clause: Clause) -> str | None:
+        """Say why a test of a clause is left out for this store; ``None`` when it is run."""
+        if "unshared" in clause.needs and "sharing" in cls.levels:
+            return "does not apply: level sharing is declared"
+        if clause.level not in {*cls.levels, *(["durable"] if cls.durability != "none" else [])}:
+            return f"not run: level {clause.level} not declared"
+        reasons = {
+            "clock": None if "clock" in cls.lash_opener().seams else "open_store takes no clock",
+            "crash_point": None if "crash_point" in cls.lash_opener().seams else "open_store takes no crash_point",
+            "durable": None if cls.durability != "none" else "durability 'none' declared",
+            "folder": None if "{folder}" in cls.store_url else "no {folder} in store_url",
+            "processes": None if cls.processes else "one process at a time declared",
+            "server": None if cls.server_fixture else "no server_fixture",
+            "small_limits_url": None if cls.small_limits_url else "no small_limits_url",
+        }
+        return next((f"not run: {reason}" for need in clause.needs if (reason := reasons.get(need))), None)
+
+    @pytest.fixture
+    def store_name(self) -> str:
+        """What ``{name}`` stands for; override it where a name has to be prepared, such as a database."""
+        return f"lash_{ident()}"
+
+    @pytest.fixture
+    def server(self, request: pytest.FixtureRequest) -> Server | None:
+        """The server that the store keeps its data on, if it has one."""
+        if self.server_fixture is None:
+            return None
+        server: Server = request.getfixturevalue(self.server_fixture)
+        return server
+
+    @pytest.fixture
+    def clock(self) -> ManualClock | None:
+        """The clock that the store is given, if it takes one."""
+        return ManualClock() if "clock" in self.lash_opener().seams else None
+
+    @pytest_asyncio.fixture
+    async def place(
+        self,
+        request: pytest.FixtureRequest,
+        tmp_path: Path,
+        store_name: str,
+        server: Server | None,
+        clock: ManualClock | None,
+    ) -> AsyncIterator[Place]:
+        """A store for this test alone; whatever was opened is closed."""
+        fields = {"folder": str(tmp_path), "name": store_name, **(address_fields(server.address) if server else {})}
+        place = Place(
+            template=self.store_url,
+            fields=fields,
+            opener=self.lash_opener(),
+            clock=clock,
+            patience=request.config.getoption("lash_patience"),
+            effort=request.config.getoption("lash_effort"),
+        )
+        yield place
+        await place.close()
+
+    @pytest_asyncio.fixture
+    async def backend(self, place: Place, record_property: Callable[[str, Any], None]) -> StoreBackend:
+        """The store, open and empty."""
+        backend = await place.open()
+        capabilities = backend.capabilities
+        record_property("lash_declared", {"levels": sorted(capabilities.levels), **_plain(capabilities)})
+        return backend
+
+    @pytest.fixture
+    def author(self, backend: StoreBackend) -> Author:
+        """Somebody who writes the session ``chat``."""
+        return Author(backend)
+
+
+def _plain(capabilities: StoreCapabilities) -> dict[str, Any]:
+    return attrs.asdict(capabilities, filter=attrs.filters.exclude("levels"))
