@@ -118,6 +118,10 @@ class Machine(RuleBasedStateMachine):
         """Give the writer of the session's present life, or of one before."""
         return Writer(f"{session_id}.{self.lives.get(session_id, 0) - back}", self.reference.name(session_id).fence)
 
+    def granted(self, session_id: str, epoch: int) -> int:
+        """Bound an epoch where epochs come from leases: nobody has one that was never given."""
+        return min(epoch, self.reference.name(session_id).floor) if "concurrent" in self.levels else epoch
+
     def following(self, session_id: str, back: int, count: int, **fields: Any) -> Commit:
         """Make a commit that the store has to take, but for what the fields say."""
         head = self.reference.head(session_id)
@@ -199,14 +203,16 @@ class Machine(RuleBasedStateMachine):
     def come_late(self, letter: str, epoch: int) -> None:
         """Write with whatever epoch."""
         session_id = self.session(letter)
-        self.commit(self.following(session_id, 0, 1, writer=Writer(self.writer(session_id).incarnation, epoch)))
+        writer = Writer(self.writer(session_id).incarnation, self.granted(session_id, epoch))
+        self.commit(self.following(session_id, 0, 1, writer=writer))
 
     @precondition(lambda self: self.past)
     @rule(which=st.integers(0, 9), epoch=_SMALL, other=st.booleans())
     def replay(self, which: int, epoch: int, other: bool) -> None:
         """Send a commit again, by another writer, or with other content."""
         past = self.past[-1 - which % len(self.past)]
-        again = attrs.evolve(past, writer=Writer(past.writer.incarnation, epoch), committed_at=3)
+        writer = Writer(past.writer.incarnation, self.granted(past.session_id, epoch))
+        again = attrs.evolve(past, writer=writer, committed_at=3)
         self.check(past.session_id, "commit", attrs.evolve(again, record=b"other") if other else again)
 
     @precondition(lambda self: self.past)
