@@ -18,9 +18,9 @@ from lash_store_sql.sqlite import open_sqlite
 from pictures import PNG
 from probes import ProbeModel, calls, says
 from script_files import plugins
-from tests.stores.examples import example
 
 from lash_core import Agent, Attachment, Lash, RuntimeEnvironment, tool
+from tests.stores.examples import example
 from tests.strict_server import StrictServer
 
 LIFE = """

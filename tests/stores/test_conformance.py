@@ -19,6 +19,7 @@ async def open_memory(url: str, create: bool, clock: Callable[[], float]) -> Sto
 
 class TestMemory(StoreConformance):
     levels = ("core", "concurrent", "sharing")
+    tenants = True
     store_url = "memory:"
     small_limits_url = "memory:?max_value=1000"
     open_store = staticmethod(open_memory)
@@ -26,6 +27,7 @@ class TestMemory(StoreConformance):
 
 class TestSqlite(StoreConformance):
     levels = ("core", "concurrent", "sharing")
+    tenants = True
     durability = "host"
     store_url = "sqlite:///{folder}/store.db"
     small_limits_url = "sqlite:///{folder}/store.db?max_value=1000"

@@ -81,6 +81,4 @@ async def test_a_store_that_is_not_there_is_not_made_unasked(tmp_path: Path) -> 
 
 def test_the_example_for_authors_has_at_most_250_lines() -> None:
     lines = source("jsonl_store").read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 250, (
-        "more would say that the protocol is too fat"
-    )
+    assert len(lines) <= 250, "more would say that the protocol is too fat"

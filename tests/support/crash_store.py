@@ -8,7 +8,6 @@ import json
 import os
 import resource
 import signal
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -20,6 +19,7 @@ from lash_hookspecs.records.state import CommitDocument
 from lash_hookspecs.records.store import Commit, Lease, Receipt, StreamEntry, Writer
 from lash_store_sql.database import parse_url
 from lash_store_sql.sqlite import SqliteBackend, SqliteSession
+from lash_store_sql.sqlite_connection import SqliteConnection
 
 __all__ = ["Order", "Still", "WatchedBackend", "say"]
 
@@ -88,10 +88,10 @@ class WatchedBackend(SqliteBackend):
         """Stop this process where it holds no lock on the file: in the thread that writes, between two units."""
         await super().write(lambda connection: os.kill(os.getpid(), signal.SIGSTOP), "nothing")
 
-    async def write(self, unit: Callable[[sqlite3.Connection], T], row: str, session_id: str | None = None) -> T:
+    async def write(self, unit: Callable[[SqliteConnection], T], row: str, session_id: str | None = None) -> T:
         return await super().write(partial(self._trace, unit) if self.traced else unit, row, session_id)
 
-    def _trace(self, unit: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+    def _trace(self, unit: Callable[[SqliteConnection], T], connection: SqliteConnection) -> T:
         connection.set_trace_callback(self._statement)
         try:
             return unit(connection)

@@ -36,7 +36,7 @@ from lash_hookspecs.records.payloads import Message, TextPart
 from lash_hookspecs.records.store import Absent, Deleted, Head
 from lash_hookspecs.records.tools import LEVELS, Availability
 from lash_hookspecs.records.turn import TurnInput
-from walk_model import Expected, Kept, Place, Turn
+from walk_model import Expected, Kept, Origin, Place, Turn
 from walk_world import COUNTER, TOKENS, Faults, Leaving, Setting, answer_to, counter_of, environment
 
 from lash_core import LashRuntime, ParkedSession, Residency, SessionSpec, TurnLimits
@@ -498,6 +498,7 @@ class Walk:
             return
         forked = await live.runtime.fork(name, at=at)
         new = self.expected[name]
+        new.origin = Origin(expected, expected.incarnation, expected.revision)
         new.path, new.nodes, new.instructions = path, [place.node_id for place in path], expected.instructions
         new.commit(kept, live.setting.plugins)
         await self.check(Live(forked, live.setting, name, live.host))

@@ -50,6 +50,21 @@ class Committed:
     kept: Kept
 
 
+@attrs.frozen
+class Origin:
+    """What the session was that another one began in the history of.
+
+    Attributes:
+        session: It; may have ended since, or have been made anew.
+        incarnation: Which one it was.
+        revision: How many commits it had.
+    """
+
+    session: Expected
+    incarnation: int
+    revision: int
+
+
 @attrs.frozen(kw_only=True)
 class Turn:
     """A turn on its way.
@@ -82,6 +97,7 @@ class Expected:
         begun: Turns that have begun.
         nodes: Every node that this session has committed, and those of the path that it was forked with.
         plugins: The plugins that took part in the last commit, with their versions.
+        origin: What it was forked from.
         incarnation: Grows when the session is deleted.
         deleted: Whether it is deleted now.
     """
@@ -96,6 +112,7 @@ class Expected:
     begun: int = 0
     nodes: list[str] = attrs.field(factory=list)
     plugins: Mapping[str, str] = attrs.field(factory=dict)
+    origin: Origin | None = None
     incarnation: int = 0
     deleted: bool = False
 
@@ -135,8 +152,19 @@ class Expected:
     def kept_at(self, path: Sequence[Place]) -> Kept:
         """Give what was kept by the newest commit that stood nearest to the end of a path (L11)."""
         depths = {place.node_id: depth for depth, place in enumerate(path)}
-        standing = [(depths[each.leaf], number) for number, each in enumerate(self.commits) if each.leaf in depths]
-        return self.commits[max(standing)[1]].kept if standing else Kept()
+        past = self.past
+        standing = [(depths[each.leaf], number) for number, each in enumerate(past) if each.leaf in depths]
+        return past[max(standing)[1]].kept if standing else Kept()
+
+    @property
+    def past(self) -> list[Committed]:
+        """All commits that count, oldest first: those of what it was forked from, while that is there, and its own."""
+        origin = self.origin
+        if origin is None or not origin.session.exists or origin.session.incarnation != origin.incarnation:
+            return self.commits
+        earlier = origin.session.past
+        own = len(earlier) - len(origin.session.commits)
+        return earlier[: own + origin.revision] + self.commits
 
     def lose(self, node_ids: Iterable[str]) -> None:
         """Forget nodes that it was forked with and stands on no more: the session that made them is deleted."""

@@ -19,6 +19,7 @@ from lash_hookspecs.records.payloads import Message, ModeEvent, PluginNode, Text
 from lash_hookspecs.records.turn import TurnInput
 from lash_hookspecs.specs.history import HistoryEntry, HistoryRewrite, lash_rewrite_history
 from lash_hookspecs.specs.offers import SessionSetup
+from lifetimes import DurableBackend
 from probes import FailingBackend
 from pydantic import JsonValue
 
@@ -191,6 +192,54 @@ async def test_a_plugin_that_kept_nothing_at_that_time_keeps_nothing_after_the_b
     kept.count = 0
     await session.turn(HI)
     assert not any(name.startswith("plugin/") for name in session.head.components), "nor when it lets go of it"
+
+
+async def counted(session: LashRuntime, kept: Kept, counts: list[int]) -> list[str]:
+    """Run a turn with each count, and give the leaves."""
+    leaves = []
+    for count in counts:
+        kept.count = count
+        await session.turn(HI)
+        leaves.append(session.path[-1].node_id)
+    return leaves
+
+
+@both_residencies
+async def test_a_fork_goes_back_before_its_own_beginning_with_what_was_kept_there(residency: Residency) -> None:
+    kept = Kept()
+    env = environment(None, kept.plugin, store=DurableBackend(), residency=residency)
+    session = await opened(env, "s")
+    leaves = await counted(session, kept, [1, 2, 3])
+    fork = await session.fork("fork")
+    [own] = await counted(fork, kept, [4])
+    far = await fork.fork("far", at=own)
+    await session.branch_to(leaves[0])
+    await counted(session, kept, [9])
+    await session.branch_to(leaves[0])
+    assert kept.count == 1
+    kept.count = 8  # what the origin keeps at that node after the fork was made is nothing of the fork's past
+    await session.park()
+    for forked in (fork, far):
+        for leaf, count in ((leaves[0], 1), (own, 4), (leaves[1], 2), (leaves[2], 3)):
+            await forked.branch_to(leaf)
+            assert (kept.count, forked.path[-1].node_id) == (count, leaf)
+    beside = await far.fork("beside", at=leaves[1])
+    assert kept.count == 2
+    await beside.close()
+
+
+async def test_a_fork_whose_origin_is_gone_goes_back_to_nothing_kept() -> None:
+    kept = Kept()
+    env = environment(None, kept.plugin, store=DurableBackend())
+    session = await opened(env, "s")
+    leaves = await counted(session, kept, [1, 2])
+    fork = await session.fork("fork")
+    await session.delete()
+    again = await fork.fork("s", at=leaves[0])
+    kept.count = 7
+    await again.park()
+    await fork.branch_to(leaves[0])
+    assert kept.count == 0, "another session of the origin's name is not the origin"
 
 
 async def test_a_branch_to_nowhere_writes_nothing() -> None:

@@ -11,7 +11,7 @@ from hook_kinds import function, part
 from keeping_mode import KeepingMode, keeping
 from lash_core.runtime.runtime import LashRuntime
 from lash_core.tracing.sinks import MemorySink
-from lash_hookspecs.errors import InvalidInput, PluginError
+from lash_hookspecs.errors import InvalidInput, PluginError, SessionError
 from lash_hookspecs.protocols.session_plugins import SessionPlugin
 from lash_hookspecs.records.events import Event, TextDelta
 from lash_hookspecs.records.models import ModelMessage, ModelReply, UserTurn
@@ -171,6 +171,39 @@ async def test_what_a_plugin_adds_and_no_store_could_give_back_is_its_error(spec
         outcome = "refused"
     assert outcome == ("refused" if spec is lash_before_turn else "failed")
     assert (await say(await opened(environment(backend)), "b")).outcome == "finished"
+
+
+@pytest.mark.parametrize("spec", [lash_before_turn, lash_at_boundary])
+async def test_a_hook_of_a_turn_that_cancels_it_is_not_made_to_wait_for_its_end(spec: Any) -> None:
+    went_on: list[str] = []
+
+    async def cancel(context: Any) -> TurnAdditions:
+        await runtime.cancel()
+        went_on.append(context.session_id)
+        return TurnAdditions()
+
+    env = environment(DurableBackend(), calls(("look", {})), tools=TOOLS, more=[function(spec, cancel)])
+    runtime = await opened(env)
+    assert (await say(runtime, "a")).outcome == "cancelled"
+    assert went_on == ["s"]
+    await runtime.cancel()
+    assert (await say(await opened(environment(runtime.env.store)), "b")).outcome == "finished"
+
+
+async def test_a_plugin_that_still_speaks_for_a_closed_session_is_told() -> None:
+    runtime = await opened(environment(DurableBackend(), tools=TOOLS))
+    await say(runtime, "a")
+    services = runtime.session.services
+    await runtime.close()
+    request = SessionCreateRequest(session_id="child", relation="child")
+    with pytest.raises(SessionError, match="session 's' was closed; open it again"):
+        services.emit("paper", "news", 1)
+    with pytest.raises(SessionError, match="session 's' was closed"):
+        services.set_tool_availability(("look",), "off")
+    with pytest.raises(SessionError, match="session 's' was closed"):
+        await services.create_session(request)
+    with pytest.raises(SessionError, match="session 's' was closed"):
+        await services.complete(CompletionRequest(messages=(UserTurn(text="hi"),), source="late"))
 
 
 async def test_a_text_of_a_plugin_that_json_cannot_carry_is_replaced_before_it_is_stored() -> None:

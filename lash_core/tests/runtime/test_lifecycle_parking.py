@@ -11,6 +11,7 @@ from hook_kinds import function, part
 from lash_core.runtime.runtime import LashRuntime
 from lash_hookspecs.errors import (
     ConfigurationError,
+    InvalidSessionId,
     PluginError,
     SessionBusy,
     SessionDeleted,
@@ -256,6 +257,34 @@ async def test_a_handle_without_its_session_is_refused_by_name(missing: str) -> 
         await say(await opened(environment(backend)), "another life")
     with pytest.raises(expected, match="session 's'"):
         await LashRuntime.resume(handle, environment(backend))
+
+
+async def test_of_two_that_resume_a_handle_at_once_one_is_refused_and_leaves_nothing() -> None:
+    class Yielding(Counter):
+        """Lets others run while it is restored."""
+
+        async def restore(self, schema_version: int, snapshot: JsonValue) -> None:
+            await asyncio.sleep(0)
+
+    backend = DurableBackend()
+    runtime = await opened(environment(backend, more=[COUNTER]))
+    await say(runtime, "a")
+    handle = await runtime.park()
+    env = environment(backend, more=[part("counter", Yielding)])
+    one, two = await asyncio.gather(
+        LashRuntime.resume(handle, env), LashRuntime.resume(handle, env), return_exceptions=True
+    )
+    assert isinstance(one, LashRuntime)
+    assert isinstance(two, SessionBusy)
+    assert str(two).startswith("session 's' of ")
+    await one.park()
+    assert isinstance(await LashRuntime.resume(handle, env), LashRuntime), "a refused one leaves nothing in the way"
+
+
+async def test_a_handle_with_a_name_that_no_session_has_is_refused_before_anything_is_read() -> None:
+    handle = ParkedSession(session_id="\ud800", store="memory:")
+    with pytest.raises(InvalidSessionId, match="lone surrogate"):
+        await LashRuntime.resume(handle, environment(DurableBackend()))
 
 
 async def test_a_plugin_that_cannot_be_restored_stops_the_resume_and_leaves_nothing_behind() -> None:

@@ -29,7 +29,7 @@ from lash_hookspecs.records.store import (
     Writer,
 )
 
-__all__ = ["LeasedStore", "SessionStore", "StoreBackend"]
+__all__ = ["LeasedStore", "SessionStore", "StoreBackend", "TenantedBackend"]
 
 
 @runtime_checkable
@@ -199,4 +199,22 @@ class StoreBackend(Protocol):
 
     async def close(self) -> None:
         """Give back what was opened; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class TenantedBackend(Protocol):
+    """What a `StoreBackend` has besides when it keeps tenants apart (capability ``tenants``)."""
+
+    def tenant(self, name: str) -> StoreBackend:
+        """Give the view of one tenant; touches nothing.
+
+        A tenant never sees, matches, forks or deduplicates against what another has (S6). The view shares the
+        backend's connections: closing it closes nothing, and it ends with the backend. Its ``name`` differs from
+        that of every other tenant's view. Its `StoreBackend.stats` count what the tenant has; where that would cost
+        more than counting all, the store says so in its documentation.
+
+        Args:
+            name: Any text; ``""`` is the default tenant, whose view shows what the backend itself shows.
+        """
         ...

@@ -12,7 +12,15 @@ from lash_hookspecs.records.tools import ToolAccess
 from lash_hookspecs.records.turn import OpenTurn, TurnInput
 from lash_hookspecs.records.usage import UsageRow
 
-__all__ = ["CommitDocument", "HeadDocument", "ParentLink", "PluginFingerprint", "SessionConfig", "SubagentAuthority"]
+__all__ = [
+    "CommitDocument",
+    "ForkPoint",
+    "HeadDocument",
+    "ParentLink",
+    "PluginFingerprint",
+    "SessionConfig",
+    "SubagentAuthority",
+]
 
 
 class SessionConfig(Record):
@@ -69,6 +77,18 @@ class ParentLink(Record):
     authority: SubagentAuthority | None = None
 
 
+class ForkPoint(Record):
+    """As what the session was seen that another one began at; its later commits are no part of that one's past.
+
+    Attributes:
+        incarnation: Its incarnation then.
+        revision: Its revision then.
+    """
+
+    incarnation: str
+    revision: int
+
+
 class HeadDocument(Record):
     """What the head says besides the store's own columns.
 
@@ -77,7 +97,8 @@ class HeadDocument(Record):
         turn_index: Turns begun so far.
         usage: The whole ledger, one row per source and model.
         open_turn: The turn that is not finished.
-        forked_from: The session that this one was forked from.
+        forked_from: The session in whose history this one begins.
+        fork_point: What that session was then.
         parent: Where a child or a successor comes from.
         successor: The session that took over from this one.
         first_input: What the first turn is about, until that turn begins.
@@ -88,6 +109,7 @@ class HeadDocument(Record):
     usage: tuple[UsageRow, ...] = ()
     open_turn: OpenTurn | None = None
     forked_from: str | None = None
+    fork_point: ForkPoint | None = None
     parent: ParentLink | None = None
     successor: str | None = None
     first_input: TurnInput | None = None

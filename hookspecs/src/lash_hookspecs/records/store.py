@@ -333,6 +333,7 @@ class StoreCapabilities:
         database_clock: Whether lease expiry is judged by one clock for all writers.
         max_value: The largest payload, blob or stream body in bytes; ``None`` for no limit of its own.
         max_nodes_per_commit: The most nodes in one commit; ``None`` for no limit of its own.
+        tenants: Whether the backend is a `lash_hookspecs.protocols.stores.TenantedBackend`.
     """
 
     levels: frozenset[str] = frozenset({"core"})
@@ -340,6 +341,7 @@ class StoreCapabilities:
     database_clock: bool = False
     max_value: int | None = None
     max_nodes_per_commit: int | None = None
+    tenants: bool = False
 
 
 @attrs.frozen(slots=True, kw_only=True)

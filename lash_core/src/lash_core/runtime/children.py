@@ -23,7 +23,7 @@ from lash_hookspecs.records.state import HeadDocument, ParentLink, SessionConfig
 from lash_hookspecs.records.store import Head
 from lash_hookspecs.records.turn import TurnInput, TurnResult
 
-from lash_core.runtime.beginnings import Origin, begin_at, begin_with, origin_of, turn_index_of
+from lash_core.runtime.beginnings import Origin, begin_at, begin_with, commit_first, origin_of, turn_index_of
 from lash_core.runtime.environment import RuntimeEnvironment
 from lash_core.runtime.handoffs import hand_off, handed_off
 from lash_core.runtime.parts import MODE
@@ -241,7 +241,7 @@ async def _beginning(session: OpenSession, request: SessionCreateRequest) -> _St
     head = await store.head()
     if not isinstance(head, Head):
         raise SessionMissing(f"a child cannot start from session {source!r}: it is not stored", session_id=source)
-    origin = await origin_of(source, store, head, head.leaf)
+    origin = await origin_of(session, store, head, head.leaf)
     is_own = source == session.session_id
     return _Start(
         config=session.config if is_own else read_document(head).config,
@@ -272,10 +272,8 @@ async def _begin(
         elif start.origin is not None:
             await begin_at(child, start.origin, document, start.components, step="create", shares=shares)
         else:
-            await child.commit(
-                Change(step="create", document=document, components=start.components, all_components=True)
-            )
-            await child.rebuild_parts()
+            change = Change(step="create", document=document, components=start.components, all_components=True)
+            await commit_first(child, change)
 
 
 def _spec(session: OpenSession, request: SessionCreateRequest, child_id: str, config: SessionConfig) -> SessionSpec:

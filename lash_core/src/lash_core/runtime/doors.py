@@ -7,13 +7,14 @@ from typing import Self
 from lash_hookspecs.errors import ConfigurationError
 
 from lash_core.runtime.environment import RuntimeEnvironment
-from lash_core.runtime.live import refuse_live, register
+from lash_core.runtime.live import register, resuming
 from lash_core.runtime.opened import OpenSession
 from lash_core.runtime.opening import Store, open_session, require_store, require_tasks
 from lash_core.runtime.parked import ParkedSession
 from lash_core.runtime.policy import SessionSpec
 from lash_core.runtime.readable import ReadableRuntime
 from lash_core.runtime.state import PersistedSessionState
+from lash_core.runtime.text import check_session_id
 
 __all__ = ["OpenableRuntime"]
 
@@ -111,9 +112,10 @@ class OpenableRuntime(ReadableRuntime):
         """
         if env.store is None:
             raise ConfigurationError("resume needs an environment with a store")
-        refuse_live(env.store, parked.session_id)
-        parked.check(await env.store.session(parked.session_id).head(), env.store.name)
-        return await cls.from_environment(env, parked.spec())
+        check_session_id(parked.session_id)
+        with resuming(env.store, parked.session_id):
+            parked.check(await env.store.session(parked.session_id).head(), env.store.name)
+            return await cls.from_environment(env, parked.spec())
 
     @classmethod
     async def _build(

@@ -52,18 +52,19 @@ async def branch_to(session: OpenSession, node_id: str) -> Receipt:
     """
     await session.refuse_unknown_node(node_id)
     assert session.resident.head is not None
-    origin = await origin_of(session.session_id, session.store, session.resident.head, node_id)
+    origin = await origin_of(session, session.store, session.resident.head, node_id)
+    bodies = await origin.bodies()
     old_leaf = session.resident.graph.leaf
     change = Change(
         step="branch",
         document=session.document,
         leaf=node_id,
         moves_leaf=True,
-        components=await session.resident.component_bodies(origin.refs),
+        components=bodies,
         all_components=True,
         events=(Branched(leaf=node_id, abandoned=old_leaf),),
     )
-    rewound = await open_parts(session, origin.refs)
+    rewound = await open_parts(session, brought=bodies)
     try:
         with session.resident.holding(origin.path):
             receipt = await session.commit(change)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lash_hookspecs.errors import SessionBusy
@@ -12,10 +14,13 @@ if TYPE_CHECKING:
 
     from lash_core.runtime.readable import ReadableRuntime
 
-__all__ = ["find_live", "register", "unregister"]
+__all__ = ["find_live", "register", "resuming", "unregister"]
 
 #: (store, session) → its open runtimes in the order of their opening; one that nobody holds any more does not count.
 _live: dict[tuple[object, str], list[weakref.ref[ReadableRuntime]]] = {}
+
+#: (store, session) of handles that are being resumed.
+_resuming: set[tuple[object, str]] = set()
 
 
 def register(runtime: ReadableRuntime, backend: StoreBackend | None) -> None:
@@ -43,13 +48,19 @@ def _forget(key: tuple[object, str], ref: weakref.ref[ReadableRuntime]) -> None:
         _live[key] = left
 
 
-def refuse_live(backend: StoreBackend, session_id: str) -> None:
-    """Hold a session that is open here to its one runtime.
+@contextlib.contextmanager
+def resuming(backend: StoreBackend, session_id: str) -> Iterator[None]:
+    """Hold a session to its one runtime while it is resumed.
 
     Raises:
-        SessionBusy: Names the one that is open.
+        SessionBusy: It is open here, names the runtime; or somebody else resumes it just now.
     """
-    runtime = find_live(backend, session_id)
+    key, runtime = _key(backend, session_id), find_live(backend, session_id)
+    if key in _resuming:
+        raise SessionBusy(
+            f"session {session_id!r} of {backend.name} is being resumed in this process already; wait for that one",
+            session_id=session_id,
+        )
     if runtime is not None:
         raise SessionBusy(
             f"session {session_id!r} of {backend.name} is open in this process already ({runtime.describe()}); park or "
@@ -57,6 +68,11 @@ def refuse_live(backend: StoreBackend, session_id: str) -> None:
             session_id=session_id,
             holder=runtime.me,
         )
+    _resuming.add(key)
+    try:
+        yield
+    finally:
+        _resuming.discard(key)
 
 
 def _key(backend: StoreBackend, session_id: str) -> tuple[object, str]:

@@ -94,15 +94,12 @@ class SessionParts:
         await self.hooks.close()
 
 
-async def open_parts(
-    session: OpenSession, stored: Mapping[str, str] | None = None, brought: Mapping[str, bytes] | None = None
-) -> SessionParts:
+async def open_parts(session: OpenSession, brought: Mapping[str, bytes] | None = None) -> SessionParts:
     """Build the parts of a session and give each what it kept, in the documented order (L1).
 
     Args:
         session: The session; its head, graph and policy are there.
-        stored: Component refs to take up; those of its head by default.
-        brought: Bodies by component name to take up instead, of which the store has none yet.
+        brought: Bodies by component name to take up instead of those that its head names.
 
     Raises:
         PluginError: A plugin, or the mode, could not be built or restored; names it. Nothing stays open. Or other
@@ -112,7 +109,7 @@ async def open_parts(
     if brought is not None:
         refs, bodies = {name: blob_ref(body) for name, body in brought.items()}, brought
     else:
-        refs = dict(session.resident.component_refs if stored is None else stored)
+        refs = dict(session.resident.component_refs)
         bodies = await session.resident.component_bodies(refs)
     mode = _build_mode(session)
     changes = await session.plugins.compare()

@@ -11,17 +11,18 @@ from lash_hookspecs.protocols.stores import SessionStore
 from lash_hookspecs.records.events import StoredEvent
 from lash_hookspecs.records.model_base import Record
 from lash_hookspecs.records.state import CommitDocument, PluginFingerprint
-from lash_hookspecs.records.store import Absent, CommitRecord, Deleted, Head
+from lash_hookspecs.records.store import Absent, CommitRecord, Deleted
 from pydantic import ValidationError
 
 __all__ = [
     "EventCursor",
     "SequencedEvent",
-    "components_at",
+    "Standing",
     "orphaned_node_ids",
     "plugins_at",
     "read_record",
     "replay_events",
+    "standing_at",
 ]
 
 #: Rows that are read at once.
@@ -136,34 +137,47 @@ async def orphaned_node_ids(
     return found if limit is None else found[:limit]
 
 
-async def components_at(store: SessionStore, head: Head, path: Sequence[str]) -> Mapping[str, str] | None:
-    """Find the component set of the commit that stood nearest to a node, at it or before it (L11).
+@attrs.frozen
+class Standing:
+    """Where a commit stood on a path, and what it kept.
+
+    Attributes:
+        depth: The place of its leaf on the path, from 0.
+        components: Component name → blob ref.
+    """
+
+    depth: int
+    components: Mapping[str, str]
+
+
+async def standing_at(store: SessionStore, revision: int, path: Sequence[str]) -> Standing | None:
+    """Find the commit of a session that stood nearest to a node, at it or before it (L11).
 
     Of several commits with the same leaf the newest counts. One that stood at the node itself is found by looking back
     from the head; without one every record of the session is looked at.
 
     Args:
         store: The session's store.
-        head: Its head.
+        revision: Later commits do not count.
         path: The ids of the nodes from the root to that node.
 
     Returns:
-        Component name → blob ref; ``None`` when no commit of this session stood on the path.
+        Where; ``None`` when no commit of this session stood on the path.
     """
     depths = {node_id: depth for depth, node_id in enumerate(path)}
-    nearest: tuple[int, Mapping[str, str]] | None = None
-    upto = head.revision
+    nearest: Standing | None = None
+    upto = revision
     while upto > 0:
         since = max(0, upto - _WINDOW)
         records = [record for record in await store.records(after=since, limit=upto - since) if record.revision <= upto]
         for record in reversed(records):
             depth = depths.get(record.leaf, -1) if record.leaf is not None else -1
-            if depth > (nearest[0] if nearest else -1):
-                nearest = (depth, record.components)
-            if nearest and nearest[0] == len(path) - 1:
-                return nearest[1]
+            if depth > (nearest.depth if nearest else -1):
+                nearest = Standing(depth, record.components)
+            if nearest and nearest.depth == len(path) - 1:
+                return nearest
         upto = since
-    return nearest[1] if nearest else None
+    return nearest
 
 
 async def plugins_at(store: SessionStore, revision: int | None) -> tuple[PluginFingerprint, ...]:

@@ -140,6 +140,8 @@ class LashRuntime(OpenableRuntime):
     async def cancel(self) -> None:
         """Cancel the turn that runs in this runtime, if any; returns when that is committed.
 
+        Called by a hook or a tool of that turn it returns at once: the turn ends after it.
+
         Raises:
             StoreError: The commit failed; the turn is interrupted.
         """

@@ -44,18 +44,21 @@ class Services:
 
     async def create_session(self, request: SessionCreateRequest) -> ChildSession:
         """Start a child, or a successor (H3)."""
+        self._session.slot.refuse_closed()
         from lash_core.runtime.children import create_child
 
         return await create_child(self._session, request)
 
     async def complete(self, request: CompletionRequest) -> ModelReply:
         """Ask a model outside the conversation; the usage goes into this session's ledger (T8)."""
+        self._session.slot.refuse_closed()
         from lash_core.runtime.completion import complete
 
         return await complete(self._session, request)
 
     def set_tool_availability(self, names: tuple[str, ...], level: Availability | None) -> None:
         """Override how far tools are available; durable with the next commit."""
+        self._session.slot.refuse_closed()
         self._session.parts.registry.set_availability(names, level)
         self._session.waiting.override(names, level)
 
@@ -64,7 +67,9 @@ class Services:
 
         Raises:
             InvalidInput: It cannot be stored; nobody was told.
+            SessionError: The session was closed: no commit would store it.
         """
+        self._session.slot.refuse_closed()
         what = f"event {name!r} of plugin {plugin!r}"
         try:
             event = PluginEvent(plugin=plugin, name=name, body=body)

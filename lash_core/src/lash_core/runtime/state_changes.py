@@ -65,6 +65,7 @@ async def set_persisted_state(session: OpenSession, state: PersistedSessionState
         usage=session.document.usage,
         open_turn=None,
         forked_from=session.document.forked_from,
+        fork_point=session.document.fork_point,
         parent=session.document.parent,
         successor=session.document.successor,
     )

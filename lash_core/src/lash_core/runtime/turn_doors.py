@@ -80,9 +80,13 @@ async def abandon_interrupted(session: OpenSession) -> TurnResult:
 
 
 async def cancel(session: OpenSession) -> None:
-    """Cancel the turn that runs here; returns when that is committed."""
+    """Cancel the turn that runs here; returns when that is committed, or at once to what the turn itself runs."""
     slot = session.slot
     slot.cancelled = slot.taken
+    if slot.is_held_here:
+        if session.run is not None:
+            session.run.begin_cancelling()
+        return
     try:
         if session.run is not None:
             await session.run.cancel()

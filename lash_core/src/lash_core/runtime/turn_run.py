@@ -177,15 +177,22 @@ class TurnRun:
         """End the turn as cancelled."""
         await self.stop("cancelled", "cancelled", "the turn was cancelled")
 
+    def begin_cancelling(self) -> None:
+        """Begin to end the turn as cancelled; for what runs in the turn itself and cannot wait for that."""
+        _ = self._begin_stopping("cancelled", "cancelled", "the turn was cancelled")
+
     async def stop(self, outcome: TurnOutcome, reason: StopReason, message: str) -> None:
         """End the turn early: running effects are cancelled, and what was done is committed.
 
         It is carried out even if the caller is cancelled meanwhile, as a tool is that ends its own turn.
         """
+        await asyncio.shield(self._begin_stopping(outcome, reason, message))
+
+    def _begin_stopping(self, outcome: TurnOutcome, reason: StopReason, message: str) -> asyncio.Task[None]:
         ending = asyncio.create_task(self._stop(self._cut(), outcome, reason, message))
         self._ending.add(ending)
         ending.add_done_callback(self._ended)
-        await asyncio.shield(ending)
+        return ending
 
     def _ended(self, ending: asyncio.Task[None]) -> None:
         self._ending.discard(ending)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import quote
 
 import attrs
 from lash_hookspecs.errors import (
@@ -17,6 +18,7 @@ from lash_hookspecs.errors import (
     SessionMissing,
     WriterFenced,
 )
+from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.store import (
     Absent,
@@ -122,12 +124,14 @@ class MemoryBackend:
             levels=frozenset({"core", "concurrent", "sharing"}),
             durability="none",
             database_clock=True,
+            tenants=True,
             max_value=max_value,
             max_nodes_per_commit=max_nodes_per_commit,
         )
         self.living: dict[str, _Session] = {}
         self.names: dict[str, _Name] = {}
         self.blobs: dict[str, bytes] = {}
+        self._tenants: dict[str, MemoryBackend] = {}
 
     @property
     def name(self) -> str:
@@ -138,6 +142,15 @@ class MemoryBackend:
     def capabilities(self) -> StoreCapabilities:
         """What the store declares about itself."""
         return self._capabilities
+
+    def tenant(self, name: str) -> StoreBackend:
+        """Give the view of one tenant; ``""`` is this backend's own."""
+        if name and name not in self._tenants:
+            limits = self._capabilities
+            self._tenants[name] = MemoryBackend(
+                clock=self.clock, max_value=limits.max_value, max_nodes_per_commit=limits.max_nodes_per_commit
+            )
+        return _TenantView(self, name, self._tenants[name] if name else self)
 
     def session(self, session_id: str) -> MemorySession:
         """Give the handle of one session."""
@@ -162,7 +175,8 @@ class MemoryBackend:
         """Do nothing: what is in memory is always of this version."""
 
     async def close(self) -> None:
-        """Forget everything."""
+        """Forget everything, of every tenant."""
+        self._tenants.clear()
         self.living.clear()
         self.names.clear()
         self.blobs.clear()
@@ -176,6 +190,53 @@ class MemoryBackend:
 
     def _row(self, session_id: str) -> SessionRow:
         return SessionRow(self.living[session_id].head, self.lease_of(session_id))
+
+
+class _TenantView:
+    """One tenant's part of a backend. Closing it closes nothing.
+
+    Args:
+        root: The backend.
+        name: The tenant.
+        part: Where the tenant's sessions are.
+    """
+
+    def __init__(self, root: MemoryBackend, name: str, part: MemoryBackend) -> None:
+        self._root = root
+        self._tenant = name
+        self._part = part
+
+    @property
+    def name(self) -> str:
+        """The URL with the tenant behind it."""
+        return self._root.name + (f"#tenant={quote(self._tenant, safe='')}" if self._tenant else "")
+
+    @property
+    def capabilities(self) -> StoreCapabilities:
+        """What the store declares about itself."""
+        return self._root.capabilities
+
+    def tenant(self, name: str) -> StoreBackend:
+        """Give the view of another tenant."""
+        return self._root.tenant(name)
+
+    def session(self, session_id: str) -> MemorySession:
+        """Give the handle of one session."""
+        return self._part.session(session_id)
+
+    async def sessions(self, query: SessionQuery) -> SessionPage:
+        """List the tenant's living sessions, ordered by id."""
+        return await self._part.sessions(query)
+
+    async def stats(self) -> StoreStats:
+        """Count what the tenant has."""
+        return await self._part.stats()
+
+    async def migrate(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Do nothing: the backend is closed by who opened it."""
 
 
 class MemorySession:

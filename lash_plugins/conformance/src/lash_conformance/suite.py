@@ -27,6 +27,7 @@ from lash_conformance.suites.listings import ListingClauses
 from lash_conformance.suites.reads import ReadClauses
 from lash_conformance.suites.sequences import SequenceClauses
 from lash_conformance.suites.streams import StreamClauses
+from lash_conformance.suites.tenants import TenantClauses
 
 __all__ = ["StoreConformance"]
 
@@ -43,6 +44,7 @@ class StoreConformance(
     LeaseClauses,
     ForkClauses,
     UnsharedClauses,
+    TenantClauses,
     SequenceClauses,
 ):
     """Every clause of the contract that can be proved at a store, as tests.
@@ -65,6 +67,7 @@ class StoreConformance(
         open_store: ``async (url, create) -> backend``, a function of a module, as a plugin offers it. Two further
             keywords are seams: ``clock`` (seconds; judges when leases expire) and ``crash_point`` (called by the
             store with a word for each step of a write).
+        tenants: Whether the store claims to keep tenants apart.
         processes: Whether several processes may have the store open at once.
         server_fixture: The name of a pytest fixture that gives a `lash_conformance.Server`.
         small_limits_url: A URL like ``store_url`` of a store that declares a small ``max_value``.
@@ -74,6 +77,7 @@ class StoreConformance(
     durability: ClassVar[Literal["none", "process", "host", "quorum"]] = "none"
     store_url: ClassVar[str]
     open_store: ClassVar[OpenStore]
+    tenants: ClassVar[bool] = False
     processes: ClassVar[bool] = True
     server_fixture: ClassVar[str | None] = None
 
@@ -95,9 +99,12 @@ class StoreConformance(
             "crash_point": None if "crash_point" in cls.lash_opener().seams else "open_store takes no crash_point",
             "durable": None if cls.durability != "none" else "durability 'none' declared",
             "folder": None if "{folder}" in cls.store_url else "no {folder} in store_url",
+            "leases": None if "concurrent" in cls.levels else "level concurrent not declared",
             "processes": None if cls.processes else "one process at a time declared",
             "server": None if cls.server_fixture else "no server_fixture",
+            "sharing": None if "sharing" in cls.levels else "level sharing not declared",
             "small_limits_url": None if cls.small_limits_url else "no small_limits_url",
+            "tenants": None if cls.tenants else "tenants not declared",
         }
         return next((f"not run: {reason}" for need in clause.needs if (reason := reasons.get(need))), None)
 

@@ -21,6 +21,7 @@ from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.store import Commit, Receipt, blob_ref, commit_digest
 
 from lash_store_sql import statements as sql
+from lash_store_sql.connection import Name
 from lash_store_sql.rows import (
     SHIFT,
     PackedId,
@@ -31,43 +32,44 @@ from lash_store_sql.rows import (
     pack_id,
     pack_optional,
 )
-from lash_store_sql.stored import TENANT, Stored, check_size, corrupt, deleted, fence, fenced, find, is_dead
+from lash_store_sql.sqlite_connection import SqliteConnection
+from lash_store_sql.stored import Stored, check_size, corrupt, deleted, fence, fenced, find, is_dead
 
 __all__ = ["add_blobs", "pack_missing", "write_commit"]
 
 PackedBlob = tuple[str, bytes, int, bytes]
 
 
-def write_commit(connection: sqlite3.Connection, commit: Commit, max_value: int) -> Receipt:
+def write_commit(connection: SqliteConnection, name: Name, commit: Commit, max_value: int) -> Receipt:
     """Store a commit in one transaction."""
     digest = commit_digest(commit)
-    blobs = list(pack_missing(connection, dict(commit.blobs))) if commit.blobs else []
-    connection.execute("BEGIN IMMEDIATE")
-    stored = find(connection, commit.session_id)
+    blobs = list(pack_missing(connection, name.tenant, dict(commit.blobs))) if commit.blobs else []
+    connection.begin_write()
+    stored = find(connection, name)
     if stored is None or not _continues(commit, stored):
-        if receipt := _replayed(connection, commit, digest, stored):
+        if receipt := _replayed(connection, name, commit, digest, stored):
             return receipt
-        _refuse(connection, commit, stored)
-        stored = _begin(connection, commit)
+        _refuse(connection, name, commit, stored)
+        stored = _begin(connection, name, commit)
     try:
-        _write(connection, commit, digest, stored, blobs, max_value)
+        _write(connection, name, commit, digest, stored, blobs, max_value)
     except sqlite3.IntegrityError as error:
-        return _explain(connection, commit, digest, stored, error)
-    connection.execute("COMMIT")
+        return _explain(connection, name, commit, digest, stored, error)
+    connection.commit()
     return Receipt(commit.session_id, commit.commit_id, stored.revision + 1, digest)
 
 
-def pack_missing(connection: sqlite3.Connection, blobs: dict[str, bytes]) -> Iterator[PackedBlob]:
+def pack_missing(connection: SqliteConnection, tenant: str, blobs: dict[str, bytes]) -> Iterator[PackedBlob]:
     """Compress the blobs that are not stored yet: before the transaction, which others wait for."""
     for ref, body in blobs.items():
         if blob_ref(body) != ref:
             raise InvalidInput(f"blob {ref} does not have the content that its ref names")
-        name = bytes.fromhex(ref)
-        if connection.execute(sql.HAS_BLOB, (TENANT, name)).fetchone() is None:
-            yield TENANT, name, *pack_body(body)
+        digest = bytes.fromhex(ref)
+        if connection.execute(sql.HAS_BLOB, (tenant, digest)).fetchone() is None:
+            yield tenant, digest, *pack_body(body)
 
 
-def add_blobs(connection: sqlite3.Connection, blobs: list[PackedBlob]) -> None:
+def add_blobs(connection: SqliteConnection, blobs: list[PackedBlob]) -> None:
     """Store packed blobs; one that somebody else stored meanwhile is left alone."""
     connection.executemany(sql.ADD_BLOB, blobs)
 
@@ -80,8 +82,10 @@ def _continues(commit: Commit, stored: Stored) -> bool:
     )
 
 
-def _replayed(connection: sqlite3.Connection, commit: Commit, digest: str, stored: Stored | None) -> Receipt | None:
-    if is_dead(connection, commit.session_id, commit.writer.incarnation):
+def _replayed(
+    connection: SqliteConnection, name: Name, commit: Commit, digest: str, stored: Stored | None
+) -> Receipt | None:
+    if is_dead(connection, name, commit.writer.incarnation):
         raise deleted(commit.session_id)
     row = stored and connection.execute(sql.RECORD, (stored.key, pack_id(commit.commit_id))).fetchone()
     if not row:
@@ -92,11 +96,11 @@ def _replayed(connection: sqlite3.Connection, commit: Commit, digest: str, store
     return Receipt(commit.session_id, commit.commit_id, key & ((1 << SHIFT) - 1), digest)
 
 
-def _refuse(connection: sqlite3.Connection, commit: Commit, stored: Stored | None) -> None:
+def _refuse(connection: SqliteConnection, name: Name, commit: Commit, stored: Stored | None) -> None:
     """Refuse what is fenced or stale; only a session's first commit passes."""
     epoch = commit.writer.epoch or 0
-    if epoch < fence(connection, commit.session_id, stored)[0]:
-        raise fenced(connection, commit.session_id, stored, epoch)
+    if epoch < fence(connection, name, stored)[0]:
+        raise fenced(connection, name, stored, epoch)
     if stored or commit.expected_revision is not None:
         raise HeadRevisionConflict(
             session_id=commit.session_id,
@@ -105,14 +109,14 @@ def _refuse(connection: sqlite3.Connection, commit: Commit, stored: Stored | Non
         )
 
 
-def _begin(connection: sqlite3.Connection, commit: Commit) -> Stored:
-    graph, leaf_pos = _forked(connection, commit)
+def _begin(connection: SqliteConnection, name: Name, commit: Commit) -> Stored:
+    graph, leaf_pos = _forked(connection, name.tenant, commit)
     incarnation = pack_id(commit.writer.incarnation)
     leaf = pack_optional(commit.fork.leaf) if commit.fork else None
     now = commit.committed_at
     key = connection.execute(
         sql.ADD_SESSION,
-        (TENANT, commit.session_id, incarnation, graph, leaf, leaf_pos, None, 0, 0, None, now, now, 0, "{}", "{}", b""),
+        (*name, incarnation, graph, leaf, leaf_pos, None, 0, 0, None, now, now, 0, "{}", "{}", b""),
     ).lastrowid
     assert key is not None
     if not graph:
@@ -120,11 +124,11 @@ def _begin(connection: sqlite3.Connection, commit: Commit) -> Stored:
     return Stored(key, incarnation, 0, 0, graph or key, leaf, leaf_pos, None, 0)
 
 
-def _forked(connection: sqlite3.Connection, commit: Commit) -> tuple[int, int | None]:
+def _forked(connection: SqliteConnection, tenant: str, commit: Commit) -> tuple[int, int | None]:
     """Find the graph that is shared and the leaf's place in it; graph 0 for a session that begins its own."""
     if commit.fork is None:
         return 0, None
-    source = find(connection, commit.fork.session_id)
+    source = find(connection, Name(tenant, commit.fork.session_id))
     if source is None:
         raise SessionMissing(f"there is no session {commit.fork.session_id!r} to fork", session_id=commit.session_id)
     if commit.fork.leaf is None:
@@ -137,7 +141,8 @@ def _forked(connection: sqlite3.Connection, commit: Commit) -> tuple[int, int | 
 
 
 def _write(
-    connection: sqlite3.Connection,
+    connection: SqliteConnection,
+    name: Name,
     commit: Commit,
     digest: str,
     stored: Stored,
@@ -153,7 +158,7 @@ def _write(
             commit.open_turn, commit.committed_at, components, commit.record,
         ),
     )  # fmt: skip
-    _check_refs(connection, commit, stored)
+    _check_refs(connection, name.tenant, commit, stored)
     _check_sizes(commit, max_value)
     if commit.fork and stored.revision:
         raise InvalidInput(f"session {commit.session_id!r}: only the first commit of a session can fork")
@@ -166,7 +171,7 @@ def _write(
     for consumed in commit.consumed:
         _consume(connection, stored.key, consumed.stream, consumed.upto)
     if commit.labels is not None:
-        _relabel(connection, commit.session_id, stored.key, dict(commit.labels))
+        _relabel(connection, name, stored.key, dict(commit.labels))
     connection.execute(
         sql.MOVE_HEAD,
         (
@@ -176,24 +181,24 @@ def _write(
     )  # fmt: skip
 
 
-def _check_refs(connection: sqlite3.Connection, commit: Commit, stored: Stored) -> None:
+def _check_refs(connection: SqliteConnection, tenant: str, commit: Commit, stored: Stored) -> None:
     """Refuse what is not stored; a component that the head has already was checked when it came."""
     carried = load_mapping(stored.components, "head")
     for component, ref in commit.components.items():
-        if ref not in commit.blobs and carried.get(component) != ref and not _has_blob(connection, ref):
+        if ref not in commit.blobs and carried.get(component) != ref and not _has_blob(connection, tenant, ref):
             raise MissingBlob(session_id=commit.session_id, ref=ref, component=component)
     for node in commit.nodes:
         for ref in node.refs:
-            if ref not in commit.blobs and not _has_blob(connection, ref):
+            if ref not in commit.blobs and not _has_blob(connection, tenant, ref):
                 raise MissingBlob(session_id=commit.session_id, ref=ref)
 
 
-def _has_blob(connection: sqlite3.Connection, ref: str) -> bool:
+def _has_blob(connection: SqliteConnection, tenant: str, ref: str) -> bool:
     try:
-        name = bytes.fromhex(ref)
+        digest = bytes.fromhex(ref)
     except ValueError:
         return False
-    return connection.execute(sql.HAS_BLOB, (TENANT, name)).fetchone() is not None
+    return connection.execute(sql.HAS_BLOB, (tenant, digest)).fetchone() is not None
 
 
 def _check_sizes(commit: Commit, limit: int) -> None:
@@ -205,7 +210,7 @@ def _check_sizes(commit: Commit, limit: int) -> None:
         check_size(len(body), limit)
 
 
-def _add_nodes(connection: sqlite3.Connection, commit: Commit, stored: Stored, stored_at: int) -> dict[str, int]:
+def _add_nodes(connection: SqliteConnection, commit: Commit, stored: Stored, stored_at: int) -> dict[str, int]:
     """Store the nodes, each behind its parent where that is the tail, else at the head of a new segment."""
     graph, tail_pos = stored.graph, stored.tail_pos
     tail: PackedId | None = stored.leaf if stored.leaf_pos == tail_pos else None
@@ -231,7 +236,7 @@ def _add_nodes(connection: sqlite3.Connection, commit: Commit, stored: Stored, s
     return places
 
 
-def _begin_segment(connection: sqlite3.Connection, stored: Stored, node: Node, places: dict[str, int]) -> int:
+def _begin_segment(connection: SqliteConnection, stored: Stored, node: Node, places: dict[str, int]) -> int:
     parent, fork_pos = node.parent_node_id, None
     if parent is not None:
         fork_pos = places.get(parent)
@@ -242,7 +247,7 @@ def _begin_segment(connection: sqlite3.Connection, stored: Stored, node: Node, p
     return segment << SHIFT
 
 
-def _leaf_pos(connection: sqlite3.Connection, commit: Commit, stored: Stored, places: dict[str, int]) -> int | None:
+def _leaf_pos(connection: SqliteConnection, commit: Commit, stored: Stored, places: dict[str, int]) -> int | None:
     if commit.leaf is None:
         return None
     if commit.leaf in places:
@@ -252,31 +257,31 @@ def _leaf_pos(connection: sqlite3.Connection, commit: Commit, stored: Stored, pl
     return _place_of(connection, stored.graph, commit.leaf)
 
 
-def _place_of(connection: sqlite3.Connection, graph: int, node_id: str) -> int | None:
+def _place_of(connection: SqliteConnection, graph: int, node_id: str) -> int | None:
     row = connection.execute(sql.PLACE, (graph, pack_id(node_id))).fetchone()
     return row[0] if row else None
 
 
-def _consume(connection: sqlite3.Connection, session: int, stream: str, upto: int) -> None:
+def _consume(connection: SqliteConnection, session: int, stream: str, upto: int) -> None:
     if row := connection.execute(sql.STREAM, (session, stream)).fetchone():
         connection.execute(sql.TRIM_ENTRIES, (row[0] << SHIFT, row[0] << SHIFT | min(upto, row[1])))
 
 
-def _relabel(connection: sqlite3.Connection, session_id: str, session: int, labels: dict[str, str]) -> None:
+def _relabel(connection: SqliteConnection, name: Name, session: int, labels: dict[str, str]) -> None:
     connection.execute(sql.DROP_LABELS, (session,))
     connection.executemany(
-        sql.ADD_LABEL, [(TENANT, name, value, session_id, session) for name, value in labels.items()]
+        sql.ADD_LABEL, [(name.tenant, label, value, name.session_id, session) for label, value in labels.items()]
     )
     connection.execute(sql.RELABEL, (dump_mapping(labels), session))
 
 
 def _explain(
-    connection: sqlite3.Connection, commit: Commit, digest: str, stored: Stored, error: sqlite3.IntegrityError
+    connection: SqliteConnection, name: Name, commit: Commit, digest: str, stored: Stored, error: sqlite3.IntegrityError
 ) -> Receipt:
     """Say which uniqueness was broken: that of the commit id (a replay) or that of a node id."""
     connection.execute("ROLLBACK")
-    connection.execute("BEGIN")
-    if receipt := _replayed(connection, commit, digest, stored):
+    connection.begin_read()
+    if receipt := _replayed(connection, name, commit, digest, stored):
         return receipt
     seen = set[str]()
     for node in commit.nodes:

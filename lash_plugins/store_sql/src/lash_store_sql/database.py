@@ -15,6 +15,7 @@ import attrs
 from lash_hookspecs.errors import ConfigurationError, StoreUnavailable, UnsupportedSchema, redact_url
 
 from lash_store_sql import statements as sql
+from lash_store_sql.sqlite_connection import SqliteConnection
 
 __all__ = ["Location", "connect", "make_file", "parse_url", "prepare"]
 
@@ -118,7 +119,7 @@ def _make_directories(directory: Path) -> None:
         parent.chmod(0o700)
 
 
-def open_first(location: Location, create: bool) -> sqlite3.Connection:
+def open_first(location: Location, create: bool) -> SqliteConnection:
     """Make the first connection of a backend: the file is made if it may be, the schema written or checked."""
     path = location.path
     with _making:
@@ -144,7 +145,7 @@ def _exists(path: Path) -> bool:
         raise StoreUnavailable(f"cannot open {path}: permission denied") from error
 
 
-def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
+def connect(path: Path, *, writes: bool) -> SqliteConnection:
     """Connect to a file that is there, with our settings.
 
     A file that cannot be written is opened for reading. Where not even the files beside it can be made, and nobody
@@ -169,7 +170,7 @@ def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
     return connection
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def _connect(path: Path, mode: str) -> SqliteConnection:
     return sqlite3.connect(
         f"file:{quote(str(path))}?{mode}",
         uri=True,
@@ -177,6 +178,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
         cached_statements=128,
+        factory=SqliteConnection,
     )
 
 
@@ -185,7 +187,7 @@ def _is_left_alone(path: Path) -> bool:
     return os.access(path, os.R_OK) and not (log.exists() and log.stat().st_size)
 
 
-def prepare(connection: sqlite3.Connection, path: Path, create: bool) -> None:
+def prepare(connection: SqliteConnection, path: Path, create: bool) -> None:
     """Write the schema into an empty database; check that of another.
 
     Raises:
@@ -212,7 +214,7 @@ def prepare(connection: sqlite3.Connection, path: Path, create: bool) -> None:
         raise
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> bool:
+def _check(connection: SqliteConnection, path: Path) -> bool:
     """Tell whether the schema is there; ``False`` for an empty database."""
     ((application,),) = connection.execute("PRAGMA application_id")
     ((version,),) = connection.execute("PRAGMA user_version")

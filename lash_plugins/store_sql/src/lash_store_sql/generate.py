@@ -192,8 +192,16 @@ def _listings() -> Iterator[tuple[str, Any]]:
             query = query.where(table.c.session_id >= bindparam("first"))
             query = query if turn is None else query.where(turn)
             yield prefix + suffix, _limited(query.order_by(table.c.session_id))
-    for name, table in (("SESSIONS", session), ("NODES", node), ("COMMITS", record), ("BLOBS", blob)):
-        yield f"COUNT_{name}", select(func.count()).select_from(table)
+    yield from _counts()
+
+
+def _counts() -> Iterator[tuple[str, Any]]:
+    """Count by tenant; a graph belongs to the tenant of the sessions that point at it."""
+    own = session.c.tenant == bindparam("tenant")
+    yield "COUNT_SESSIONS", select(func.count()).select_from(session).where(own)
+    for name, column, of in (("NODES", node.c.graph, session.c.graph), ("COMMITS", record.c.session, session.c.key)):
+        yield f"COUNT_{name}", select(func.count()).select_from(column.table).where(column.in_(select(of).where(own)))
+    yield "COUNT_BLOBS", select(func.count()).select_from(blob).where(_identified(blob, tenant="tenant"))
 
 
 def _compiled(statement: Any) -> tuple[str, list[str]]:

@@ -7,7 +7,6 @@ does not follow from the one before, the path is walked edge by edge, and the wa
 from __future__ import annotations
 
 import heapq
-import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -15,14 +14,11 @@ from typing import Any
 from lash_hookspecs.collector import collector_paused
 from lash_hookspecs.records.graph import Node
 
-from lash_store_sql import statements as sql
-from lash_store_sql.rows import SHIFT, load_nodes, pack_id, pack_optional, unpack_id
+from lash_store_sql.connection import UNLIMITED, Connection, Name
+from lash_store_sql.rows import SHIFT, load_nodes, unpack_id
 from lash_store_sql.stored import corrupt, find
 
 __all__ = ["read_graph", "read_nodes", "read_path"]
-
-#: SQLite's word for "no limit".
-UNLIMITED = -1
 
 _LOW = (1 << SHIFT) - 1
 
@@ -34,48 +30,51 @@ class _TangledError(Exception):
 
 
 @collector_paused()
-def read_path(
-    connection: sqlite3.Connection, session_id: str, leaf: str, after: str | None, last: int | None
-) -> list[Node]:
+def read_path(connection: Connection, name: Name, leaf: str, after: str | None, last: int | None) -> list[Node]:
     """Read the nodes from the root to a leaf, root first."""
-    connection.execute("BEGIN")
-    stored = find(connection, session_id)
+    connection.begin_read()
+    stored = find(connection, name)
     end = _place(connection, stored.graph, leaf) if stored else None
     if stored is None or end is None:
-        raise corrupt(session_id, "dangling_leaf", f"leaf {leaf!r} is not stored", leaf)
+        raise corrupt(name.session_id, "dangling_leaf", f"leaf {leaf!r} is not stored", leaf)
     try:
         start = None if after is None else _place(connection, stored.graph, after)
         rows = _by_ranges(connection, end, start, last, after is not None)
-        if not _follow(rows, leaf, after, whole=last is None or len(rows) < last):
+        if not _follow(connection, rows, leaf, after, whole=last is None or len(rows) < last):
             raise _TangledError
     except _TangledError:
-        rows = _by_edges(connection, session_id, stored.graph, leaf, after, last)
+        rows = _by_edges(connection, name, stored.graph, leaf, after, last)
     return load_nodes(rows)
 
 
-def read_nodes(connection: sqlite3.Connection, session_id: str, node_ids: Sequence[str]) -> list[Node]:
+def read_nodes(connection: Connection, name: Name, node_ids: Sequence[str]) -> list[Node]:
     """Read nodes by id, in the order asked for; unknown and hidden ones are left out."""
-    connection.execute("BEGIN")
-    stored = find(connection, session_id)
+    connection.begin_read()
+    stored = find(connection, name)
     if stored is None:
         return []
-    found = (connection.execute(sql.NODE, (stored.graph, pack_id(node_id))).fetchone() for node_id in node_ids)
+    found = (
+        connection.execute(connection.sql.NODE, (stored.graph, connection.pack_id(node_id))).fetchone()
+        for node_id in node_ids
+    )
     return [node for node in load_nodes([row for row in found if row]) if not node.hidden]
 
 
 @collector_paused()
-def read_graph(connection: sqlite3.Connection, session_id: str, after: str | None, limit: int | None) -> list[Node]:
+def read_graph(connection: Connection, name: Name, after: str | None, limit: int | None) -> list[Node]:
     """Read all nodes that are not hidden, in the order in which they were stored."""
-    connection.execute("BEGIN")
-    stored = find(connection, session_id)
+    connection.begin_read()
+    stored = find(connection, name)
     place = None
     if after is not None:
-        place = stored and connection.execute(sql.PLACE, (stored.graph, pack_id(after))).fetchone()
+        place = (
+            stored and connection.execute(connection.sql.PLACE, (stored.graph, connection.pack_id(after))).fetchone()
+        )
         if not place:
-            raise corrupt(session_id, "dangling_parent", f"node {after!r} is not stored", after)
+            raise corrupt(name.session_id, "dangling_parent", f"node {after!r} is not stored", after)
     if stored is None:
         return []
-    segments = connection.execute(sql.SEGMENTS, (stored.graph,)).fetchall()
+    segments = connection.execute(connection.sql.SEGMENTS, (stored.graph,)).fetchall()
     if len({owner for _, owner in segments}) > 1:
         rows = _merged(connection, segments, place)
     else:
@@ -83,31 +82,31 @@ def read_graph(connection: sqlite3.Connection, session_id: str, after: str | Non
     return load_nodes([row[:7] for row in islice(rows, limit)])
 
 
-def _in_place(connection: sqlite3.Connection, segments: list[Row], place: Row | None) -> Iterator[Row]:
+def _in_place(connection: Connection, segments: list[Row], place: Row | None) -> Iterator[Row]:
     """One session wrote the graph: its segments were filled one after the other."""
     begin = place[0] + 1 if place else 0
     for segment, _ in segments:
         first, final = max(segment << SHIFT, begin), segment << SHIFT | _LOW
         if first <= final:
-            yield from connection.execute(sql.VISIBLE, (first, final, 0, UNLIMITED))
+            yield from connection.execute(connection.sql.VISIBLE, (first, final, 0, UNLIMITED))
 
 
-def _merged(connection: sqlite3.Connection, segments: list[Row], place: Row | None) -> Iterator[Row]:
+def _merged(connection: Connection, segments: list[Row], place: Row | None) -> Iterator[Row]:
     """Several sessions wrote the graph: each segment is in order, the store's clock orders them."""
     runs = []
     for segment, _ in segments:
         window = (segment << SHIFT, segment << SHIFT | _LOW, 0)
         if place:
             pos, stored_at = place
-            runs.append(connection.execute(sql.VISIBLE_AFTER, (*window, stored_at, stored_at, pos, UNLIMITED)))
+            runs.append(
+                connection.execute(connection.sql.VISIBLE_AFTER, (*window, stored_at, stored_at, pos, UNLIMITED))
+            )
         else:
-            runs.append(connection.execute(sql.VISIBLE, (*window, UNLIMITED)))
+            runs.append(connection.execute(connection.sql.VISIBLE, (*window, UNLIMITED)))
     return heapq.merge(*runs, key=lambda row: (row[7], row[8]))
 
 
-def _by_ranges(
-    connection: sqlite3.Connection, end: int, start: int | None, last: int | None, bounded: bool
-) -> list[Row]:
+def _by_ranges(connection: Connection, end: int, start: int | None, last: int | None, bounded: bool) -> list[Row]:
     ranges = []
     for low, high in _ranges(connection, end):
         reached = start is not None and low <= start <= high
@@ -123,65 +122,65 @@ def _by_ranges(
             raise _TangledError
     rows: list[Row] = []
     for first, high in reversed(ranges):
-        found = connection.execute(sql.RANGE, (first, high)).fetchall()
+        found = connection.execute(connection.sql.RANGE, (first, high)).fetchall()
         if len(found) != max(0, high - first + 1):
             raise _TangledError
         rows += found
     return rows
 
 
-def _ranges(connection: sqlite3.Connection, end: int | None) -> Iterator[tuple[int, int]]:
+def _ranges(connection: Connection, end: int | None) -> Iterator[tuple[int, int]]:
     """Give the ranges of a path, the leaf's first."""
     while end is not None:
         low = end >> SHIFT << SHIFT
         yield low, end
-        row = connection.execute(sql.FORK_POS, (end >> SHIFT,)).fetchone()
+        row = connection.execute(connection.sql.FORK_POS, (end >> SHIFT,)).fetchone()
         if row is None or (row[0] is not None and row[0] >= low):
             raise _TangledError
         end = row[0]
 
 
-def _follow(rows: list[Row], leaf: str, after: str | None, *, whole: bool) -> bool:
+def _follow(connection: Connection, rows: list[Row], leaf: str, after: str | None, *, whole: bool) -> bool:
     """Tell whether each row is the child of the one before, from ``after`` or a root to the leaf."""
     if not rows:
         return True
     ids = [row[0] for row in rows]
     parents = [row[1] for row in rows]
-    if whole and parents[0] != pack_optional(after):
+    if whole and parents[0] != (None if after is None else connection.pack_id(after)):
         return False
-    return bool(ids[-1] == pack_id(leaf) and parents[1:] == ids[:-1])
+    return bool(ids[-1] == connection.pack_id(leaf) and parents[1:] == ids[:-1])
 
 
 def _by_edges(
-    connection: sqlite3.Connection, session_id: str, graph: int, leaf: str, after: str | None, last: int | None
+    connection: Connection, name: Name, graph: int, leaf: str, after: str | None, last: int | None
 ) -> list[Row]:
     rows: list[Row] = []
-    for row in _climb(connection, session_id, graph, leaf):
+    for row in _climb(connection, name, graph, leaf):
         if unpack_id(row[0], "node") == after or (after is None and len(rows) == last):
             break
         rows.append(row)
     else:
         if after is not None:
             reason = f"node {after!r} is not on the path to {leaf!r}"
-            raise corrupt(session_id, "dangling_parent", reason, after)
+            raise corrupt(name.session_id, "dangling_parent", reason, after)
     return rows[:last][::-1]
 
 
-def _climb(connection: sqlite3.Connection, session_id: str, graph: int, leaf: str) -> Iterator[Row]:
+def _climb(connection: Connection, name: Name, graph: int, leaf: str) -> Iterator[Row]:
     seen, child = set[str](), leaf
     node_id: str | None = leaf
     while node_id is not None:
         if node_id in seen:
-            raise corrupt(session_id, "parent_cycle", f"node {node_id!r} is its own ancestor", node_id)
-        row = connection.execute(sql.NODE, (graph, pack_id(node_id))).fetchone()
+            raise corrupt(name.session_id, "parent_cycle", f"node {node_id!r} is its own ancestor", node_id)
+        row = connection.execute(connection.sql.NODE, (graph, connection.pack_id(node_id))).fetchone()
         if row is None:
             reason = f"node {child!r} has the parent {node_id!r}, which is not stored"
-            raise corrupt(session_id, "dangling_parent", reason, child, node_id)
+            raise corrupt(name.session_id, "dangling_parent", reason, child, node_id)
         seen.add(node_id)
         yield row
         child, node_id = node_id, None if row[1] is None else unpack_id(row[1], f"node {node_id}")
 
 
-def _place(connection: sqlite3.Connection, graph: int, node_id: str) -> int | None:
-    row = connection.execute(sql.PLACE, (graph, pack_id(node_id))).fetchone()
+def _place(connection: Connection, graph: int, node_id: str) -> int | None:
+    row = connection.execute(connection.sql.PLACE, (graph, connection.pack_id(node_id))).fetchone()
     return row[0] if row else None

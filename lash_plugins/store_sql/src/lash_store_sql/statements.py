@@ -261,17 +261,23 @@ LABELLED_IDLE = (
     "session.open_turn IS NULL ORDER BY label.session_id LIMIT ?"
 )
 
-#: no parameters
-COUNT_SESSIONS = "SELECT count(*) AS count_1 FROM session"
+#: tenant
+COUNT_SESSIONS = "SELECT count(*) AS count_1 FROM session WHERE session.tenant = ?"
 
-#: no parameters
-COUNT_NODES = "SELECT count(*) AS count_1 FROM node"
+#: tenant
+COUNT_NODES = (
+    "SELECT count(*) AS count_1 FROM node WHERE node.graph IN (SELECT session.graph FROM session WHERE "
+    "session.tenant = ?)"
+)
 
-#: no parameters
-COUNT_COMMITS = "SELECT count(*) AS count_1 FROM record"
+#: tenant
+COUNT_COMMITS = (
+    'SELECT count(*) AS count_1 FROM record WHERE record.session IN (SELECT session."key" FROM session WHERE '
+    "session.tenant = ?)"
+)
 
-#: no parameters
-COUNT_BLOBS = "SELECT count(*) AS count_1 FROM blob"
+#: tenant
+COUNT_BLOBS = "SELECT count(*) AS count_1 FROM blob WHERE blob.tenant = ?"
 
 DDL = (
     'CREATE TABLE blob ( "key" INTEGER NOT NULL, tenant TEXT NOT NULL, ref BLOB NOT NULL, packing INTEGER NOT '

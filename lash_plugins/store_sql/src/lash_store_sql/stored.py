@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import NamedTuple
 
 from lash_hookspecs.errors import CorruptSession, LimitExceeded, SessionDeleted, SessionMissing, WriterFenced
 from lash_hookspecs.records.store import Holder, Writer
 
-from lash_store_sql import statements as sql
-from lash_store_sql.rows import PackedId, load_holder, pack_id
+from lash_store_sql.connection import Connection, Name
+from lash_store_sql.rows import PackedId, load_holder
 
 __all__ = [
-    "TENANT",
     "Stored",
     "check_size",
     "corrupt",
@@ -23,9 +21,6 @@ __all__ = [
     "is_dead",
     "writable",
 ]
-
-#: Blobs, names and listings are kept apart by tenant; there is one so far.
-TENANT = ""
 
 
 class Stored(NamedTuple):
@@ -43,25 +38,25 @@ class Stored(NamedTuple):
     components: str = "{}"
 
 
-def find(connection: sqlite3.Connection, session_id: str) -> Stored | None:
+def find(connection: Connection, name: Name) -> Stored | None:
     """Find a living session."""
-    row = connection.execute(sql.SESSION, (TENANT, session_id)).fetchone()
+    row = connection.execute(connection.sql.SESSION, name).fetchone()
     return Stored._make(row) if row else None
 
 
-def is_dead(connection: sqlite3.Connection, session_id: str, incarnation: str) -> bool:
+def is_dead(connection: Connection, name: Name, incarnation: str) -> bool:
     """Tell whether an incarnation was deleted."""
-    return connection.execute(sql.TOMBSTONE, (TENANT, session_id, pack_id(incarnation))).fetchone() is not None
+    return connection.execute(connection.sql.TOMBSTONE, (*name, connection.pack_id(incarnation))).fetchone() is not None
 
 
-def fence(connection: sqlite3.Connection, session_id: str, stored: Stored | None) -> tuple[int, Holder | None]:
+def fence(connection: Connection, name: Name, stored: Stored | None) -> tuple[int, Holder | None]:
     """Give the epoch below which a writer is refused, and who holds the lease."""
-    row = connection.execute(sql.LEASE, (TENANT, session_id)).fetchone()
+    row = connection.execute(connection.sql.LEASE, name).fetchone()
     leased, holder = (row[0], load_holder(row[2]) if row[2] else None) if row else (0, None)
     return max(leased, stored.epoch if stored else 0), holder
 
 
-def writable(connection: sqlite3.Connection, session_id: str, writer: Writer) -> Stored:
+def writable(connection: Connection, name: Name, writer: Writer) -> Stored:
     """Find the session for a write outside a commit.
 
     Raises:
@@ -69,13 +64,13 @@ def writable(connection: sqlite3.Connection, session_id: str, writer: Writer) ->
         SessionMissing: There is no session of this incarnation.
         WriterFenced: The writer's epoch is set and too old.
     """
-    stored = find(connection, session_id)
-    if stored is None or stored.incarnation != pack_id(writer.incarnation):
-        if is_dead(connection, session_id, writer.incarnation):
-            raise deleted(session_id)
-        raise SessionMissing(f"session {session_id!r} has no commit yet", session_id=session_id)
+    stored = find(connection, name)
+    if stored is None or stored.incarnation != connection.pack_id(writer.incarnation):
+        if is_dead(connection, name, writer.incarnation):
+            raise deleted(name.session_id)
+        raise SessionMissing(f"session {name.session_id!r} has no commit yet", session_id=name.session_id)
     if writer.epoch is not None and writer.epoch < stored.epoch:
-        raise fenced(connection, session_id, stored, writer.epoch)
+        raise fenced(connection, name, stored, writer.epoch)
     return stored
 
 
@@ -90,10 +85,10 @@ def deleted(session_id: str) -> SessionDeleted:
     return SessionDeleted(f"session {session_id!r} was deleted: this writer is refused for ever", session_id=session_id)
 
 
-def fenced(connection: sqlite3.Connection, session_id: str, stored: Stored | None, epoch: int) -> WriterFenced:
+def fenced(connection: Connection, name: Name, stored: Stored | None, epoch: int) -> WriterFenced:
     """Make the error for a writer whose epoch is too old."""
-    current, holder = fence(connection, session_id, stored)
-    return WriterFenced(session_id=session_id, epoch=epoch, current=current, holder=holder)
+    current, holder = fence(connection, name, stored)
+    return WriterFenced(session_id=name.session_id, epoch=epoch, current=current, holder=holder)
 
 
 def corrupt(session_id: str, kind: str, reason: str, *node_ids: str) -> CorruptSession:

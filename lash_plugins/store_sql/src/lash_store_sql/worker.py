@@ -18,13 +18,14 @@ from lash_hookspecs.errors import StoreBusy, StoreError
 
 from lash_store_sql.faults import is_transient, translate
 from lash_store_sql.rows import RowError
+from lash_store_sql.sqlite_connection import SqliteConnection
 
 __all__ = ["Unit", "Worker"]
 
 T = TypeVar("T")
 
 #: Works on the connection, in one transaction of its own; may be called again after a rollback.
-Unit = Callable[[sqlite3.Connection], T]
+Unit = Callable[[SqliteConnection], T]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02
 
@@ -41,13 +42,13 @@ class Worker:
         name: The thread's name.
     """
 
-    def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection], *, timeout: float, name: str) -> None:
+    def __init__(self, path: Path, connect: Callable[[], SqliteConnection], *, timeout: float, name: str) -> None:
         self._path = path
         self._connect = connect
         self._timeout = timeout
         self._pid = os.getpid()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._connection: sqlite3.Connection | None = None
+        self._connection: SqliteConnection | None = None
         self._closed = False
         self._ended: Callable[[], object] = lambda: None
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)

@@ -20,11 +20,13 @@ class LevelClauses(Clauses, level="core"):
 
     levels: ClassVar[Collection[str]]
     durability: ClassVar[Literal["none", "process", "host", "quorum"]]
+    tenants: ClassVar[bool]
 
     async def test_S15_levels__what_the_author_claims_is_what_the_store_declares(self, backend: StoreBackend) -> None:
         declared = backend.capabilities
         assert set(declared.levels) == set(self.levels), "the store declares other levels than this class does"
         assert declared.durability == self.durability, "the store declares another durability than this class does"
+        assert declared.tenants == self.tenants, "the store declares something else about tenants than this class does"
 
     async def test_S15_levels__only_levels_that_there_are_are_declared(self, backend: StoreBackend) -> None:
         assert "core" in backend.capabilities.levels

@@ -1,0 +1,265 @@
+"""A store of sessions with an agent that answers in them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from lash_hookspecs.errors import LashError, SessionBusy, SessionMissing
+from lash_hookspecs.protocols.attachments import AttachmentStore
+from lash_hookspecs.protocols.hosts import Host
+from lash_hookspecs.protocols.stores import StoreBackend
+from lash_hookspecs.protocols.tasks import TaskHost
+from lash_hookspecs.protocols.tracing import TraceSink
+from lash_hookspecs.records.store import SessionQuery
+from lash_hookspecs.records.traces import TraceContext, TraceLevel
+
+from lash_core.app.agent import Agent
+from lash_core.app.session import Session
+from lash_core.app.stores import open_backend
+from lash_core.builtins import BUILTINS
+from lash_core.hosts.local_tasks import LocalTaskHost
+from lash_core.plugins.fingerprints import PluginPolicy
+from lash_core.plugins.manager import PluginManager
+from lash_core.runtime.environment import Residency, RuntimeEnvironment
+from lash_core.runtime.parked import ParkedSession
+from lash_core.runtime.policy import SessionSpec
+from lash_core.runtime.runtime import LashRuntime
+from lash_core.runtime.summary import SessionSummary, summarise
+
+__all__ = ["Lash"]
+
+
+class Lash:
+    """A store of sessions with an agent that answers in them.
+
+    ::
+
+        async with Lash.open("sqlite:///agents.db", agent=agent) as lash:
+            chat = await lash.session("chat-42")
+            result = await chat.turn("Hello")
+    """
+
+    def __init__(self, env: RuntimeEnvironment, agent: Agent, *, owns_environment: bool = False) -> None:
+        """Work in a ready environment; most apps use `open` instead."""
+        self.env = env
+        self.agent = agent
+        self._owns_environment = owns_environment
+        self._sessions: dict[str, Session] = {}
+
+    @staticmethod
+    def open(
+        url: str = "memory:",
+        *,
+        agent: Agent | None = None,
+        plugins: PluginManager | None = None,
+        host: Host | None = None,
+        root: str | Path | None = None,
+        residency: Residency = Residency.KEEP_ALL,
+        attachments: AttachmentStore | None = None,
+        create: bool = True,
+        name: str = "lash",
+        tasks: TaskHost | None = None,
+        trace: TraceSink | None = None,
+        trace_level: TraceLevel = "standard",
+        trace_context: TraceContext | None = None,
+        trace_bodies: bool = False,
+        plugin_policy: PluginPolicy = "compatible",
+    ) -> _Opening:
+        """Open a store; use it with ``async with``, or ``await`` it and `close` it yourself.
+
+        Args:
+            url: ``sqlite:///file.db``, ``memory:``, or a scheme of an installed plugin.
+            agent: Who answers; the offline model without tools by default.
+            plugins: Where stores, modes and providers come from; the installed ones by default.
+            host: Where turns run; in this process by default.
+            root: The folder that file tools may not leave; the current one by default.
+            residency: What is held in memory of each session (L4).
+            attachments: Where files that users send are kept; each session's own store by default. Close it yourself.
+            create: Whether a database that is not there may be made.
+            name: What holders of leases are called, for people.
+            tasks: Where background tasks run; in this process by default. It is closed with the store.
+            trace: Where a trace of everything goes; it is closed with the store.
+            trace_level: How much is traced; ``extended`` adds each piece of a streamed answer.
+            trace_context: What every trace record is about besides, such as the app's own ``metadata``.
+            trace_bodies: Whether prompts, messages, arguments and outputs go into the trace.
+            plugin_policy: ``strict`` refuses sessions that were committed with other plugins than are here (P8).
+
+        Raises:
+            UnknownName: Nobody offers the scheme, the model's provider or the mode.
+            StoreUnavailable: The store cannot be opened.
+        """
+
+        async def opened() -> Lash:
+            chosen = agent or Agent()
+            manager = plugins or PluginManager.discover(builtins=BUILTINS)
+            _check_offers(manager, chosen)
+            backend = await open_backend(manager, url, create)
+            env = RuntimeEnvironment(
+                plugins=manager,
+                store=backend,
+                residency=residency,
+                attachments=attachments,
+                root=Path(root) if root is not None else Path.cwd(),
+                tool_sets=chosen.tool_sets,
+                tools=chosen.tools,
+                name=name,
+                tasks=tasks or LocalTaskHost(name),
+                trace=trace,
+                trace_level=trace_level,
+                trace_context=trace_context,
+                trace_bodies=trace_bodies,
+                plugin_policy=plugin_policy,
+            )
+            if host is not None:
+                env = env.evolve(host=host)
+            return Lash(env, chosen, owns_environment=True)
+
+        return _Opening(opened)
+
+    @property
+    def store(self) -> StoreBackend:
+        """The database."""
+        assert self.env.store is not None
+        return self.env.store
+
+    async def session(
+        self, session_id: str = "", create: bool | None = None, labels: Mapping[str, str] | None = None
+    ) -> Session:
+        """Open a session; the same one again while it is open.
+
+        Args:
+            session_id: Any printable text of at most 512 bytes; empty for a fresh id.
+            create: ``None`` opens or creates, ``True`` must be new, ``False`` must exist. A new session is stored
+                by its first turn.
+            labels: For a new session.
+
+        Raises:
+            InvalidSessionId: No store could keep the id.
+            SessionExists, SessionMissing: As ``create`` demands.
+            CorruptSession, UnreadableData: What is stored cannot be used.
+        """
+        known = self._sessions.get(session_id)
+        if known is not None and not known.closed and create is not True:
+            await known.refresh()
+            if create is False and known.head is None:
+                raise SessionMissing(f"session {session_id!r} does not exist", session_id=session_id)
+            return known
+        agent = self.agent
+        spec = SessionSpec(
+            session_id=session_id,
+            create=create,
+            labels=dict(labels) if labels is not None else None,
+            model=agent.model,
+            mode=agent.mode,
+            instructions=agent.instructions,
+            model_settings=agent.model_settings,
+        )
+        runtime = await LashRuntime.from_environment(self.env, spec)
+        meanwhile = self._sessions.get(runtime.session_id)
+        if meanwhile is not None and not meanwhile.closed and create is not True:
+            await runtime.close()
+            return meanwhile  # another caller was opening it too
+        session = Session(runtime, self)
+        self._sessions[session.id] = session
+        return session
+
+    async def resume(self, parked: ParkedSession) -> Session:
+        """Open a parked session again (L8).
+
+        Raises:
+            SessionBusy: It is open here already.
+            SessionMissing, SessionDeleted, StoreRegressed: As `LashRuntime.resume`.
+        """
+        known = self._sessions.get(parked.session_id)
+        if known is not None and not known.closed:
+            raise SessionBusy(
+                f"session {parked.session_id!r} is open in this process already; park or close it first",
+                session_id=parked.session_id,
+            )
+        session = Session(await LashRuntime.resume(parked, self.env), self)
+        self._sessions[session.id] = session
+        return session
+
+    async def sessions(
+        self, *, labels: Mapping[str, str] | None = None, open_turn: bool | None = None
+    ) -> AsyncIterator[SessionSummary]:
+        """List sessions by id, page by page, without loading them.
+
+        Args:
+            labels: Every pair must be there.
+            open_turn: ``True`` for sessions with an unfinished turn.
+        """
+        cursor: str | None = None
+        while True:
+            query = SessionQuery(open_turn=open_turn, labels=dict(labels or {}), after=cursor, limit=100)
+            page = await self.store.sessions(query)
+            for row in page.rows:
+                yield summarise(row)
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def interrupted(self) -> list[SessionSummary]:
+        """List sessions whose turn is unfinished and that nobody works on (L14)."""
+        return [each async for each in self.sessions(open_turn=True) if each.status == "interrupted"]
+
+    async def delete(self, session_id: str) -> None:
+        """Delete a session; its writers are refused for ever (S8).
+
+        Raises:
+            SessionMissing: There is none.
+            SessionBusy: A turn of it runs.
+        """
+        session = await self.session(session_id, create=False)
+        await session.delete()
+
+    async def close(self) -> None:
+        """Close every session and the store, all of them even if one fails; may be called twice."""
+        async with contextlib.AsyncExitStack() as closing:  # the last one entered is closed first
+            if self._owns_environment:
+                if self.env.trace is not None:
+                    closing.callback(self.env.trace.close)
+                closing.push_async_callback(self.store.close)
+                closing.push_async_callback(self.env.providers.close)
+                if self.env.tasks is not None:
+                    closing.push_async_callback(self.env.tasks.close)
+            for session in reversed(list(self._sessions.values())):
+                closing.push_async_callback(session.leave)
+
+
+class _Opening:
+    """What `Lash.open` gives: awaitable, and an async context manager."""
+
+    def __init__(self, opened: Callable[[], Any]) -> None:
+        self._opened = opened
+        self._lash: Lash | None = None
+
+    def __await__(self) -> Any:
+        return self._opened().__await__()
+
+    async def __aenter__(self) -> Lash:
+        self._lash = await self._opened()
+        return self._lash
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._lash is not None:
+                await self._lash.close()
+        except LashError:
+            if error is None:  # the original error is never masked (L12)
+                raise
+
+
+def _check_offers(plugins: PluginManager, agent: Agent) -> None:
+    """Find an unknown name before a store is touched."""
+    if agent.model is not None:
+        plugins.provider(agent.model.partition(":")[0])
+    if agent.mode is not None:
+        plugins.mode(agent.mode)
+    plugins.tools(agent.tool_sets)

@@ -1,0 +1,91 @@
+"""What a unit of work is given: a connection that knows the SQL of its database, and the name of a session.
+
+The units in `reading`, `listing`, `lanes` and `stored` are written against this and serve every database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol
+
+from lash_store_sql.rows import PackedId
+
+__all__ = ["UNLIMITED", "Connection", "Name", "Rows"]
+
+#: For a ``LIMIT`` that shall not limit.
+UNLIMITED = (1 << 63) - 1
+
+
+class Name(NamedTuple):
+    """Which session: the first two parameters of every statement that finds one.
+
+    Attributes:
+        tenant: Whose it is; the same id of another tenant is another session.
+        session_id: The session.
+    """
+
+    tenant: str
+    session_id: str
+
+
+class Rows(Protocol):
+    """What a statement gave."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+        ...
+
+    def fetchone(self) -> Any:
+        """Give the next row, or ``None``."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """Give the rows that are left."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """Give row after row."""
+        ...
+
+
+class Connection(Protocol):
+    """A connection to one of the databases."""
+
+    @property
+    def sql(self) -> ModuleType:
+        """The generated statements of the connection's database."""
+        ...
+
+    def execute(self, statement: str, parameters: Sequence[Any] = (), /) -> Rows:
+        """Run one statement."""
+        ...
+
+    def executemany(self, statement: str, parameters: Iterable[Sequence[Any]], /) -> object:
+        """Run one statement with each of several sets of parameters."""
+        ...
+
+    def begin_read(self) -> None:
+        """Begin a transaction that sees one state of the database and takes no write lock."""
+        ...
+
+    def begin_write(self) -> None:
+        """Begin a transaction that writes; what it does not `commit` is rolled back when the unit ends."""
+        ...
+
+    def commit(self) -> None:
+        """Make what was written durable."""
+        ...
+
+    def now(self) -> float:
+        """Tell the time by the clock that judges leases, in seconds."""
+        ...
+
+    def pack_id(self, value: str) -> PackedId:
+        """Give an id in the form in which it is stored; `rows.unpack_id` undoes it."""
+        ...
+
+    def forget(self) -> None:
+        """Leave nothing of deleted rows in the database's log, as far as that can be done at once."""
+        ...
