@@ -17,6 +17,14 @@ __all__ = ["INCARNATION", "Author", "chain", "commit", "holder", "ident", "node"
 # Two processes of one test must not make the same ids.
 _numbers = itertools.count(os.getpid() << 32)
 
+
+def _begin_anew() -> None:
+    global _numbers
+    _numbers = itertools.count(os.getpid() << 32)
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
 #: The first life of whatever session a test writes.
 INCARNATION = f"{0xAB:032x}"
 

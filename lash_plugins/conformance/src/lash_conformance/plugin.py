@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -11,9 +12,11 @@ from lash_conformance.clauses import Clause, clause_of
 from lash_conformance.report import Report, write_report
 
 if TYPE_CHECKING:
+    from lash_conformance.place import Opener
+    from lash_conformance.processes import Nursery
     from lash_conformance.suite import StoreConformance
 
-pytest.register_assert_rewrite("lash_conformance.suites", "lash_conformance.looking")
+pytest.register_assert_rewrite("lash_conformance.suites", "lash_conformance.looking", "lash_conformance.deeds")
 
 
 _NOT_RUN = pytest.StashKey[str]()
@@ -78,6 +81,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leave a test out, saying why; from here, so that the summary has one line for each reason."""
     if reason := item.stash.get(_NOT_RUN, None):
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def lash_nurseries() -> Iterator[dict[Opener, Nursery]]:
+    """Keep one process for each store that workers are forked from."""
+    nurseries: dict[Opener, Nursery] = {}
+    yield nurseries
+    for nursery in nurseries.values():
+        nursery.close()
 
 
 class Summary:

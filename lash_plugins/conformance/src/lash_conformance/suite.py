@@ -16,16 +16,22 @@ from lash_hookspecs.records.store import StoreCapabilities
 from lash_conformance.build import Author, ident
 from lash_conformance.clauses import Clause
 from lash_conformance.place import ManualClock, Opener, OpenStore, Place, Server, address_fields
+from lash_conformance.processes import Nursery
 from lash_conformance.suites.blobs import BlobClauses
+from lash_conformance.suites.cancels import CancelClauses
 from lash_conformance.suites.commits import CommitClauses
+from lash_conformance.suites.crashes import CrashClauses
 from lash_conformance.suites.deletion import DeletionClauses
+from lash_conformance.suites.files import FileClauses, UnreadableClauses
 from lash_conformance.suites.forks import ForkClauses, UnsharedClauses
 from lash_conformance.suites.hostile import HostileClauses
 from lash_conformance.suites.leases import LeaseClauses
 from lash_conformance.suites.levels import LevelClauses
 from lash_conformance.suites.listings import ListingClauses
+from lash_conformance.suites.races import ContentionClauses, RaceClauses
 from lash_conformance.suites.reads import ReadClauses
 from lash_conformance.suites.sequences import SequenceClauses
+from lash_conformance.suites.servers import ServerClauses
 from lash_conformance.suites.streams import StreamClauses
 from lash_conformance.suites.tenants import TenantClauses
 
@@ -46,6 +52,13 @@ class StoreConformance(
     UnsharedClauses,
     TenantClauses,
     SequenceClauses,
+    CancelClauses,
+    RaceClauses,
+    ContentionClauses,
+    CrashClauses,
+    ServerClauses,
+    FileClauses,
+    UnreadableClauses,
 ):
     """Every clause of the contract that can be proved at a store, as tests.
 
@@ -70,6 +83,7 @@ class StoreConformance(
         tenants: Whether the store claims to keep tenants apart.
         processes: Whether several processes may have the store open at once.
         server_fixture: The name of a pytest fixture that gives a `lash_conformance.Server`.
+        impatient_url: A URL like ``store_url`` with which contention is waited out for a moment only.
         small_limits_url: A URL like ``store_url`` of a store that declares a small ``max_value``.
     """
 
@@ -95,10 +109,13 @@ class StoreConformance(
         if clause.level not in {*cls.levels, *(["durable"] if cls.durability != "none" else [])}:
             return f"not run: level {clause.level} not declared"
         reasons = {
+            "blocked": _unless_overridden(cls, "blocked"),
             "clock": None if "clock" in cls.lash_opener().seams else "open_store takes no clock",
             "crash_point": None if "crash_point" in cls.lash_opener().seams else "open_store takes no crash_point",
+            "damage": _unless_overridden(cls, "damage"),
             "durable": None if cls.durability != "none" else "durability 'none' declared",
             "folder": None if "{folder}" in cls.store_url else "no {folder} in store_url",
+            "impatient_url": None if cls.impatient_url else "no impatient_url",
             "leases": None if "concurrent" in cls.levels else "level concurrent not declared",
             "processes": None if cls.processes else "one process at a time declared",
             "server": None if cls.server_fixture else "no server_fixture",
@@ -125,6 +142,14 @@ class StoreConformance(
     def clock(self) -> ManualClock | None:
         """The clock that the store is given, if it takes one."""
         return ManualClock() if "clock" in self.lash_opener().seams else None
+
+    @pytest.fixture
+    def nursery(self, lash_nurseries: dict[Opener, Nursery]) -> Nursery:
+        """Where processes that work on the store come from; one that has imported it serves all tests."""
+        opener = self.lash_opener()
+        if opener not in lash_nurseries:
+            lash_nurseries[opener] = Nursery(opener)
+        return lash_nurseries[opener]
 
     @pytest_asyncio.fixture
     async def place(
@@ -160,6 +185,10 @@ class StoreConformance(
     def author(self, backend: StoreBackend) -> Author:
         """Somebody who writes the session ``chat``."""
         return Author(backend)
+
+
+def _unless_overridden(suite: type[StoreConformance], name: str) -> str | None:
+    return f"no {name}()" if getattr(suite, name) is getattr(StoreConformance, name) else None
 
 
 def _plain(capabilities: StoreCapabilities) -> dict[str, Any]:
