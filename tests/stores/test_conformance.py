@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -9,14 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
 from lash_conformance import Place, StoreConformance
 from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.protocols.stores import StoreBackend
 from lash_store_sql.database import parse_url
 from lash_store_sql.sqlite import SqliteBackend, open_sqlite
 from lash_store_sql.sqlite_connection import SqliteConnection
+from redis import Redis
 
 from tests.stores.examples import example
+from tests.stores.redis_server import EXECUTABLE, RedisServer
 
 T = TypeVar("T")
 
@@ -95,9 +99,30 @@ class TestJsonLines(StoreConformance):
     open_store = staticmethod(example("jsonl_store").open_jsonl)
 
     async def damage(self, place: Place) -> None:
-        (path,) = (
-            path
-            for path in Path(place.fields["folder"]).glob("store/*.jsonl")
-            if b'"session_id":"chat"' in path.read_bytes()
-        )
+        name = hashlib.sha256(b"chat").hexdigest()
+        path = Path(place.fields["folder"]) / f"store/{name}.jsonl"
         path.write_bytes(b"nonsense\n" + path.read_bytes())
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis server; each test has a prefix of its own."""
+    if EXECUTABLE is None:
+        pytest.skip("not run: there is no redis-server on this machine")
+    server = RedisServer()
+    server.restart()
+    yield server
+    server.close()
+
+
+class TestRedis(StoreConformance):
+    levels = ("core", "concurrent")
+    durability = "host"
+    store_url = "redis-unix://{socket}?prefix={name}"
+    open_store = staticmethod(example("redis_store").open_redis)
+    server_fixture = "redis_server"
+
+    async def damage(self, place: Place) -> None:
+        redis = Redis(unix_socket_path=place.fields["socket"])
+        with closing(redis):
+            redis.set(f"{place.fields['name']}:{hashlib.sha256(b'chat').hexdigest()}", b"nonsense")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Collection
-from pathlib import Path
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -104,26 +104,12 @@ class StoreConformance(
     @classmethod
     def lash_not_run(cls, clause: Clause) -> str | None:
         """Say why a test of a clause is left out for this store; ``None`` when it is run."""
-        if "unshared" in clause.needs and "sharing" in cls.levels:
-            return "does not apply: level sharing is declared"
+        if reason := _first(_exemptions(cls), clause):
+            return f"does not apply: {reason}"
         if clause.level not in {*cls.levels, *(["durable"] if cls.durability != "none" else [])}:
             return f"not run: level {clause.level} not declared"
-        reasons = {
-            "blocked": _unless_overridden(cls, "blocked"),
-            "clock": None if "clock" in cls.lash_opener().seams else "open_store takes no clock",
-            "crash_point": None if "crash_point" in cls.lash_opener().seams else "open_store takes no crash_point",
-            "damage": _unless_overridden(cls, "damage"),
-            "durable": None if cls.durability != "none" else "durability 'none' declared",
-            "folder": None if "{folder}" in cls.store_url else "no {folder} in store_url",
-            "impatient_url": None if cls.impatient_url else "no impatient_url",
-            "leases": None if "concurrent" in cls.levels else "level concurrent not declared",
-            "processes": None if cls.processes else "one process at a time declared",
-            "server": None if cls.server_fixture else "no server_fixture",
-            "sharing": None if "sharing" in cls.levels else "level sharing not declared",
-            "small_limits_url": None if cls.small_limits_url else "no small_limits_url",
-            "tenants": None if cls.tenants else "tenants not declared",
-        }
-        return next((f"not run: {reason}" for need in clause.needs if (reason := reasons.get(need))), None)
+        reason = _first(_lacks(cls), clause)
+        return f"not run: {reason}" if reason else None
 
     @pytest.fixture
     def store_name(self) -> str:
@@ -155,13 +141,14 @@ class StoreConformance(
     async def place(
         self,
         request: pytest.FixtureRequest,
-        tmp_path: Path,
         store_name: str,
         server: Server | None,
         clock: ManualClock | None,
     ) -> AsyncIterator[Place]:
         """A store for this test alone; whatever was opened is closed."""
-        fields = {"folder": str(tmp_path), "name": store_name, **(address_fields(server.address) if server else {})}
+        # A folder costs more than some stores do: it is made where it is asked for.
+        folder = str(request.getfixturevalue("tmp_path")) if "{folder}" in self.store_url else ""
+        fields = {"folder": folder, "name": store_name, **(address_fields(server.address) if server else {})}
         place = Place(
             template=self.store_url,
             fields=fields,
@@ -187,8 +174,52 @@ class StoreConformance(
         return Author(backend)
 
 
-def _unless_overridden(suite: type[StoreConformance], name: str) -> str | None:
-    return f"no {name}()" if getattr(suite, name) is getattr(StoreConformance, name) else None
+def _first(reasons: dict[str, str | None], clause: Clause) -> str | None:
+    return next((reason for need in clause.needs if (reason := reasons.get(need))), None)
+
+
+@cache
+def _exemptions(suite: type[StoreConformance]) -> dict[str, str | None]:
+    return {
+        "folder": None if "{folder}" in suite.store_url else "the store keeps nothing in a folder",
+        "server": None if suite.server_fixture or "{folder}" not in suite.store_url else "the store has no server",
+        "unshared": None if "sharing" not in suite.levels else "level sharing is declared",
+    }
+
+
+@cache
+def _lacks(suite: type[StoreConformance]) -> dict[str, str | None]:
+    """Tell, for each need of a clause, why it is not met."""
+    seams = suite.lash_opener().seams
+    is_met = {
+        "blocked": suite.blocked is not StoreConformance.blocked,
+        "clock": "clock" in seams,
+        "crash_point": "crash_point" in seams,
+        "damage": suite.damage is not StoreConformance.damage,
+        "durable": suite.durability != "none",
+        "impatient_url": suite.impatient_url is not None,
+        "leases": "concurrent" in suite.levels,
+        "processes": suite.processes,
+        "server": suite.server_fixture is not None,
+        "sharing": "sharing" in suite.levels,
+        "small_limits_url": suite.small_limits_url is not None,
+        "tenants": suite.tenants,
+    }
+    reasons = {
+        "blocked": "no blocked()",
+        "clock": "open_store takes no clock",
+        "crash_point": "open_store takes no crash_point",
+        "damage": "no damage()",
+        "durable": "durability 'none' declared",
+        "impatient_url": "no impatient_url",
+        "leases": "level concurrent not declared",
+        "processes": "one process at a time declared",
+        "server": "no server_fixture",
+        "sharing": "level sharing not declared",
+        "small_limits_url": "no small_limits_url",
+        "tenants": "tenants not declared",
+    }
+    return {need: None if is_met[need] else reason for need, reason in reasons.items()}
 
 
 def _plain(capabilities: StoreCapabilities) -> dict[str, Any]:

@@ -31,6 +31,11 @@ class ForkClauses(Clauses, level="sharing"):
         (e,) = await author.turn(1)
         assert list(await fork.store.path(d.node_id)) == [a, b, d]
         assert list(await author.store.path(e.node_id)) == [a, b, c, e]
+
+    async def test_S7_reads__parts_of_a_forks_path_can_be_read(self, author: Author) -> None:
+        a, b, _ = await author.turn(3)
+        fork = await author.fork("fork", b.node_id)
+        (d,) = await fork.turn(1)
         assert list(await fork.store.path(d.node_id, last=2)) == [b, d]
         assert list(await fork.store.path(d.node_id, after=a.node_id)) == [b, d]
 

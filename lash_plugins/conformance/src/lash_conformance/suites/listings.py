@@ -58,6 +58,7 @@ class ListingClauses(Clauses, level="core"):
         for labels in ({}, {"all": "yes"}):
             page = await backend.sessions(SessionQuery(limit=2, labels=labels))
             seen = [row.head.session_id for row in page.rows]
+            assert seen == ["s0", "s1"]
             while page.cursor is not None:
                 page = await backend.sessions(SessionQuery(limit=2, labels=labels, after=page.cursor))
                 seen += [row.head.session_id for row in page.rows]

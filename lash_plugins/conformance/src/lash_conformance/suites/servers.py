@@ -71,10 +71,12 @@ class ServerClauses(Clauses, level="durable"):
             tasks = [asyncio.create_task(_write(Author(backend, session), enough)) for session in sessions]
             await enough.wait()
             await asyncio.to_thread(server.kill)
-            async with asyncio.timeout(place.patience):
-                told = await asyncio.gather(*tasks)
-            await place.close()
-            await asyncio.to_thread(server.restart)
+            try:
+                async with asyncio.timeout(place.patience):
+                    told = await asyncio.gather(*tasks)
+                await place.close()
+            finally:
+                await asyncio.to_thread(server.restart)
             backend = await place.open(create=False)
             for session, lines in zip(sessions, told, strict=True):
                 await check_receipts(backend, session, lines)
