@@ -14,7 +14,7 @@ PYTEST_FLAGS ?= -n auto
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv checkers demo test crash soak lint format types imports docs changelog check bench clean
+.PHONY: help venv checkers demo test crash race soak lint format types imports docs changelog check bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 — /p' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +27,9 @@ test: $(READY) ## set up .venv once, then run every test but the long matrices
 
 crash: $(READY) ## the crash and race tests with their long matrices
 	@$(BIN)/pytest $(PYTEST_FLAGS) tests/crash -m ""
+
+race: $(READY) ## two writers on one session: 10,000 attempts each, and 1,000 turns each
+	@$(BIN)/pytest $(PYTEST_FLAGS) tests/race -m ""
 
 soak: $(READY) ## 3,000 turns in a session; 10,000 openings, 1,000 sessions parked for another process, long lifecycle walks
 	@$(BIN)/pytest $(PYTEST_FLAGS) tests/e2e -m full

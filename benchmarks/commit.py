@@ -1,137 +1,172 @@
-"""Commits through the SQLite store against a hand-written transaction with the same settings, in the same run.
+"""One commit of a session, at growing length, beside the raw transaction in a file of its own.
 
-A turn is five nodes of 900 bytes, a head document, a record document and two component refs. The floor inserts the
-same nodes and record and updates the same head, in its own file, with ``sqlite3`` in the same thread. The two
-alternate, so that both see the same machine. Times are microseconds, p50.
+Encoding counts on both sides: Lash encodes its records, the floor dumps the same documents with ``json``. All of them
+commit in turn, so that each sees the same machine.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
-import statistics
 import tempfile
 import time
-from pathlib import Path
-from typing import Any
 
+from floor import Floor
+from harness import Figure, Goal, Sizes, fsyncs, p50, p99, say
+from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.records.graph import Node
-from lash_hookspecs.records.store import Commit, Writer, blob_ref
-from lash_store_sql.sqlite import SqliteBackend, open_sqlite
+from lash_hookspecs.records.payloads import Payload, kind_of
+from lash_hookspecs.records.state import CommitDocument, HeadDocument
+from lash_hookspecs.records.store import Commit
+from lash_hookspecs.records.store import Writer as StoreWriter
+from sessions import Writer, node_ids, opened
+from workload import Workload, documents
 
-TURNS = (10, 100, 1000, 3000)
-#: Turns measured around each of them.
-WINDOW = 200
-NODES, PAYLOAD, STATE, RECORD = 5, 900, 600, 500
-INCARNATION = "ab" * 16
+TITLE = "One commit: 5 items, 4.5 KB"
 
-FLOOR = """
-CREATE TABLE head (key INTEGER PRIMARY KEY, revision INTEGER, leaf BLOB, epoch INTEGER, state BLOB, refs TEXT);
-CREATE TABLE node (pos INTEGER PRIMARY KEY, node_id BLOB UNIQUE, parent BLOB, at INTEGER, kind TEXT, payload BLOB);
-CREATE TABLE record (revision INTEGER PRIMARY KEY, commit_id BLOB UNIQUE, digest BLOB, refs TEXT, body BLOB);
-INSERT INTO head VALUES (1, 0, NULL, 0, x'', '{}');
+OURS = """
+import asyncio, sys
+from sessions import Writer, opened
+from workload import Workload
+
+async def main():
+    workload = Workload()
+    async with opened(sys.argv[1]) as store:
+        writer = await Writer.of(store)
+        for turn in range(int(sys.argv[2])):
+            await writer.commit(workload.turn(turn))
+
+asyncio.run(main())
+"""
+RAW = """
+import sys
+from floor import Floor
+from workload import Workload, documents
+
+workload, floor = Workload(), Floor(sys.argv[1])
+for turn in range(int(sys.argv[2])):
+    floor.commit(documents(workload.turn(turn)), {}, {})
+floor.close()
 """
 
 
-class Floor:
-    """What a transaction of the same content costs when nobody asks for more."""
+class Bare:
+    """Commits handed to the store itself; only the payloads are encoded in the measured time."""
 
-    def __init__(self, path: Path) -> None:
-        self.connection = sqlite3.connect(path, isolation_level=None)
-        for setting in ("page_size=8192", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
-            self.connection.execute(f"PRAGMA {setting}")
-        self.connection.executescript(FLOOR)
-        self.pos = 0
+    def __init__(self, store: StoreBackend) -> None:
+        self.session = store.session("bare")
+        self.revision = 0
+        self.leaf: str | None = None
 
-    def commit(self, revision: int, rows: list[tuple[Any, ...]], refs: str) -> None:
-        execute = self.connection.execute
-        execute("BEGIN IMMEDIATE")
-        ((stored,),) = execute("SELECT revision FROM head WHERE key = 1")
-        assert stored == revision - 1
-        self.connection.executemany(
-            "INSERT INTO node VALUES (?, ?, ?, ?, ?, ?)",
-            [(self.pos + number, *row) for number, row in enumerate(rows, 1)],
+    async def commit(self, payloads: list[Payload], state: HeadDocument, record: CommitDocument) -> None:
+        nodes, parent = [], self.leaf
+        for node_id, payload in zip(node_ids(5), payloads, strict=True):
+            nodes.append(Node(node_id, parent, time.time_ns() // 1000, kind_of(payload), payload.to_bytes()))
+            parent = node_id
+        commit = Commit(
+            session_id="bare",
+            commit_id=os.urandom(8).hex(),
+            writer=StoreWriter("ab" * 8, 0),
+            expected_revision=self.revision or None,
+            nodes=tuple(nodes),
+            leaf=parent,
+            state=state.to_bytes(),
+            record=record.to_bytes(),
+            committed_at=time.time_ns() // 1000,
         )
-        self.pos += len(rows)
-        body = b"r" * RECORD
-        execute("INSERT INTO record VALUES (?, ?, ?, ?, ?)", (revision, os.urandom(16), os.urandom(32), refs, body))
-        execute(
-            "UPDATE head SET revision = ?, leaf = ?, epoch = 0, state = ?, refs = ? WHERE key = 1",
-            (revision, rows[-1][0], b"s" * STATE, refs),
-        )
-        execute("COMMIT")
+        await self.session.commit(commit)
+        self.revision, self.leaf = self.revision + 1, parent
 
 
-def fresh_ids(turn: int) -> list[str]:
-    return [f"{turn * NODES + number:020x}{os.urandom(6).hex()}" for number in range(NODES)]
+async def measure(folder: str, sizes: Sizes) -> dict[str, list[float]]:
+    """Microseconds of each commit, by who made it."""
+    times: dict[str, list[float]] = {"floor": [], "bare": [], "store": [], "commit": []}
+    workload, clock = Workload(), time.perf_counter
+    async with (
+        opened(f"{folder}/bare.db") as bare_store,
+        opened(f"{folder}/store.db") as one,
+        opened(f"{folder}/commit.db") as two,
+    ):
+        bare, store, whole = Bare(bare_store), await Writer.of(one), await Writer.of(two)
+        floor = Floor(f"{folder}/floor.db")
+        last = max(sizes.turns) + sizes.window
+        for turn in range(1, last + 1):
+            if turn % 500 == 0:
+                say(f"  turn {turn} of {last}")
+            payloads = workload.turn(turn)
+            turned = documents(payloads)
+            document = whole.runtime.document.evolve(turn_index=turn)
+            told = CommitDocument(step="final", turn_index=turn)
+            state, record = documents([document, told])
+            begin = clock()
+            floor.commit(turned, state, record)
+            times["floor"].append((clock() - begin) * 1e6)
+            change = store.change(payloads)
+            for name, made in (
+                ("bare", bare.commit(payloads, document, told)),
+                ("store", store.runtime.session.resident.commit(change)),
+                ("commit", whole.commit(payloads)),
+            ):
+                begin = clock()
+                await made
+                times[name].append((clock() - begin) * 1e6)
+        floor.close()
+        await store.runtime.close()
+        await whole.runtime.close()
+    return times
 
 
-def make_commit(turn: int, leaf: str | None, components: dict[str, str]) -> Commit:
-    nodes, parent = [], leaf
-    for node_id in fresh_ids(turn):
-        nodes.append(Node(node_id, parent, time.time_ns() // 1000, "message", b"x" * PAYLOAD))
-        parent = node_id
-    return Commit(
-        session_id="bench",
-        commit_id=os.urandom(16).hex(),
-        writer=Writer(INCARNATION, 0),
-        expected_revision=turn - 1 or None,
-        nodes=tuple(nodes),
-        leaf=parent,
-        components=components,
-        state=b"s" * STATE,
-        record=b"r" * RECORD,
-        committed_at=time.time_ns() // 1000,
+NAMES = {
+    "bare": "the store alone",
+    "store": "the runtime's store path",
+    "commit": "with guards, snapshots and observers",
+}
+
+
+def run(sizes: Sizes) -> list[Figure]:
+    """Measure commits at each of the turns."""
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as folder:
+        times = asyncio.run(measure(folder, sizes))
+        windows = {turn: slice(max(0, turn - 5), turn + sizes.window) for turn in sizes.turns}
+        last = max(sizes.turns)
+        for turn, window in windows.items():
+            for name, shown in NAMES.items():
+                goal = Goal("≤", 1.3) if name == "store" and turn == last else None
+                ours, floor = times[name][window], times["floor"][window]
+                figures.append(
+                    Figure(what=f"turn {turn:,}, {shown}, p50", ours=p50(ours), floor=p50(floor), unit="µs", goal=goal)
+                )
+                figures.append(Figure(what=f"turn {turn:,}, {shown}, p99", ours=p99(ours), floor=p99(floor), unit="µs"))
+        figures.append(growth(times, windows))
+        figures.append(counted(folder, sizes))
+    return figures
+
+
+def growth(times: dict[str, list[float]], windows: dict[int, slice]) -> Figure:
+    """How much slower the last turns are than the first, the floor's own drift taken out."""
+    first, last = windows[min(windows)], windows[max(windows)]
+    ours, floor = (p50(times[name][last]) / p50(times[name][first]) for name in ("store", "floor"))
+    return Figure(
+        what=f"p50 at {max(windows):,} / p50 at {min(windows)}",
+        ours=ours,
+        floor=floor,
+        unit="×",
+        goal=Goal("≤", 1.1),
+        note="the ratio takes out what the machine itself changed meanwhile",
     )
 
 
-def floor_rows(commit: Commit) -> list[tuple[Any, ...]]:
-    return [
-        (bytes.fromhex(node.node_id), node.parent_node_id and bytes.fromhex(node.parent_node_id), node.timestamp,
-         node.kind, node.payload)
-        for node in commit.nodes
-    ]  # fmt: skip
-
-
-async def alternate(store: SqliteBackend, floor: Floor, turns: int) -> tuple[list[float], list[float]]:
-    session = store.session("bench")
-    bodies = [b"tools" * 100, b"mode" * 100]
-    refs = await session.put_blobs(bodies)
-    components = {"tools": refs[0], "mode": refs[1]}
-    shown = f'{{"tools":"{blob_ref(bodies[0])}","mode":"{refs[1]}"}}'
-    ours, theirs, leaf = [], [], None
-    for turn in range(1, turns + 1):
-        commit = make_commit(turn, leaf, components)
-        rows, leaf = floor_rows(commit), commit.leaf
-        begin = time.perf_counter()
-        await session.commit(commit)
-        middle = time.perf_counter()
-        floor.commit(turn, rows, shown)
-        theirs.append((time.perf_counter() - middle) * 1e6)
-        ours.append((middle - begin) * 1e6)
-    return ours, theirs
-
-
-async def measure() -> list[dict[str, float]]:
-    with tempfile.TemporaryDirectory() as folder:
-        store = await open_sqlite(f"sqlite:///{folder}/ours.db", True)
-        floor = Floor(Path(folder, "floor.db"))
-        ours, theirs = await alternate(store, floor, TURNS[-1] + WINDOW)
-        floor.connection.close()
-        await store.close()
-    rows = []
-    for turn in TURNS:
-        window = slice(max(0, turn - 5), turn + WINDOW)
-        store_us, floor_us = statistics.median(ours[window]), statistics.median(theirs[window])
-        rows.append({"turn": turn, "store_us": store_us, "floor_us": floor_us, "ratio": store_us / floor_us})
-    return rows
-
-
-def main() -> list[dict[str, float]]:
-    return asyncio.run(measure())
-
-
-if __name__ == "__main__":
-    for row in main():
-        print({name: round(value, 2) for name, value in row.items()})
+def counted(folder: str, sizes: Sizes) -> Figure:
+    """Count fsyncs from outside, opening and closing included."""
+    ours = fsyncs(OURS, f"{folder}/traced.db", sizes.traced, folder=folder)
+    floor = fsyncs(RAW, f"{folder}/traced-floor.db", sizes.traced, folder=folder)
+    if ours is None or floor is None:
+        return Figure(what="fsyncs", ours=float("nan"), unit="", note="not counted: strace cannot be used here")
+    return Figure(
+        what=f"fsyncs of {sizes.traced} commits",
+        ours=ours,
+        floor=floor,
+        unit="",
+        note="strace -f, with opening and closing",
+    )

@@ -1,41 +1,119 @@
-"""Runs every benchmark and prints a table: ``python benchmarks/run.py [--json]``."""
+"""Runs benchmarks and prints their tables: ``python benchmarks/run.py [--only NAME]… [--full] [--write] [--json]``.
+
+Each figure stands beside its floor of the same run; goals are ratios to it wherever there is one.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
-import runpy
+import platform
+import sqlite3
 import sys
+import time
+from datetime import UTC, datetime
+from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any
 
-BENCHMARKS = ("commit", "resume", "lifecycle")
+sys.path.insert(0, str(Path(__file__).parent))
 
+import attrs
+from harness import COLUMNS, DEFAULT, FULL, SMOKE, Figure, Sizes, say
 
-def measured(name: str) -> list[dict[str, Any]]:
-    """Run one benchmark and give its rows."""
-    rows: list[dict[str, Any]] = runpy.run_path(str(Path(__file__).with_name(f"{name}.py")))["main"]()
-    return rows
-
-
-def table(name: str, rows: list[dict[str, Any]]) -> None:
-    columns = list(rows[0])
-    print(name)
-    print("  " + "".join(f"{column:>22}" for column in columns))
-    for row in rows:
-        print("  " + "".join(f"{_cell(row[column]):>22}" for column in columns))
+NAMES = ("commit", "reads", "disk", "writers", "parked", "listing", "startup")
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+SIZES = {"smoke": SMOKE, "default": DEFAULT, "full": FULL}
 
 
-def _cell(value: object) -> str:
-    return f"{value:,.2f}" if isinstance(value, float | int) else str(value)
+def measured(name: str, sizes: Sizes) -> list[Figure]:
+    """Run one benchmark."""
+    say(name)
+    begin = time.perf_counter()
+    figures: list[Figure] = import_module(name).run(sizes)
+    say(f"{name} took {time.perf_counter() - begin:.0f} s")
+    return figures
+
+
+def machine() -> str:
+    """Say what it ran on, without naming anybody's machine."""
+    cores = sum(line.startswith("processor") for line in Path("/proc/cpuinfo").read_text().splitlines())
+    memory = int(Path("/proc/meminfo").read_text().split()[1]) / 1024**2
+    return (
+        f"{platform.system()} {platform.machine()}, {cores} cores, {memory:.0f} GB, "
+        f"Python {platform.python_version()}, "
+        f"SQLite {sqlite3.sqlite_version}, pydantic {metadata.version('pydantic')}, "
+        f"lash-store-sql {metadata.version('lash-store-sql')}"
+    )
+
+
+def lines(name: str, figures: list[Figure]) -> list[str]:
+    """A table in Markdown, which reads well enough in a terminal."""
+    rows = [list(COLUMNS), *(figure.cells() for figure in figures)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    align = [str.ljust, str.rjust, str.rjust, str.ljust, str.rjust, str.rjust, str.ljust, str.ljust]
+    shown = [
+        "| " + " | ".join(to(cell, width) for to, cell, width in zip(align, row, widths, strict=True)) + " |"
+        for row in rows
+    ]
+    rule = (
+        "|"
+        + "|".join(
+            "-" * (width + 1) + (":" if to is str.rjust else "-") for to, width in zip(align, widths, strict=True)
+        )
+        + "|"
+    )
+    return [
+        f"## {import_module(name).TITLE}",
+        "",
+        *([f"`python benchmarks/run.py --only {name}`", ""]),
+        shown[0],
+        rule,
+        *shown[1:],
+        "",
+    ]
+
+
+def options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("--full", action="store_true", help="longer and more of everything; listing with 100,000")
+    parser.add_argument("--smoke", action="store_true", help="tiny: only whether each one runs")
+    parser.add_argument("--sessions", type=int, help="how many sessions are listed")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--write", action="store_true", help="write the tables into docs/benchmarks.md")
+    return parser.parse_args()
 
 
 def main() -> None:
-    results = {name: measured(name) for name in BENCHMARKS}
-    if "--json" in sys.argv[1:]:
-        print(json.dumps(results, indent=2))
+    """Run what was asked for."""
+    given = options()
+    sizes = SIZES["full" if given.full else "smoke" if given.smoke else "default"]
+    if given.sessions:
+        sizes = attrs.evolve(sizes, listed=given.sessions)
+    results = {name: measured(name, sizes) for name in given.only or NAMES}
+    if given.json:
+        told = {
+            name: [attrs.asdict(figure) | {"ratio": figure.ratio} for figure in figures]
+            for name, figures in results.items()
+        }
+        print(json.dumps(told, indent=2, ensure_ascii=False))
         return
-    for name, rows in results.items():
-        table(name, rows)
+    tables = [line for name, figures in results.items() for line in lines(name, figures)]
+    print("\n".join([machine(), "", *tables]))
+    misses = [figure.what for figures in results.values() for figure in figures if figure.verdict == "MISS"]
+    print(f"misses: {'; '.join(misses) or 'none'}")
+    if given.write:
+        write(tables)
+
+
+def write(tables: list[str]) -> None:
+    """Put the tables into the page, behind the line that says where they begin."""
+    text = PAGE.read_text(encoding="utf-8")
+    mark = "<!-- figures -->\n"
+    before = text[: text.index(mark) + len(mark)]
+    told = [f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}.", "", *tables]
+    PAGE.write_text(before + "\n" + "\n".join(told).rstrip() + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

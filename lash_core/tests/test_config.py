@@ -27,7 +27,13 @@ def test_a_flag_beats_the_environment_beats_the_file(tmp_path: Path) -> None:
     file.write_text('[lash]\nmodel = "file"\nmode = "file"\nstore = "memory:file"\n')
     settings = load(tmp_path, {"model": "flag", "mode": None}, LASH_MODEL="environment", LASH_MODE="environment")
     assert (settings.model, settings.mode, settings.store) == ("flag", "environment", "memory:file")
-    assert settings.sources == {"model": "--model", "mode": "LASH_MODE", "store": str(file), "root": "default"}
+    assert settings.sources == {
+        "model": "--model",
+        "mode": "LASH_MODE",
+        "store": str(file),
+        "tenant": "default",
+        "root": "default",
+    }
 
 
 def test_an_empty_variable_says_nothing(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def lash(
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    for name in ("LASH_STORE", "LASH_MODEL", "LASH_MODE", "LASH_ROOT"):
+    for name in ("LASH_STORE", "LASH_TENANT", "LASH_MODEL", "LASH_MODE", "LASH_ROOT"):
         monkeypatch.delenv(name, raising=False)
     logger = logging.getLogger("lash")
     before = (logger.handlers, logger.propagate)

@@ -49,6 +49,7 @@ def test_a_clean_installation_has_nothing_wrong_and_nothing_is_made(lash: Lash) 
     assert told["settings"]["file"] is None
     assert told["store"] == {
         "url": f"sqlite:///{Path.cwd()}/.lash/sessions.db",
+        "name": None,
         "from": "default",
         "exists": False,
     }
@@ -193,6 +194,22 @@ def test_a_snapshot_of_a_newer_plugin_is_found_without_importing_it(
     told = diagnosis(lash, "--sessions", *STORE, code=1 if problem else 0)
     assert [each["message"] for each in told["findings"]] == ([problem] if problem else [])
     assert [each["message"] for each in told["sessions"]["notes"]] == ([note] if note else [])
+
+
+def test_what_opening_a_session_would_stumble_over_is_found(lash: Lash, dummies: ModuleType) -> None:
+    for number in range(1, 5):
+        lash("run", "one", "--session", f"s{number}", *STORE)
+    living = dummies.STORES["kept:one"].living
+    _, last = (living["s1"].graph.nodes[node] for node in list(living["s1"].graph.nodes))
+    living["s1"].graph.nodes[last.node_id] = attrs.evolve(last, payload=b'{"role":"assi')
+    del living["s2"].graph.nodes[next(iter(living["s2"].graph.nodes))]
+    commit_id, newest = living["s3"].records.popitem()
+    living["s3"].records[commit_id] = attrs.evolve(newest, record=b"[]")
+    found = dict(findings(lash, "--sessions", *STORE))
+    assert list(found) == ["session s1", "session s2", "session s3"]
+    assert found["session s1"].startswith(f"node {last.node_id} cannot be read: payload: Invalid JSON: ")
+    assert found["session s2"].endswith(", which is not stored")
+    assert found["session s3"] == "commit record 2 cannot be read: record: Input should be an object"
 
 
 def test_progress_is_told_when_it_takes_a_while(lash: Lash, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+from lash_core.cli.output import timestamp
 from lash_core.hosts.local_tasks import LocalTaskHost
 from lash_core.hosts.task_session import LocalSessionTasks
 from lash_hookspecs.records.tasks import TASK_STREAM, TaskRegistration
@@ -105,6 +106,12 @@ def test_tasks_are_listed_with_state_attempt_and_reason(lash: Lash, monkeypatch:
         ]
     live = json.loads(lash("tasks", "list", "--live", "--json", *STORE).out)
     assert [(row["task_id"], row["state"], row["attempt"]) for row in live] == [("lives", "waiting", 0)]
+
+
+def test_a_time_that_no_calendar_has_is_a_number() -> None:
+    assert timestamp(1_700_000_000_000_000) == "2023-11-14T22:13:20Z"
+    assert timestamp(9 * 10**18) == f"{9 * 10**18} µs"
+    assert timestamp(10**22) == f"{10**22} µs"
 
 
 @pytest.mark.usefixtures("kept")

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
+import psycopg
 import pytest
 from lash_conformance import Place, StoreConformance
 from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.protocols.stores import StoreBackend
 from lash_store_sql.database import parse_url
-from lash_store_sql.sqlite import SqliteBackend, open_sqlite
-from lash_store_sql.sqlite_connection import SqliteConnection
+from lash_store_sql.postgres.backend import PostgresBackend, open_postgres
+from lash_store_sql.sqlite import open_sqlite
+from postgres_server import OwnServer, private_server
 from redis import Redis
 
 from tests.stores.examples import example
 from tests.stores.redis_server import EXECUTABLE, RedisServer
-
-T = TypeVar("T")
+from tests.stores.test_migrations import load
 
 
 async def open_memory(url: str, create: bool, clock: Callable[[], float]) -> StoreBackend:
@@ -31,48 +33,28 @@ async def open_memory(url: str, create: bool, clock: Callable[[], float]) -> Sto
 
 
 class TestMemory(StoreConformance):
-    levels = ("core", "concurrent", "sharing")
+    levels = ("core", "concurrent", "sharing", "retention", "migration")
     tenants = True
     store_url = "memory:"
     small_limits_url = "memory:?max_value=1000"
     open_store = staticmethod(open_memory)
 
 
-class TracedBackend(SqliteBackend):
-    """The SQLite store; it tells of each statement of a write before SQLite carries it out."""
-
-    crash_point: Callable[[str], None]
-
-    async def write(self, unit: Callable[[SqliteConnection], T], row: str, session_id: str | None = None) -> T:
-        return await super().write(partial(self._traced, unit), row, session_id)
-
-    def _traced(self, unit: Callable[[SqliteConnection], T], connection: SqliteConnection) -> T:
-        connection.set_trace_callback(self.crash_point)
-        try:
-            return unit(connection)
-        finally:
-            connection.set_trace_callback(None)
-
-
 async def open_traced_sqlite(
     url: str,
     create: bool,
-    clock: Callable[[], float] | None = None,
+    clock: Callable[[], float] = time.time,
     crash_point: Callable[[str], None] | None = None,
 ) -> StoreBackend:
-    if clock is not None:
-        return await open_sqlite(url, create, clock=clock)
-    backend = await open_sqlite(url, create)
-    if crash_point is None:
-        return backend
-    await backend.close()
-    traced = TracedBackend(parse_url(url), create=create, clock=lambda: 0.0)
-    traced.crash_point = crash_point
-    return traced
+    """Open the SQLite store; the crash seam hears of each statement of a write before SQLite carries it out."""
+    backend = await open_sqlite(url, create, clock=clock)
+    if crash_point is not None:
+        await backend.write(lambda connection: connection.set_trace_callback(crash_point), "the seam")
+    return backend
 
 
 class TestSqlite(StoreConformance):
-    levels = ("core", "concurrent", "sharing")
+    levels = ("core", "concurrent", "sharing", "retention", "migration")
     tenants = True
     durability = "host"
     store_url = "sqlite:///{folder}/store.db"
@@ -90,6 +72,85 @@ class TestSqlite(StoreConformance):
     async def damage(self, place: Place) -> None:
         with closing(sqlite3.connect(parse_url(place.url).path, isolation_level=None)) as other:
             other.execute("UPDATE session SET components = '{' WHERE session_id = 'chat'")
+
+    async def make_old(self, place: Place) -> None:
+        load(1, parse_url(place.url).path)
+
+    async def make_newer(self, place: Place) -> None:
+        with closing(sqlite3.connect(parse_url(place.url).path, isolation_level=None)) as other:
+            other.execute("PRAGMA user_version=99")
+
+
+class KillablePostgres:
+    """A PostgreSQL server of our own, as the kit knows servers."""
+
+    def __init__(self, server: OwnServer) -> None:
+        self.server = server
+        self.address = server.folder / ".s.PGSQL.5432"
+
+    def kill(self) -> None:
+        self.server.stop(signal.SIGKILL)
+
+    def restart(self) -> None:
+        self.server.start()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[KillablePostgres]:
+    """A server that the kit may kill; each test has a database of its own."""
+    # After a crash it need not look at each file of each database that a test left.
+    with private_server(recovery_init_sync_method="syncfs") as server:
+        yield KillablePostgres(server)
+
+
+async def open_migrated_postgres(url: str, create: bool) -> StoreBackend:
+    return await open_postgres(url, False)
+
+
+class TestPostgres(StoreConformance):
+    levels = ("core", "concurrent", "sharing", "retention", "migration")
+    tenants = True
+    durability = "host"
+    store_url = "postgresql://postgres@/{name}?host={socket_folder}&timeout=3"
+    small_limits_url = "postgresql://postgres@/{name}?host={socket_folder}&max_value=1000"
+    impatient_url = "postgresql://postgres@/{name}?host={socket_folder}&timeout=0.2"
+    open_store = staticmethod(open_migrated_postgres)
+    server_fixture = "postgres_server"
+
+    @pytest.fixture
+    def store_name(self, server: KillablePostgres) -> Iterator[str]:
+        name = server.server.fresh()
+        yield name
+        server.server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+    async def let_pass(self, place: Place, backend: StoreBackend, seconds: float) -> None:
+        def grow_old(connection: Any) -> None:
+            connection.begin_write()
+            for what in (
+                "blob SET stored_at = stored_at",
+                "node SET hidden = hidden",
+                "lease SET expires_at = expires_at",
+            ):
+                where = " WHERE hidden > 1" if "hidden" in what else ""
+                connection.execute(f"UPDATE {what} - $1::bigint{where}", (int(seconds * 1_000_000),))
+            connection.commit()
+
+        assert isinstance(backend, PostgresBackend)
+        await backend.write(grow_old, "the past")
+
+    async def damage(self, place: Place) -> None:
+        with psycopg.connect(place.url, autocommit=True) as connection:
+            connection.execute("UPDATE lash.session SET components = '{' WHERE session_id = 'chat'")
+
+    async def make_newer(self, place: Place) -> None:
+        with psycopg.connect(place.url, autocommit=True) as connection:
+            connection.execute("UPDATE lash.lash_schema SET version = 99, oldest = 99")
+
+    @contextmanager
+    def blocked(self, place: Place) -> Iterator[None]:
+        with psycopg.connect(place.url) as connection:
+            connection.execute("LOCK TABLE lash.session IN EXCLUSIVE MODE")
+            yield
 
 
 class TestJsonLines(StoreConformance):

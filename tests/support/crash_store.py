@@ -8,9 +8,9 @@ import json
 import os
 import resource
 import signal
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,21 +85,21 @@ class WatchedBackend(SqliteBackend):
         return WatchedSession(self, session_id)
 
     async def freeze(self) -> None:
-        """Stop this process where it holds no lock on the file: in the thread that writes, between two units."""
-        await super().write(lambda connection: os.kill(os.getpid(), signal.SIGSTOP), "nothing")
+        """Stop this process where it holds no lock on the file: in the thread that writes, between two units.
 
-    async def write(self, unit: Callable[[SqliteConnection], T], row: str, session_id: str | None = None) -> T:
-        return await super().write(partial(self._trace, unit) if self.traced else unit, row, session_id)
+        The thread stops itself: were another one told to, this one might begin the next unit before it is stopped.
+        """
+        await super().write(lambda connection: signal.pthread_kill(threading.get_ident(), signal.SIGSTOP), "nothing")
 
-    def _trace(self, unit: Callable[[SqliteConnection], T], connection: SqliteConnection) -> T:
+    def _queued(self, connect: Callable[[], SqliteConnection]) -> SqliteConnection:
+        connection = super()._queued(connect)
         connection.set_trace_callback(self._statement)
-        try:
-            return unit(connection)
-        finally:
-            connection.set_trace_callback(None)
+        return connection
 
     def _statement(self, statement: str) -> None:
-        """Called by SQLite before each statement of the traced commit, and before it sees it."""
+        """Called by SQLite before each statement that the writer makes, and before it sees it."""
+        if not self.traced:
+            return
         where, number = self.still.where, self._count
         self._count += 1
         words = " ".join(statement.split()[:3])

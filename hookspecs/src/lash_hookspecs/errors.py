@@ -9,15 +9,19 @@
     │   └── PluginError             a plugin that cannot be used
     │       └── PluginConflict      two plugins claim one name
     ├── InvalidInput                what was sent cannot be stored or run
+    │   └── InvalidArchive          a file of exported sessions is not whole or not ours: names the line
     ├── SessionError                the session's own condition
     │   ├── InvalidSessionId
     │   ├── SessionMissing
     │   ├── SessionExists
     │   ├── SessionDeleted
     │   ├── NodeMissing             the session's graph has no such node
+    │   ├── NodeInUse               a session stands on the node
+    │   ├── HistoryPruned           what was asked for was removed by retention
     │   ├── SessionBusy             somebody else works on it: names the holder
     │   ├── StoreRegressed          the store is older than a handle to it
     │   ├── CommitDenied            a plugin refused a commit: names it
+    │   ├── ConflictBranched        somebody else committed first: what the turn had made is a branch
     │   ├── SuccessorMissing        a chain of handoffs leads to a session that is gone
     │   └── CorruptSession          kind: dangling_leaf, dangling_parent, parent_cycle, no_leaf, …
     ├── StoreError                  what a store answers
@@ -58,9 +62,12 @@ __all__ = [
     "AttachmentUnresolved",
     "CommitDenied",
     "CommitIdReused",
+    "ConflictBranched",
     "ConfigurationError",
     "CorruptSession",
     "HeadRevisionConflict",
+    "HistoryPruned",
+    "InvalidArchive",
     "InvalidInput",
     "InvalidSessionId",
     "LashError",
@@ -68,6 +75,7 @@ __all__ = [
     "MissingAttachment",
     "MissingBlob",
     "ModelError",
+    "NodeInUse",
     "NodeMissing",
     "PluginConflict",
     "PluginError",
@@ -159,6 +167,20 @@ class InvalidInput(LashError):
     code = "invalid_input"
 
 
+class InvalidArchive(InvalidInput):
+    """A file of exported sessions is not whole, was changed, or is not ours; nothing of the session was stored.
+
+    Attributes:
+        line: The line that is wrong, from 1.
+    """
+
+    code = "invalid_archive"
+
+    def __init__(self, reason: str, *, line: int, where: str = "the archive") -> None:
+        super().__init__(f"{where}, line {line}: {reason}", step="import")
+        self.line = line
+
+
 class SessionError(LashError):
     """The session's own condition forbids what was asked."""
 
@@ -189,6 +211,40 @@ class NodeMissing(SessionError):
     code = "node_missing"
 
 
+class NodeInUse(SessionError):
+    """A session stands on the node, or below it.
+
+    Attributes:
+        node_id: The node.
+        used_by: The session.
+    """
+
+    code = "node_in_use"
+
+    def __init__(self, *, session_id: str, node_id: str, used_by: str) -> None:
+        super().__init__(
+            f"node {node_id!r} is on the active path of session {used_by!r}: branch or delete that session first",
+            session_id=session_id,
+            step="hide",
+        )
+        self.node_id = node_id
+        self.used_by = used_by
+
+
+class HistoryPruned(SessionError):
+    """What was asked for was removed by retention.
+
+    Attributes:
+        kept_from: The first revision that still has it; ``None`` when none has.
+    """
+
+    code = "history_pruned"
+
+    def __init__(self, message: str, *, session_id: str | None = None, kept_from: int | None = None) -> None:
+        super().__init__(message, session_id=session_id)
+        self.kept_from = kept_from
+
+
 class SessionDeleted(SessionError):
     """The session was deleted; its writers are refused for ever."""
 
@@ -213,6 +269,25 @@ class StoreRegressed(SessionError):
     """The store is older than the handle that names it."""
 
     code = "store_regressed"
+
+
+class ConflictBranched(SessionError):
+    """Somebody else committed first, and what the turn had made since its last commit is kept as a branch (T7).
+
+    Attributes:
+        leaf: The last node of that branch.
+    """
+
+    code = "conflict_branched"
+
+    def __init__(self, *, session_id: str, leaf: str, conflict: LashError) -> None:
+        super().__init__(
+            f"{conflict.message}. What the turn had made is kept as a branch that ends at node {leaf}; "
+            f"`lash sessions branch` goes there",
+            session_id=session_id,
+            step="commit",
+        )
+        self.leaf = leaf
 
 
 class CommitDenied(SessionError):
@@ -415,6 +490,13 @@ class UnreadableData(StoreError):
         where = f"session {session_id!r}: " if session_id else ""
         super().__init__(f"{where}{row} cannot be read: {reason}", session_id=session_id)
         self.row = row
+
+    def of_session(self, session_id: str) -> UnreadableData:
+        """Name the session, if whoever found the row did not know it."""
+        if self.session_id is None:
+            self.session_id = session_id
+            self.message = f"session {session_id!r}: {self.message}"
+        return self
 
 
 class LimitExceeded(StoreError):

@@ -192,6 +192,7 @@ def next_head(commit: Commit, before: Head | None) -> Head:
         labels=dict(labels),
         created_at=before.created_at if before else commit.committed_at,
         updated_at=commit.committed_at,
+        ttl=commit.ttl if commit.ttl is not None else before.ttl if before else 0.0,
     )
 
 

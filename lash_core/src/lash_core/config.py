@@ -5,6 +5,7 @@ counts as well, and the nearest file wins. Paths in a file are relative to it::
 
     [lash]
     store = "sqlite:///agents.db"
+    tenant = "acme"
     model = "openai:gpt-5"
     mode = "standard"
     root = "docs"
@@ -12,8 +13,12 @@ counts as well, and the nearest file wins. Paths in a file are relative to it::
     [lash.plugins]
     disabled = ["some-plugin"]
 
-    [lash.stores]                   # also modes, providers, tools, hosts, commands
-    redis = "lash-redis"            # who answers for a name that two distributions claim
+    [lash.stores]
+    prod = "postgresql://ann:${DB_PASSWORD}@db/agents"   # a store by name: --store prod
+    redis = "lash-redis"            # who answers for a scheme that two distributions claim
+
+    [lash.modes]                    # also providers, tools, hosts, commands
+    standard = "lash-basics"        # the same for other names
 
     [lash.plugin.some-plugin]       # the plugin's own settings
     timeout = 5
@@ -22,10 +27,12 @@ counts as well, and the nearest file wins. Paths in a file are relative to it::
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import attrs
 from lash_hookspecs.errors import ConfigurationError, StoreUnavailable, redact_url
@@ -35,7 +42,7 @@ from lash_core.plugins.records import PluginSettings
 
 __all__ = ["Settings", "StoreLocation", "load_settings", "locate_store", "make_default_store"]
 
-_KEYS = ("store", "model", "mode", "root")
+_KEYS = ("store", "tenant", "model", "mode", "root")
 _TABLES = ("plugins", "plugin", *KINDS)
 _FOLDER = ".lash"
 _DATABASE = "sessions.db"
@@ -51,18 +58,22 @@ class Settings:
 
     Attributes:
         store: The store's URL; ``None`` when nothing names one, then `locate_store` finds the default.
+        tenant: Whose sessions in the store; empty for the default tenant.
         model: ``provider`` or ``provider:model``; ``None`` when nothing names one, then the session's own holds.
         mode: The execution mode; ``None`` when nothing names one, then the session's own holds.
         root: The folder that file tools may not leave.
+        store_name: The store's name in the file, when it was chosen by it.
         plugins: What is said about plugins.
         sources: Key → where its value came from: ``--store``, ``LASH_STORE``, a file's path, or ``default``.
         file: The file that was read, if any.
     """
 
     store: str | None = attrs.field(default=None, repr=_redacted)
+    tenant: str = ""
     model: str | None = None
     mode: str | None = None
     root: Path = attrs.field(factory=Path.cwd)
+    store_name: str | None = None
     plugins: PluginSettings = attrs.field(factory=PluginSettings)
     sources: Mapping[str, str] = attrs.field(factory=dict)
     file: Path | None = None
@@ -77,12 +88,19 @@ class StoreLocation:
         exists: Whether it holds anything; taken for granted when somebody gave the URL.
         came_from: Who named it, as in `Settings.sources`.
         path: The default store's database file; ``None`` for a URL that somebody gave.
+        name: The store's name in the settings file, if it was chosen by it.
     """
 
     url: str = attrs.field(repr=_redacted)
     exists: bool
     came_from: str
     path: Path | None = None
+    name: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The store's name, else its URL without secrets."""
+        return self.name or redact_url(self.url)
 
 
 def load_settings(
@@ -106,17 +124,26 @@ def load_settings(
     file, table = _find_table(cwd)
     told = _check(table, file) if file else {}
     values: dict[str, str] = {}
+    stores = {name: url for name, url in told.get("stores", {}).items() if _is_url(url)}
+    chosen = None
     sources: dict[str, str] = {}
     for key in _KEYS:
         value, source = _pick(key, flags or {}, environ, told, file)
         sources[key] = source
-        if value is not None:
+        if value is not None and key == "store" and value in stores and file is not None:
+            chosen = value
+            url = _filled(stores[value], environ, f"{file}: lash.stores.{value}")
+            values[key] = _resolve(key, url, str(file), file, cwd)
+        elif value is not None:
+            _check_store_name(key, value, source, stores)
             values[key] = _resolve(key, value, source, file, cwd)
     return Settings(
         store=values.get("store"),
+        tenant=values.get("tenant", ""),
         model=values.get("model"),
         mode=values.get("mode"),
         root=Path(values.get("root", cwd)),
+        store_name=chosen,
         plugins=_plugin_settings(told),
         sources=sources,
         file=file,
@@ -130,7 +157,8 @@ def locate_store(settings: Settings, *, cwd: Path | None = None) -> StoreLocatio
         StoreUnavailable: There is a default store that may not be looked at.
     """
     if settings.store is not None:
-        return StoreLocation(settings.store, True, settings.sources.get("store", "--store"))
+        source = settings.sources.get("store", "--store")
+        return StoreLocation(settings.store, True, source, name=settings.store_name)
     cwd = (Path.cwd() if cwd is None else cwd).absolute()
     above = (parent / _FOLDER for parent in (cwd, *cwd.parents))
     folder = next((each for each in above if _allowed(each.is_dir)), cwd / _FOLDER)
@@ -217,7 +245,8 @@ def _check(table: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
     for kind in KINDS:
         for name, distribution in _sub(table, kind, file, "lash.").items():
             if not isinstance(distribution, str):
-                raise ConfigurationError(f"{file}: lash.{kind}.{name} must be the name of a distribution")
+                what = "a URL or the name of a distribution" if kind == "stores" else "the name of a distribution"
+                raise ConfigurationError(f"{file}: lash.{kind}.{name} must be {what}")
     own = _sub(table, "plugin", file, "lash.")
     for name in own:
         _sub(own, name, file, "lash.plugin.")
@@ -227,9 +256,38 @@ def _check(table: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
 def _plugin_settings(table: Mapping[str, Any]) -> PluginSettings:
     return PluginSettings(
         disabled=tuple(table.get("plugins", {}).get("disabled", ())),
-        settled={kind: table[kind] for kind in KINDS if kind in table},
+        settled={
+            kind: {name: told for name, told in table[kind].items() if not _is_url(told)}
+            for kind in KINDS
+            if kind in table
+        },
         tables=table.get("plugin", {}),
     )
+
+
+def _is_url(text: str) -> bool:
+    """Tell a store's URL from the name of a distribution, which holds no colon."""
+    return ":" in text or text.startswith("$")
+
+
+def _filled(url: str, environ: Mapping[str, str], where: str) -> str:
+    """Put in what the environment holds; within a URL a value is quoted, so that a password may be any text."""
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1]
+        if not environ.get(name):
+            raise ConfigurationError(f"{where}: the environment has no {name}")
+        return environ[name] if found[0] == url else quote(environ[name], safe="")
+
+    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, url)
+
+
+def _check_store_name(key: str, value: str, source: str, stores: Mapping[str, str]) -> None:
+    if key == "store" and stores and ":" not in value:
+        raise ConfigurationError(
+            f"{source}: there is no store {value!r} among {', '.join(sorted(stores))}"
+            f"{did_you_mean(value, tuple(stores))}"
+        )
 
 
 def _pick(

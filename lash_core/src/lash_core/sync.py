@@ -16,12 +16,16 @@ from lash_hookspecs.protocols.tools import Attachment
 from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.payloads import Message, ToolInvocation
+from lash_hookspecs.records.retention import DeleteReport
 from lash_hookspecs.records.state import SessionConfig
 from lash_hookspecs.records.turn import TurnLimits, TurnResult
 from lash_hookspecs.records.usage import UsageRow
 
 from lash_core.app import Agent, Lash, Session, SessionSummary, Turn
 from lash_core.attachments.reading import Attachable
+from lash_core.runtime.archive_export import Exported
+from lash_core.runtime.archive_import import Imported
+from lash_core.runtime.conflicts import ConflictPolicy
 from lash_core.runtime.parked import ParkedSession
 from lash_core.runtime.reading import EventCursor, SequencedEvent
 
@@ -72,10 +76,14 @@ class SyncLash:
             raise
 
     def session(
-        self, session_id: str = "", create: bool | None = None, labels: Mapping[str, str] | None = None
+        self,
+        session_id: str = "",
+        create: bool | None = None,
+        labels: Mapping[str, str] | None = None,
+        ttl: float | None = None,
     ) -> SyncSession:
         """Open a session; see `Lash.session`."""
-        return SyncSession(self._loop.run(lambda: self._lash.session(session_id, create, labels)), self._loop)
+        return SyncSession(self._loop.run(lambda: self._lash.session(session_id, create, labels, ttl)), self._loop)
 
     def sessions(self, *, labels: Mapping[str, str] | None = None) -> list[SessionSummary]:
         """List sessions; see `Lash.sessions`."""
@@ -93,9 +101,17 @@ class SyncLash:
         """Open a parked session again; see `Lash.resume`."""
         return SyncSession(self._loop.run(lambda: self._lash.resume(parked)), self._loop)
 
-    def delete(self, session_id: str) -> None:
+    def delete(self, session_id: str, *, with_forks: bool = False) -> DeleteReport | None:
         """Delete a session; see `Lash.delete`."""
-        self._loop.run(lambda: self._lash.delete(session_id))
+        return self._loop.run(lambda: self._lash.delete(session_id, with_forks=with_forks))
+
+    def export(self, session_id: str, path: str | Path) -> Exported:
+        """Write a session into a file; see `Lash.export`."""
+        return self._loop.run(lambda: self._lash.export(session_id, path))
+
+    def load(self, path: str | Path) -> Imported:
+        """Store the sessions of a file; see `Lash.load`."""
+        return self._loop.run(lambda: self._lash.load(path))
 
     def close(self) -> None:
         """Close every session, the store and the thread; may be called twice."""
@@ -144,11 +160,17 @@ class SyncSession:
         source_key: str | None = None,
         limits: TurnLimits | None = None,
         resume: bool = False,
+        on_conflict: ConflictPolicy = "raise",
     ) -> TurnResult:
         """Run one turn; see `Session.turn`."""
         return self._loop.run(
             lambda: self._session.turn(
-                text, attachments=attachments, source_key=source_key, limits=limits, resume=resume
+                text,
+                attachments=attachments,
+                source_key=source_key,
+                limits=limits,
+                resume=resume,
+                on_conflict=on_conflict,
             )
         )
 
@@ -160,12 +182,18 @@ class SyncSession:
         source_key: str | None = None,
         limits: TurnLimits | None = None,
         resume: bool = False,
+        on_conflict: ConflictPolicy = "raise",
     ) -> SyncTurn:
         """Begin one turn; see `Session.stream`."""
 
         async def begun() -> Turn:
             return self._session.stream(
-                text, attachments=attachments, source_key=source_key, limits=limits, resume=resume
+                text,
+                attachments=attachments,
+                source_key=source_key,
+                limits=limits,
+                resume=resume,
+                on_conflict=on_conflict,
             )
 
         return SyncTurn(self._loop.run(begun), self._loop)
@@ -224,9 +252,9 @@ class SyncSession:
         """Give the ledger: one row per source and model."""
         return self._session.usage()
 
-    def delete(self) -> None:
-        """Delete the session."""
-        self._loop.run(self._session.delete)
+    def delete(self, *, with_forks: bool = False) -> DeleteReport | None:
+        """Delete the session; see `Lash.delete`."""
+        return self._loop.run(lambda: self._session.delete(with_forks=with_forks))
 
     def close(self) -> None:
         """Close the session; may be called twice."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from lash_core.builtins import BUILTINS
 from lash_core.plugins import PluginManager
 from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs import FunctionTools
+from lash_hookspecs.protocols.tasks import TaskContext
+from lash_hookspecs.records.tasks import TaskRegistration
 from lash_hookspecs.records.turn import TurnInput
 
 from lash_core import LashRuntime, LocalTaskHost, RuntimeEnvironment, SessionSpec, tool
@@ -68,3 +71,32 @@ async def test_without_a_task_host_there_is_nothing_to_wait_for() -> None:
     runtime = await LashRuntime.from_environment(environment(MemoryBackend()).evolve(tasks=None), SPEC)
     assert runtime.tasks is None
     await runtime.await_background_work()
+
+
+async def test_the_tasks_of_a_session_that_is_deleted_are_cancelled_and_no_later_one_has_them() -> None:
+    env = environment(MemoryBackend())
+    runtime = await LashRuntime.from_environment(env, SPEC)
+    await runtime.turn(TurnInput(text="Hello"))
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def works(context: TaskContext) -> None:
+        begun.set()
+        await context.cancelled.wait()
+        ended.set()
+
+    assert runtime.tasks is not None
+    await runtime.tasks.start(TaskRegistration(task_id="t", close_policy="keep"), works)
+    await begun.wait()
+    await runtime.delete()
+    await asyncio.wait_for(ended.wait(), 5)
+    reborn = await LashRuntime.from_environment(env, SPEC)
+    await reborn.turn(TurnInput(text="Hello"))
+    for each in (runtime, reborn):
+        assert each.tasks is not None
+        assert await each.tasks.list() == []
+    assert reborn.tasks is not None
+    assert (await reborn.tasks.start(TaskRegistration(task_id="t"), works)).state == "pending"
+    await runtime.close()
+    await reborn.close()
+    assert env.tasks is not None
+    await env.tasks.close()

@@ -18,6 +18,7 @@ from lash_hookspecs.errors import (
     InvalidSessionId,
     PolicyError,
     SessionBindingMismatch,
+    SessionBusy,
     SessionError,
     SessionExists,
     SessionMissing,
@@ -210,7 +211,8 @@ async def test_of_two_that_want_one_name_at_once_one_gets_it() -> None:
     answers = await asyncio.gather(
         parent.create_session(child()), parent.create_session(child()), return_exceptions=True
     )
-    assert sorted(type(each).__name__ for each in answers) == ["Child", "SessionExists"]
+    assert sum(type(each).__name__ == "Child" for each in answers) == 1
+    assert sum(isinstance(each, (SessionExists, SessionBusy)) for each in answers) == 1  # it is there, or being made
 
 
 async def test_a_session_in_memory_has_children_in_the_same_memory() -> None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
+import attrs
 import pytest
 from families import environment, opened, texts
 from hook_kinds import plugin
 from lash_core.stores.memory import MemoryBackend
-from lash_hookspecs.errors import ConfigurationError, LashError, PluginError, PolicyError, StoreUnavailable
+from lash_hookspecs.errors import (
+    ConfigurationError,
+    InvalidInput,
+    LashError,
+    PluginError,
+    PolicyError,
+    StoreUnavailable,
+)
 from lash_hookspecs.markers import implements
 from lash_hookspecs.records.events import ConfigChanged, HistoryRewritten
+from lash_hookspecs.records.sessions import SessionCreateRequest
 from lash_hookspecs.records.state import SessionConfig
 from lash_hookspecs.records.tools import ToolAccess
-from lash_hookspecs.records.turn import TurnInput
+from lash_hookspecs.records.turn import TurnInput, TurnOverrides
 from lash_hookspecs.specs.config import ConfigProposed, lash_transform_config
 from lash_hookspecs.specs.events import SessionConfigChanged, lash_on_config_changed
 from lash_hookspecs.specs.history import HistoryEntry, HistoryRewrite, lash_rewrite_history
@@ -94,6 +104,7 @@ async def test_tools_that_are_taken_away_are_gone_at_once() -> None:
         ({"model": ""}, PolicyError, "model must not be empty; leave it out to keep what is stored"),
         ({"model_settings": 1}, PolicyError, "model_settings: Input should be a valid dictionary"),
         ({"instructions": "\ud800"}, PolicyError, "the configuration cannot be stored: "),
+        ({"model_settings": {"seed": 10**5000}}, PolicyError, "the configuration cannot be stored: "),
         (
             {"mode": "calls"},
             ConfigurationError,
@@ -210,3 +221,82 @@ async def test_a_commit_that_fails_shortens_nothing() -> None:
     with pytest.raises(StoreUnavailable):
         await session.update_session_config(context_window=1_000)
     assert (session.path, session.document.config.context_window) == (path, None)
+
+
+#: What JSON cannot carry back: no reader takes a number of so many digits.
+TOO_LONG = 10**5000
+
+SECRET = "sk-very-secret"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("instructions", 5, "instructions: Input should be a valid string"),
+        ("context_window", 1.5, "context_window: Input should be a valid integer"),
+        ("model_settings", [1], "model_settings: Input should be a valid dictionary"),
+        ("model_settings", {"seed": TOO_LONG}, "the session's configuration cannot be stored: "),
+        ("mode_options", 5, "mode_options: Input should be a valid dictionary"),
+        ("tool_access", ["look"], "tool_access: Input should be a valid dictionary or instance of ToolAccess"),
+        ("labels", {"team": 1}, "labels: both names and values must be text"),
+        ("labels", ["team"], "labels: both names and values must be text"),
+    ],
+)
+async def test_a_spec_that_could_not_be_read_again_is_refused_and_the_session_stays_usable(
+    field: str, value: Any, told: str
+) -> None:
+    env = environment(store=MemoryBackend())
+    async with await opened(env, "s") as session:
+        await session.turn(HI)
+    with pytest.raises(PolicyError) as caught:
+        await opened(env, "s", **{field: value})
+    assert str(caught.value).startswith(told)
+    assert (await (await opened(env, "s")).turn(HI)).outcome == "finished"
+
+
+@pytest.mark.parametrize(
+    ("turn_input", "told"),
+    [
+        ("hi", "a turn begins with a TurnInput(text=…), not with str"),
+        (TurnInput(text="hi", mode_options={"a": TOO_LONG}), "the input of the turn cannot be stored: "),
+        (
+            TurnInput(text="hi", overrides=TurnOverrides(model_settings={"a": TOO_LONG})),
+            "the input of the turn cannot be stored: ",
+        ),
+    ],
+)
+async def test_an_input_that_the_head_of_a_running_turn_could_not_hold_is_refused(turn_input: Any, told: str) -> None:
+    session = await opened(environment(store=MemoryBackend()), "s")
+    with pytest.raises(InvalidInput) as caught:
+        await session.turn(turn_input)
+    assert str(caught.value).startswith(told)
+    with pytest.raises(InvalidInput):
+        await session.create_session(
+            SessionCreateRequest(session_id="next", relation="handoff", first_input=turn_input)
+        )
+    assert session.head is None
+    assert session.session.successor is None
+
+
+async def test_a_state_whose_document_could_not_be_read_again_is_refused() -> None:
+    env = environment(store=MemoryBackend())
+    session = await opened(env, "s")
+    await session.turn(HI)
+    state = await session.export_state()
+    config = state.document.config.model_copy(update={"model_settings": {"seed": TOO_LONG}})
+    with pytest.raises(InvalidInput, match="the document of the state cannot be stored"):
+        await session.set_persisted_state(attrs.evolve(state, document=state.document.evolve(config=config)))
+    assert (await (await opened(env, "s")).turn(HI)).outcome == "finished"
+
+
+async def test_no_error_about_settings_shows_their_values() -> None:
+    env = environment(store=MemoryBackend())
+    session = await opened(env, "s")
+    for settings in ([SECRET], {"api_key": (SECRET,)}, {"api_key": SECRET, "seed": TOO_LONG}):
+        for refused in (
+            opened(env, "t", model_settings=settings),
+            session.update_session_config(model_settings=settings),
+        ):
+            with pytest.raises(PolicyError) as caught:
+                await refused
+            assert SECRET not in "".join(traceback.format_exception(caught.value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lash_core.stores.memory import MemoryBackend
@@ -83,10 +84,11 @@ async def test_an_empty_id_gets_a_fresh_one() -> None:
         ("a\0b", r"session id 'a\x00b' holds a control character; use printable text"),
         ("x" * 600, f"session id {'x' * 60 + '…'!r} has 600 bytes; at most 512 are allowed"),
         ("\ud800", r"session id '\ud800' holds a lone surrogate, which UTF-8 cannot carry"),
+        (5, "a session id is text, not int: 5"),
     ],
-    ids=["control character", "too long", "lone surrogate"],
+    ids=["control character", "too long", "lone surrogate", "no text"],
 )
-async def test_an_id_that_no_store_could_keep_is_refused(session_id: str, message: str) -> None:
+async def test_an_id_that_no_store_could_keep_is_refused(session_id: Any, message: str) -> None:
     with pytest.raises(InvalidSessionId) as caught:
         await lash_on(MemoryBackend()).session(session_id)
     assert str(caught.value) == message

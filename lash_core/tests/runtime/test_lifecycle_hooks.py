@@ -423,6 +423,15 @@ async def test_a_prepared_history_that_no_model_would_take_fails_the_turn_before
     assert "is refused" in result.message
 
 
+async def test_a_prepared_history_without_a_message_is_refused() -> None:
+    async def nothing(context: HistoryPrepared) -> tuple[ModelMessage, ...]:
+        return ()
+
+    runtime = await opened(environment(DurableBackend(), more=[function(lash_prepare_history, nothing)]))
+    result = await say(runtime, "a")
+    assert (result.outcome, result.message.endswith("is refused: there is no message")) == ("failed", True)
+
+
 async def test_a_prompt_has_what_plugins_contribute_and_their_error_fails_the_turn() -> None:
     from lash_hookspecs.records.prompts import PromptContribution
 

@@ -191,6 +191,37 @@ async def test_a_session_that_must_be_new_is_not_another_writers(monkeypatch: py
     assert len(await other.messages()) == 2
 
 
+@pytest.mark.parametrize("door", ["take_lease", "release_lease"])
+async def test_a_write_that_is_cancelled_leaves_no_lease_behind(door: str) -> None:
+    backend = MemoryBackend()
+    session = await lash_on(backend, ProbeModel(says("a"), says("b"), says("c"))).session("s")
+    await session.turn("one")
+    store: Any = session.runtime.session.resident.store
+    change, changing, go_on = getattr(store, door), asyncio.Event(), asyncio.Event()
+
+    async def slowly(*args: Any, **more: Any) -> Any:
+        if door == "take_lease":
+            taken = await change(*args, **more)
+            changing.set()
+            await go_on.wait()
+            return taken
+        changing.set()
+        await go_on.wait()
+        return await change(*args, **more)
+
+    setattr(store, door, slowly)
+    turn = asyncio.create_task(session.runtime.append_nodes([Message(role="system", parts=())]))
+    await changing.wait()
+    turn.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await turn
+    await asyncio.sleep(0)
+    other = await lash_on(backend, ProbeModel(says("d"))).session("s")
+    assert (await other.turn("two")).text == "d", "nobody holds the lease"
+
+
 async def unspilled(whole: bytes) -> str:
     raise AssertionError("nothing is spilled")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -27,6 +28,7 @@ from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
 from lash_hookspecs.records.turn import TurnInput
 from lash_hookspecs.specs.offers import SessionSetup
+from lash_store_sql.sqlite import open_sqlite
 from probes import FailingBackend
 from pydantic import JsonValue
 
@@ -256,3 +258,21 @@ async def test_an_export_has_what_is_not_committed_yet() -> None:
     state = await session.export_state()
     [kept] = [body for name, body in state.components.items() if name.startswith("plugin/")]
     assert b"5" in kept
+
+
+async def test_a_state_may_hold_nodes_of_a_fork_that_was_deleted_meanwhile(tmp_path: Path) -> None:
+    store = await open_sqlite(f"sqlite:///{tmp_path}/a.db", True)
+    env = environment(store=store)
+    session = await opened(env, "s")
+    await session.turn(HI)
+    fork = await session.fork("fork")
+    await fork.turn(HI)
+    again = await opened(env, "s")
+    state = await again.export_state()
+    assert len(state.nodes) == 4, "the whole graph"
+    await fork.delete()
+    await again.set_persisted_state(state)
+    assert (await again.turn(HI)).outcome == "finished"
+    stored = await store.session("s").graph()
+    assert {node.node_id for node in state.nodes} <= {node.node_id for node in stored}
+    await store.close()

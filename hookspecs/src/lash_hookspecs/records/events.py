@@ -30,6 +30,7 @@ __all__ = [
     "PluginsChanged",
     "ReasoningDelta",
     "StoredEvent",
+    "TailKept",
     "TextDelta",
     "TextRetracted",
     "ToolFinished",
@@ -220,6 +221,19 @@ class HandedOff(Record):
     successor: str
 
 
+class TailKept(Record):
+    """Somebody else committed before a turn could; what it had made is kept beside the active path (T7). Stored.
+
+    Attributes:
+        turn_id: The turn that lost.
+        leaf: The last node of what is kept.
+    """
+
+    type: Literal["tail_kept"] = "tail_kept"
+    turn_id: str
+    leaf: str
+
+
 class TurnEnded(Record):
     """A turn ended. Stored."""
 
@@ -241,6 +255,7 @@ StoredEvent = Annotated[
     | Branched
     | ConfigChanged
     | HandedOff
+    | TailKept
     | HistoryRewritten
     | NodesAppended
     | PluginEvent
@@ -263,6 +278,7 @@ Event = Annotated[
     | ChildUsage
     | ConfigChanged
     | HandedOff
+    | TailKept
     | HistoryRewritten
     | NodesAppended
     | PluginEvent
@@ -287,6 +303,7 @@ EVENTS: TypeAdapter[
     | ChildUsage
     | ConfigChanged
     | HandedOff
+    | TailKept
     | HistoryRewritten
     | NodesAppended
     | PluginEvent

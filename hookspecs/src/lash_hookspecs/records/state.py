@@ -30,7 +30,7 @@ class SessionConfig(Record):
         model: ``provider`` or ``provider:model``.
         mode: The execution mode's name.
         instructions: The system prompt.
-        model_settings: Passed to the provider.
+        model_settings: Passed to the provider; kept out of reprs, they may hold a credential.
         context_window: Tokens that the caller says the model can take; ``None`` to ask the provider (L3).
         mode_options: Given to the mode at the beginning of each turn.
         tool_access: Which tools it may have at all.
@@ -39,7 +39,7 @@ class SessionConfig(Record):
     model: str = "offline"
     mode: str = "standard"
     instructions: str = ""
-    model_settings: dict[str, JsonValue] = Field(default_factory=dict)
+    model_settings: dict[str, JsonValue] = Field(default_factory=dict, repr=False)
     context_window: int | None = None
     mode_options: dict[str, JsonValue] = Field(default_factory=dict)
     tool_access: ToolAccess = ToolAccess()
@@ -69,12 +69,14 @@ class ParentLink(Record):
         relation: Which of the two.
         usage_source: What its usage is filed under in the parent's ledger.
         authority: For a subagent.
+        incarnation: Which life of the parent's name; a later one owes nothing to this session.
     """
 
     session_id: str
     relation: Literal["child", "handoff"]
     usage_source: str = "child"
     authority: SubagentAuthority | None = None
+    incarnation: str | None = None
 
 
 class ForkPoint(Record):
@@ -130,12 +132,13 @@ class CommitDocument(Record):
     Attributes:
         step: What it was for: ``input``, ``boundary``, ``final`` and ``abandon`` are a turn's; besides, ``append``,
             ``background``, ``branch``, ``close``, ``completion``, ``config``, ``create``, ``fork``, ``handoff``,
-            ``park``, ``relink``, ``rewrite``, ``state``.
+            ``kept``, ``park``, ``relink``, ``rewrite``, ``state``.
         turn_id: The turn it belongs to, if any.
         turn_index: That turn's number.
         usage: Usage deltas of this commit (T8).
         events: Its events, in order; their cursor is (revision, position).
         plugins: The ordered plugin set that took part (P8).
+        writer: Who wrote it, for people; said by the first commit of a runtime under an epoch (S5).
     """
 
     step: str
@@ -144,3 +147,4 @@ class CommitDocument(Record):
     usage: tuple[UsageRow, ...] = ()
     events: tuple[StoredEvent, ...] = ()
     plugins: tuple[PluginFingerprint, ...] = ()
+    writer: str | None = None

@@ -24,6 +24,7 @@ __all__ = [
     "Head",
     "Holder",
     "Lease",
+    "Migration",
     "Receipt",
     "SessionPage",
     "SessionQuery",
@@ -99,6 +100,8 @@ class Commit:
         consumed: Stream entries that this commit uses up.
         fork: Set on the first commit of a fork; the store shares the graph (capability ``sharing``).
         labels: The session's labels, or ``None`` to leave them.
+        ttl: Seconds after its last commit when the session may be deleted (`RetainedBackend.expire`); zero for never,
+            ``None`` to leave what was said before. Each commit begins the time anew.
         committed_at: The writer's clock, microseconds since 1970-01-01 UTC.
     """
 
@@ -117,6 +120,7 @@ class Commit:
     consumed: tuple[Consumed, ...] = ()
     fork: Fork | None = None
     labels: Mapping[str, str] | None = None
+    ttl: float | None = None
 
 
 @attrs.frozen(slots=True)
@@ -152,6 +156,7 @@ class Head:
         labels: The session's labels.
         created_at: First commit, microseconds since 1970-01-01 UTC.
         updated_at: Last commit, microseconds since 1970-01-01 UTC.
+        ttl: Seconds after the last commit when the session may be deleted; zero for never.
     """
 
     session_id: str
@@ -165,6 +170,7 @@ class Head:
     labels: Mapping[str, str]
     created_at: int
     updated_at: int
+    ttl: float = 0.0
 
 
 @attrs.frozen(slots=True)
@@ -363,6 +369,25 @@ class StoreStats:
     bytes_on_disk: int | None
 
 
+@attrs.frozen(kw_only=True)
+class Migration:
+    """What it takes, or took, to bring a database to this version (S10).
+
+    Attributes:
+        name: The store's name or its URL without secrets.
+        found: The schema version that was there; ``None`` when there was none.
+        version: The schema version that is there afterwards.
+        steps: What there is to do, in order, for people: statements or sentences. Empty when nothing is.
+        applied: Whether the steps were done.
+    """
+
+    name: str
+    found: int | None
+    version: int
+    steps: tuple[str, ...]
+    applied: bool
+
+
 def blob_ref(body: bytes) -> str:
     """Name a blob by its content: lower-case hex SHA-256 of the uncompressed bytes."""
     return hashlib.sha256(body).hexdigest()
@@ -374,45 +399,39 @@ def commit_digest(commit: Commit) -> str:
     Each part is preceded by its length, so no two commits share an encoding. The epoch, the expected revision and
     the clock are left out: a replay after a takeover is still the same commit.
     """
-    digest = hashlib.sha256()
+    chunks: list[bytes] = []
     for part in _parts(commit):
         if part is None:
-            digest.update(b"-")
+            chunks.append(b"-")
         else:
             data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-            digest.update(b"%d:" % len(data))
-            digest.update(data)
-    return digest.hexdigest()
+            chunks += (b"%d:" % len(data), data)
+    return hashlib.sha256(b"".join(chunks)).hexdigest()
 
 
-def _parts(commit: Commit) -> Iterator[str | bytes | None]:
-    yield commit.session_id
-    yield commit.commit_id
-    yield commit.writer.incarnation
-    yield str(len(commit.nodes))
+def _parts(commit: Commit) -> list[str | bytes | None]:
+    parts: list[str | bytes | None] = [
+        commit.session_id,
+        commit.commit_id,
+        commit.writer.incarnation,
+        str(len(commit.nodes)),
+    ]
     for node in commit.nodes:
-        yield node.node_id
-        yield node.parent_node_id
-        yield str(node.timestamp)
-        yield node.kind
-        yield node.payload
-        yield str(len(node.refs))
-        yield from node.refs
-    yield commit.leaf
-    yield from _mapping(commit.components)
-    yield str(len(commit.blobs))
-    yield from sorted(commit.blobs)
-    yield commit.state
-    yield commit.record
-    yield commit.open_turn
-    yield str(len(commit.consumed))
+        parts += (node.node_id, node.parent_node_id, str(node.timestamp), node.kind, node.payload, str(len(node.refs)))
+        parts += node.refs
+    parts.append(commit.leaf)
+    parts += _mapping(commit.components)
+    parts.append(str(len(commit.blobs)))
+    parts += sorted(commit.blobs)
+    parts += (commit.state, commit.record, commit.open_turn, str(len(commit.consumed)))
     for consumed in commit.consumed:
-        yield consumed.stream
-        yield str(consumed.upto)
-    yield commit.fork.session_id if commit.fork else None
-    yield commit.fork.leaf if commit.fork else None
-    yield from _mapping(commit.labels or {})
-    yield None if commit.labels is None else ""
+        parts += (consumed.stream, str(consumed.upto))
+    parts += (commit.fork.session_id, commit.fork.leaf) if commit.fork else (None, None)
+    parts += _mapping(commit.labels or {})
+    parts.append(None if commit.labels is None else "")
+    if commit.ttl is not None:  # records of commits that knew no such field keep their digest
+        parts.append(str(float(commit.ttl)))
+    return parts
 
 
 def _mapping(pairs: Mapping[str, str]) -> Iterator[str]:

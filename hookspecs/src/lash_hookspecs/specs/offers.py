@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lash_hookspecs.protocols.stores import StoreBackend
     from lash_hookspecs.protocols.tools import ToolProvider
     from lash_hookspecs.records.state import SubagentAuthority
+    from lash_hookspecs.records.store import Migration
 
 __all__ = [
     "ModeOffer",
@@ -60,10 +61,13 @@ class StoreOffer:
     Attributes:
         schemes: Such as ``("sqlite",)``.
         open: Opens the URL. ``create`` tells whether a database that is not there may be made.
+        migrate: Brings the URL's database to this version, makes what is missing, and says what was done; with
+            ``True`` only what would be (S10). ``None`` for a store that has no schema, or none that changes.
     """
 
     schemes: tuple[str, ...]
     open: Callable[[str, bool], Awaitable[StoreBackend]]
+    migrate: Callable[[str, bool], Awaitable[Migration]] | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -8,22 +8,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from lash_hookspecs.errors import LashError, SessionBusy, SessionMissing
+from lash_hookspecs.errors import ConfigurationError, LashError, SessionBusy, SessionMissing
 from lash_hookspecs.protocols.attachments import AttachmentStore
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.protocols.tasks import TaskHost
 from lash_hookspecs.protocols.tracing import TraceSink
+from lash_hookspecs.records.retention import DeleteReport
 from lash_hookspecs.records.store import SessionQuery
 from lash_hookspecs.records.traces import TraceContext, TraceLevel
 
 from lash_core.app.agent import Agent
 from lash_core.app.session import Session
-from lash_core.app.stores import open_backend
+from lash_core.app.stores import of_tenant, open_backend
 from lash_core.builtins import BUILTINS
 from lash_core.hosts.local_tasks import LocalTaskHost
 from lash_core.plugins.fingerprints import PluginPolicy
 from lash_core.plugins.manager import PluginManager
+from lash_core.runtime.archive_export import Exported, export_sessions
+from lash_core.runtime.archive_files import new_file, readable_file
+from lash_core.runtime.archive_import import Imported, import_archive
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
 from lash_core.runtime.parked import ParkedSession
 from lash_core.runtime.policy import SessionSpec
@@ -43,9 +47,24 @@ class Lash:
             result = await chat.turn("Hello")
     """
 
-    def __init__(self, env: RuntimeEnvironment, agent: Agent, *, owns_environment: bool = False) -> None:
-        """Work in a ready environment; most apps use `open` instead."""
+    def __init__(
+        self,
+        env: RuntimeEnvironment,
+        agent: Agent,
+        *,
+        owns_environment: bool = False,
+        database: StoreBackend | None = None,
+    ) -> None:
+        """Work in a ready environment; most apps use `open` instead.
+
+        Args:
+            env: Where everything is.
+            agent: Who answers.
+            owns_environment: Whether `close` closes what is in the environment.
+            database: What is closed in place of the environment's store, which is a tenant's view of it.
+        """
         self.env = env
+        self._database = database
         self.agent = agent
         self._owns_environment = owns_environment
         self._sessions: dict[str, Session] = {}
@@ -54,6 +73,7 @@ class Lash:
     def open(
         url: str = "memory:",
         *,
+        tenant: str = "",
         agent: Agent | None = None,
         plugins: PluginManager | None = None,
         host: Host | None = None,
@@ -73,6 +93,7 @@ class Lash:
 
         Args:
             url: ``sqlite:///file.db``, ``memory:``, or a scheme of an installed plugin.
+            tenant: Whose sessions; a tenant sees nothing of another one's, not even that it is there.
             agent: Who answers; the offline model without tools by default.
             plugins: Where stores, modes and providers come from; the installed ones by default.
             host: Where turns run; in this process by default.
@@ -89,6 +110,7 @@ class Lash:
             plugin_policy: ``strict`` refuses sessions that were committed with other plugins than are here (P8).
 
         Raises:
+            ConfigurationError: The store keeps no tenants apart.
             UnknownName: Nobody offers the scheme, the model's provider or the mode.
             StoreUnavailable: The store cannot be opened.
         """
@@ -98,9 +120,14 @@ class Lash:
             manager = plugins or PluginManager.discover(builtins=BUILTINS)
             _check_offers(manager, chosen)
             backend = await open_backend(manager, url, create)
+            try:
+                store = of_tenant(backend, tenant)
+            except ConfigurationError:
+                await backend.close()
+                raise
             env = RuntimeEnvironment(
                 plugins=manager,
-                store=backend,
+                store=store,
                 residency=residency,
                 attachments=attachments,
                 root=Path(root) if root is not None else Path.cwd(),
@@ -116,7 +143,7 @@ class Lash:
             )
             if host is not None:
                 env = env.evolve(host=host)
-            return Lash(env, chosen, owns_environment=True)
+            return Lash(env, chosen, owns_environment=True, database=backend)
 
         return _Opening(opened)
 
@@ -127,7 +154,11 @@ class Lash:
         return self.env.store
 
     async def session(
-        self, session_id: str = "", create: bool | None = None, labels: Mapping[str, str] | None = None
+        self,
+        session_id: str = "",
+        create: bool | None = None,
+        labels: Mapping[str, str] | None = None,
+        ttl: float | None = None,
     ) -> Session:
         """Open a session; the same one again while it is open.
 
@@ -136,8 +167,11 @@ class Lash:
             create: ``None`` opens or creates, ``True`` must be new, ``False`` must exist. A new session is stored
                 by its first turn.
             labels: For a new session.
+            ttl: Seconds after its last commit when the session may be deleted by whoever expires sessions, whole; zero
+                for never. ``None`` keeps what is stored. Another one than the stored rides the next commit.
 
         Raises:
+            ConfigurationError: The store deletes nothing by itself, so there can be no ``ttl``.
             InvalidSessionId: No store could keep the id.
             SessionExists, SessionMissing: As ``create`` demands.
             CorruptSession, UnreadableData: What is stored cannot be used.
@@ -153,6 +187,7 @@ class Lash:
             session_id=session_id,
             create=create,
             labels=dict(labels) if labels is not None else None,
+            ttl=ttl,
             model=agent.model,
             mode=agent.mode,
             instructions=agent.instructions,
@@ -207,15 +242,46 @@ class Lash:
         """List sessions whose turn is unfinished and that nobody works on (L14)."""
         return [each async for each in self.sessions(open_turn=True) if each.status == "interrupted"]
 
-    async def delete(self, session_id: str) -> None:
+    async def delete(self, session_id: str, *, with_forks: bool = False) -> DeleteReport | None:
         """Delete a session; its writers are refused for ever (S8).
+
+        Args:
+            session_id: The session.
+            with_forks: Delete the sessions that stand on its nodes, too; those nodes stay for them otherwise.
+
+        Returns:
+            What went and what stays; ``None`` from a store that does not tell.
 
         Raises:
             SessionMissing: There is none.
-            SessionBusy: A turn of it runs.
+            SessionBusy: A turn of it runs, or of a fork that was to go with it.
+            ConfigurationError: The store cannot delete forks with it.
         """
         session = await self.session(session_id, create=False)
-        await session.delete()
+        return await session.delete(with_forks=with_forks)
+
+    async def export(self, session_id: str, path: str | Path) -> Exported:
+        """Write a session with all that it stands on into a new file: lines of JSON with a checksum.
+
+        Raises:
+            SessionMissing: There is none.
+            ConfigurationError: The file is there already, or cannot be written.
+            StoreError: The store cannot be exported from.
+        """
+        with new_file(path) as file:
+            return await export_sessions(self.store, [(session_id,)], file.write)
+
+    async def load(self, path: str | Path) -> Imported:
+        """Store the sessions of a file that `export` wrote, each whole or not at all.
+
+        Raises:
+            InvalidArchive: It is no such file, is truncated, or was changed; nothing was stored.
+            SessionExists: A session of that name is here.
+            ConfigurationError: The file cannot be read.
+            StoreError: The store takes no sessions from elsewhere.
+        """
+        with readable_file(path) as file:
+            return await import_archive(self.store, file, where=str(path))
 
     async def close(self) -> None:
         """Close every session and the store, all of them even if one fails; may be called twice."""
@@ -223,7 +289,7 @@ class Lash:
             if self._owns_environment:
                 if self.env.trace is not None:
                     closing.callback(self.env.trace.close)
-                closing.push_async_callback(self.store.close)
+                closing.push_async_callback((self._database or self.store).close)
                 closing.push_async_callback(self.env.providers.close)
                 if self.env.tasks is not None:
                     closing.push_async_callback(self.env.tasks.close)

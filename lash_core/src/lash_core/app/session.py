@@ -14,6 +14,7 @@ from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, ToolInvocation
+from lash_hookspecs.records.retention import DeleteReport
 from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
 from lash_hookspecs.records.store import Head, Holder
@@ -25,6 +26,7 @@ from lash_core.app.turn import Turn
 from lash_core.attachments.reading import Attachable, read_attachment
 from lash_core.graph.conversation import Item
 from lash_core.runtime.children import Child
+from lash_core.runtime.conflicts import ConflictPolicy, check_conflict_policy
 from lash_core.runtime.parked import ParkedSession
 from lash_core.runtime.reading import EventCursor, SequencedEvent
 from lash_core.runtime.runtime import LashRuntime
@@ -87,9 +89,17 @@ class Session:
         source_key: str | None = None,
         limits: TurnLimits | None = None,
         resume: bool = False,
+        on_conflict: ConflictPolicy = "raise",
     ) -> TurnResult:
         """Run one turn and give its result; see `stream`."""
-        turn = self.stream(text, attachments=attachments, source_key=source_key, limits=limits, resume=resume)
+        turn = self.stream(
+            text,
+            attachments=attachments,
+            source_key=source_key,
+            limits=limits,
+            resume=resume,
+            on_conflict=on_conflict,
+        )
         return await turn.result()
 
     def stream(
@@ -100,6 +110,7 @@ class Session:
         source_key: str | None = None,
         limits: TurnLimits | None = None,
         resume: bool = False,
+        on_conflict: ConflictPolicy = "raise",
     ) -> Turn:
         """Begin one turn; it runs whether or not its events are read.
 
@@ -109,17 +120,21 @@ class Session:
             source_key: The caller's own key for this input.
             limits: What the turn may use; the agent's limits by default.
             resume: Whether an interrupted turn is continued before this one, instead of abandoned.
+            on_conflict: What becomes of what the turn has made when somebody else commits before it can: ``raise``
+                gives it up, ``branch`` keeps it beside the active path and raises `ConflictBranched` with its leaf.
 
         Raises:
+            ConfigurationError: There is no such ``on_conflict``.
             InvalidInput: The text cannot be stored. What else can go wrong is raised by `Turn.result`:
                 `InvalidInput` for an attachment, `SessionBusy`, `ConfigurationError`, `StoreError`.
         """
         checked, chosen = check_text(text, alone=not attachments), limits or self._lash.agent.limits
+        policy = check_conflict_policy(on_conflict)
 
         async def begun(emit: Callable[[Event], None]) -> TurnResult:
             refs, files = await self._read(attachments)
             turn_input = TurnInput(text=checked, source_key=source_key, attachments=refs)
-            return await self.runtime.turn(turn_input, chosen, emit, resume=resume, files=files)
+            return await self.runtime.turn(turn_input, chosen, emit, resume=resume, files=files, on_conflict=policy)
 
         return Turn(self.runtime, begun)
 
@@ -251,10 +266,11 @@ class Session:
         """Give the ledger: one row per source and model (T8)."""
         return self.runtime.document.usage
 
-    async def delete(self) -> None:
-        """Delete the session (S8)."""
-        await self.runtime.delete()
+    async def delete(self, *, with_forks: bool = False) -> DeleteReport | None:
+        """Delete the session (S8); see `Lash.delete`."""
+        report = await self.runtime.delete(with_forks=with_forks)
         await self.close()
+        return report
 
     async def park(self) -> ParkedSession:
         """Close the session and give a handle that resumes it anywhere (L7)."""

@@ -119,7 +119,7 @@ def _without_a_scheme(plugins: PluginManager, location: StoreLocation) -> Iterat
 
 def _examine_sessions(shared: Shared, report: _Report) -> None:
     """Open the store, which imports its plugin, and look at every session."""
-    from lash_core.app import open_backend
+    from lash_core.app import of_tenant, open_backend
     from lash_core.cli.opening import run_async
     from lash_core.cli.session_checks import check_sessions
 
@@ -133,7 +133,7 @@ def _examine_sessions(shared: Shared, report: _Report) -> None:
     async def look() -> None:
         store = await open_backend(report.plugins, location.url, False)
         try:
-            async for check in check_sessions(store, report.plugins):
+            async for check in check_sessions(of_tenant(store, shared.settings().tenant), report.plugins):
                 found.append(check)
         finally:
             await store.close()
@@ -159,6 +159,11 @@ def _exists(location: StoreLocation) -> bool | None:
         return None
 
 
+def _named(location: StoreLocation) -> str:
+    url = redact_url(location.url)
+    return f"{location.name}, {url}" if location.name else url
+
+
 def _versions() -> dict[str, str]:
     return {
         "lash-core": core_version(),
@@ -180,6 +185,7 @@ def _document(report: _Report) -> dict[str, Any]:
         "settings": {"file": str(settings.file) if settings.file else None, **_values(settings)},
         "store": {
             "url": redact_url(location.url),
+            "name": location.name,
             "from": location.came_from,
             "exists": _exists(location),
         }
@@ -216,7 +222,7 @@ def _print(report: _Report) -> None:
             print_text(f"{key}: {told['value']} (from {told['from']})")
     if location is not None:
         there = {True: "exists", False: "does not exist yet", None: "not looked at"}[_exists(location)]
-        print_text(f"store: {redact_url(location.url)} (from {location.came_from}; {there})")
+        print_text(f"store: {_named(location)} (from {location.came_from}; {there})")
     print_table(
         ("PLUGIN", "DISTRIBUTION", "VERSION", "STATE", "REASON"),
         [

@@ -44,10 +44,13 @@ _CODES: tuple[tuple[type[LashError], int], ...] = (
     (errors.SessionMissing, 2),
     (errors.SessionExists, 2),
     (errors.NodeMissing, 2),
+    (errors.NodeInUse, 2),
+    (errors.HistoryPruned, 2),
     (errors.TaskError, 2),
     (errors.TurnError, 2),  # asked of a session in the wrong state; a turn that fails is an outcome, no error
     (errors.SessionDeleted, 2),
     (errors.SessionBusy, 3),
+    (errors.ConflictBranched, 3),
     (errors.StoreBusy, 3),
     (errors.SessionLeased, 3),
     (errors.WriterFenced, 3),
@@ -106,7 +109,8 @@ def _words(error: BaseException) -> str:
 
 def _document(error: BaseException) -> dict[str, object]:
     if isinstance(error, LashError):
-        known = {"session_id": error.session_id, "plugin": error.plugin, "step": error.step}
+        kept = error.leaf if isinstance(error, errors.ConflictBranched) else None
+        known = {"session_id": error.session_id, "plugin": error.plugin, "step": error.step, "leaf": kept}
         return {"code": error.code, "message": error.message, **{key: told for key, told in known.items() if told}}
     if isinstance(error, click.ClickException):
         return {"code": "usage", "message": error.format_message()}

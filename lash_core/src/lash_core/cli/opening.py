@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import traceback
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -15,12 +15,12 @@ from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.records.state import SessionConfig
 from lash_hookspecs.records.store import Absent, Deleted, Head, SessionQuery, SessionRow
 
-from lash_core.app import Agent, Lash, open_backend
+from lash_core.app import Agent, Lash, of_tenant, open_backend
 from lash_core.builtins import BUILTINS
 from lash_core.cli.options import Shared
 from lash_core.cli.output import to_stderr
 from lash_core.cli.tracing import TraceWish
-from lash_core.config import Settings, StoreLocation, load_settings, locate_store, make_default_store
+from lash_core.config import Settings, StoreLocation, locate_store, make_default_store
 from lash_core.plugins import PluginManager
 from lash_core.plugins.fingerprints import PluginPolicy
 from lash_core.runtime.environment import Residency
@@ -28,6 +28,9 @@ from lash_core.runtime.environment import Residency
 __all__ = ["agent_options", "all_sessions", "head_of", "missing", "open_lash", "open_store", "run_async"]
 
 T = TypeVar("T")
+
+#: Sessions that are read at once.
+_PAGE = 100
 
 _NO_TRACE = TraceWish()
 
@@ -59,14 +62,14 @@ def show_logs(shared: Shared) -> None:
 @contextlib.asynccontextmanager
 async def open_store(shared: Shared) -> AsyncIterator[StoreBackend | None]:
     """Open the store to read; ``None`` where the default store does not exist."""
-    settings = load_settings({"store": shared.store})
+    settings = shared.settings()
     location = locate_store(settings)
     if not location.exists:
         yield None
         return
     store = await open_backend(_plugins(settings), location.url, False)
     try:
-        yield store
+        yield of_tenant(store, settings.tenant)
     finally:
         await store.close()
 
@@ -99,7 +102,7 @@ async def open_lash(
         as_stored: Whether sessions keep their own model and mode whatever the settings name.
         plugin_policy: ``strict`` refuses sessions that were committed with other plugins than are here.
     """
-    settings = load_settings({"store": shared.store, "model": model, "mode": mode, "root": root})
+    settings = shared.settings(model=model, mode=mode, root=root)
     location = locate_store(settings)
     plugins = _plugins(settings)
     if not location.exists:
@@ -114,6 +117,7 @@ async def open_lash(
             to_stderr(f"lash: new store at {location.path}")
         opening = Lash.open(
             location.url,
+            tenant=settings.tenant,
             agent=agent,
             plugins=plugins,
             root=settings.root,
@@ -129,14 +133,25 @@ async def open_lash(
             yield lash
 
 
-async def all_sessions(store: StoreBackend | None, *, open_turn: bool | None = None) -> AsyncIterator[SessionRow]:
+async def all_sessions(
+    store: StoreBackend | None,
+    *,
+    open_turn: bool | None = None,
+    labels: Mapping[str, str] | None = None,
+    after: str | None = None,
+    limit: int | None = None,
+) -> AsyncIterator[SessionRow]:
     """List the sessions of a store, page by page; none where there is no store."""
-    cursor: str | None = ""
-    while store is not None and cursor is not None:
-        page = await store.sessions(SessionQuery(open_turn=open_turn, after=cursor or None))
+    cursor, left = after, limit
+    while store is not None:
+        size = _PAGE if left is None else min(left, _PAGE)
+        query = SessionQuery(open_turn=open_turn, labels=dict(labels or {}), after=cursor, limit=size)
+        page = await store.sessions(query)
         for row in page.rows:
             yield row
-        cursor = page.cursor
+        cursor, left = page.cursor, None if left is None else left - len(page.rows)
+        if cursor is None or left == 0:
+            return
 
 
 async def head_of(store: StoreBackend | None, session_id: str) -> Head:

@@ -20,11 +20,13 @@ class Shared:
 
     Attributes:
         store: ``--store``; kept out of reprs, it may hold a password.
+        tenant: ``--tenant``.
         json: ``--json``.
         debug: ``--debug``.
     """
 
     store: str | None = attrs.field(default=None, repr=False)
+    tenant: str | None = None
     json: bool = False
     debug: bool = False
 
@@ -35,21 +37,23 @@ class Shared:
         return cls(json="--json" in arguments[:end], debug="--debug" in arguments[:end])
 
     def settings(self, **flags: str | None) -> Settings:
-        """Read the settings, with ``--store`` and what else the command's flags say."""
-        return load_settings({"store": self.store, **flags})
+        """Read the settings, with ``--store``, ``--tenant`` and what else the command's flags say."""
+        return load_settings({"store": self.store, "tenant": self.tenant, **flags})
 
 
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command ``--store``, ``--json`` and ``--debug``, and hand it a `Shared` as ``shared``."""
+    """Give a command ``--store``, ``--tenant``, ``--json`` and ``--debug``, and hand it a `Shared` as ``shared``."""
 
     @click.option("--store", metavar="URL", help="The store's URL; .lash/ here or above by default.")
+    @click.option("--tenant", metavar="NAME", help="Whose sessions in the store; the default tenant's by default.")
     @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
     @click.option("--debug", is_flag=True, help="Show tracebacks.")
     @functools.wraps(function)
-    def wrapped(store: str | None, as_json: bool, debug: bool, **rest: Any) -> Any:
+    def wrapped(store: str | None, tenant: str | None, as_json: bool, debug: bool, **rest: Any) -> Any:
         ctx = click.get_current_context()
         shared = ctx.find_object(Shared) or Shared()
         shared.store = store if store is not None else shared.store
+        shared.tenant = tenant if tenant is not None else shared.tenant
         shared.json = shared.json or as_json
         shared.debug = shared.debug or debug
         ctx.obj = shared

@@ -51,8 +51,11 @@ def one_line(text: str, width: int | None = None) -> str:
 
 
 def timestamp(microseconds: int) -> str:
-    """Give a time as ISO 8601 in UTC, to the second."""
-    return datetime.fromtimestamp(microseconds // 1_000_000, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Give a time as ISO 8601 in UTC, to the second; one that no calendar has as a number."""
+    try:
+        return datetime.fromtimestamp(microseconds // 1_000_000, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, OSError, ValueError):  # a clock was wrong, or the row is damaged
+        return f"{microseconds} µs"
 
 
 def prepare_streams() -> None:

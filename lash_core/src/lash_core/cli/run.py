@@ -6,13 +6,16 @@ import sys
 from pathlib import Path
 
 import click
+from lash_hookspecs.errors import ConflictBranched
 
 from lash_core.attachments.reading import read_file
 from lash_core.cli.errors import OUTCOMES
 from lash_core.cli.opening import agent_options, open_lash, run_async
 from lash_core.cli.options import Shared, common
+from lash_core.cli.output import print_text
 from lash_core.cli.tracing import TraceWish, trace_options
 from lash_core.cli.turn_output import show_turn
+from lash_core.runtime.conflicts import check_conflict_policy
 from lash_core.runtime.environment import MAX_ATTACHMENT
 from lash_core.runtime.text import check_session_id, check_text
 
@@ -24,6 +27,12 @@ __all__ = ["run"]
 @click.option("--session", "session_id", metavar="ID", default="", help="The session; a fresh one by default.")
 @click.option("--resume", is_flag=True, help="Finish an interrupted turn first instead of abandoning it.")
 @click.option("--attach", "paths", metavar="FILE", multiple=True, help="A file that goes along; may be repeated.")
+@click.option(
+    "--on-conflict",
+    type=click.Choice(["raise", "branch", "queue"]),
+    default="raise",
+    help="When somebody else commits first: give up what the turn has made, or keep it as a branch and print its leaf.",
+)
 @agent_options
 @trace_options
 @common
@@ -33,6 +42,7 @@ def run(
     session_id: str,
     resume: bool,
     paths: tuple[str, ...],
+    on_conflict: str,
     model: str | None,
     mode: str | None,
     root: str | None,
@@ -43,6 +53,7 @@ def run(
     The answer goes to stdout, notices go to stderr. An interrupted turn of the session is abandoned unless --resume
     is given.
     """
+    policy = check_conflict_policy(on_conflict)
     files = [read_file(Path(path), MAX_ATTACHMENT) for path in paths]
     said = check_text(sys.stdin.read().rstrip("\n") if text == "-" else text, alone=not files)
     chosen = check_session_id(session_id)
@@ -53,8 +64,13 @@ def run(
             shared, "run", session_id=chosen, make=True, model=model, mode=mode, root=root, trace=trace
         ) as lash:
             session = await lash.session(chosen)
-            begun = session.stream(said, attachments=files, resume=resume)
-            result = await show_turn(begun, as_json=shared.json, greeting=greeting)
+            begun = session.stream(said, attachments=files, resume=resume, on_conflict=policy)
+            try:
+                result = await show_turn(begun, as_json=shared.json, greeting=greeting)
+            except ConflictBranched as kept:
+                if not shared.json:
+                    print_text(kept.leaf)
+                raise
             return OUTCOMES[result.outcome]
 
     return run_async(turn(), shared)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 import attrs
 from lash_hookspecs.errors import ConfigurationError, LashError, MissingBlob
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
+from lash_hookspecs.records.payloads import decode_payload
 from lash_hookspecs.records.state import HeadDocument, PluginFingerprint
 from lash_hookspecs.records.store import Head, SessionRow
 
@@ -85,13 +86,21 @@ class _Checks:
                 f"turn {document.turn_index} is interrupted; `lash turns continue` or `abandon` ends it"
             )
         handle = self._store.session(head.session_id)
-        try:
-            if head.leaf is not None and not await handle.nodes([head.leaf]):
-                found.problems.append(f"its leaf {head.leaf} is not stored; opening it moves the leaf")
-            await self._check_components(handle, head, found)
-        except LashError as error:
-            found.problems.append(error.message)
+        for check in (self._check_path, self._check_components):
+            try:
+                await check(handle, head, found)
+            except LashError as error:
+                found.problems.append(error.message)
         return found, document
+
+    async def _check_path(self, handle: SessionStore, head: Head, found: SessionCheck) -> None:
+        if head.leaf is None:
+            return
+        if not await handle.nodes([head.leaf]):
+            found.problems.append(f"its leaf {head.leaf} is not stored; opening it moves the leaf")
+            return
+        for node in await handle.path(head.leaf):
+            decode_payload(node)
 
     def _not_installed(self, document: HeadDocument) -> Iterator[str]:
         for kind, name in (("modes", document.config.mode), ("providers", document.config.model.partition(":")[0])):
@@ -104,10 +113,8 @@ class _Checks:
         for name, ref in head.components.items():
             if not await self._is_stored(handle, ref):
                 found.problems.append(f"what it keeps as {name!r} is gone from the store")
-        kept = [name for name in head.components if name.startswith(PREFIX)]
-        if not kept:
-            return
         wrote = {f"{each.distribution}/{each.name}": each for each in await plugins_at(handle, head.revision)}
+        kept = [name for name in head.components if name.startswith(PREFIX)]
         for component in kept:
             self._check_snapshot(component.removeprefix(PREFIX).rpartition("/")[0], wrote, found)
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
 from typing import Any
 
+import attrs
 import click
+from lash_hookspecs.records.retention import DeleteReport
 from lash_hookspecs.records.store import Head, SessionRow
 from lash_hookspecs.records.tools import ToolAccess
 
 from lash_core.cli.compacting import compact
 from lash_core.cli.opening import all_sessions, head_of, open_lash, open_store, run_async
 from lash_core.cli.options import Shared, common
-from lash_core.cli.output import print_json, print_table, print_text, timestamp
+from lash_core.cli.output import print_json, print_table, print_text, timestamp, to_stderr
 from lash_core.cli.parking import park, resume
+from lash_core.cli.session_archives import export, import_file
 from lash_core.cli.session_config import config
 from lash_core.cli.session_events import events
 from lash_core.cli.session_output import node_document, print_node, print_tree, tree_document
+from lash_core.cli.session_redaction import redact
+from lash_core.cli.session_writers import writers
+from lash_core.cli.store_access import amount, existing_store, retained_session
+from lash_core.cli.store_retention import dry_run_option
 from lash_core.runtime.lease import read_lease
 from lash_core.runtime.resident import read_document
 from lash_core.runtime.summary import SessionSummary, summarise
@@ -30,15 +39,23 @@ def sessions(shared: Shared) -> None:
 
 
 @sessions.command("list")
+@click.option("--label", "pairs", metavar="K=V", multiple=True, help="Only those with this label; may be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N.")
+@click.option("--after", metavar="CURSOR", help="Only those behind this session id, where an earlier list ended.")
 @common
-def list_sessions(shared: Shared) -> None:
-    """List the sessions of the store."""
+def list_sessions(shared: Shared, pairs: tuple[str, ...], limit: int | None, after: str | None) -> None:
+    """List the sessions of the store, by id."""
+    labels = _labels(pairs)
 
     async def collect() -> list[SessionSummary]:
         async with open_store(shared) as store:
-            return [summarise(row) async for row in all_sessions(store)]
+            rows = all_sessions(store, labels=labels, after=after, limit=limit and limit + 1)
+            return [summarise(row) async for row in rows]
 
     found = run_async(collect(), shared)
+    if limit is not None and len(found) > limit:
+        found = found[:limit]
+        to_stderr(f"lash: there are more; --after {shlex.quote(found[-1].session_id)} goes on")
     if shared.json:
         print_json([_document(each) for each in found])
     else:
@@ -141,26 +158,66 @@ def branch(shared: Shared, session_id: str, node_id: str) -> None:
 
 @click.command()
 @click.argument("session_id", metavar="SESSION")
+@click.option("--with-forks", is_flag=True, help="Delete the sessions that stand on its nodes, too.")
 @click.option("--yes", is_flag=True, help="Really; it cannot be undone.")
+@dry_run_option
 @common
-def delete(shared: Shared, session_id: str, yes: bool) -> None:
+def delete(shared: Shared, session_id: str, with_forks: bool, yes: bool, dry_run: bool) -> None:
     """Delete SESSION for ever. Nodes that forks share stay with them."""
-    if not yes:
-        raise click.UsageError("deleting cannot be undone: say --yes")
+    if not yes and not dry_run:
+        raise click.UsageError("deleting cannot be undone: say --yes, or --dry-run to see what it would do")
 
-    async def remove() -> None:
+    async def remove() -> DeleteReport | None:
+        if dry_run:
+            return await _try_deletion(shared, session_id, with_forks)
         async with open_lash(shared, "sessions delete", session_id=session_id) as lash:
-            await lash.delete(session_id)
-        if shared.json:
-            print_json({"session_id": session_id, "deleted": True})
-        else:
-            print_text(f"deleted session {session_id}")
+            return await lash.delete(session_id, with_forks=with_forks)
 
-    run_async(remove(), shared)
+    report = run_async(remove(), shared)
+    if shared.json:
+        told = attrs.asdict(report) if report else {}
+        print_json({"session_id": session_id, "deleted": not dry_run, **told})
+        return
+    for line in _deletion(report, session_id):
+        print_text(line)
 
 
-for _command in (fork, branch, delete, park, resume, config, compact, events):
+async def _try_deletion(shared: Shared, session_id: str, with_forks: bool) -> DeleteReport:
+    async with existing_store(shared) as store:
+        head = await head_of(store, session_id)
+        session = retained_session(store, session_id, "tell what deleting would do")
+        return await session.erase(incarnation=head.incarnation, deleted_at=0, with_forks=with_forks, dry_run=True)
+
+
+def _deletion(report: DeleteReport | None, session_id: str) -> Iterator[str]:
+    if report is None:
+        yield f"deleted session {session_id}"
+        return
+    did = "would delete" if report.dry_run else "deleted"
+    for each in report.session_ids:
+        yield f"{did} session {each}"
+    gone = f"{amount(report.nodes, 'node')}, {report.bytes:,} bytes"
+    stay = (
+        f"; {amount(report.shared_nodes, 'node')} stay for {', '.join(report.shared_with)}"
+        if report.shared_with
+        else ""
+    )
+    yield f"{gone}{stay}"
+
+
+for _command in (fork, branch, delete, redact, export, import_file, park, resume, config, compact, events, writers):
     sessions.add_command(_command)
+
+
+def _labels(pairs: tuple[str, ...]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"--label takes KEY=VALUE, and got {pair!r}")
+        if labels.setdefault(name, value) != value:
+            raise click.UsageError(f"no session has label {name!r} twice: {labels[name]!r} and {value!r}")
+    return labels
 
 
 def _say(shared: Shared, session_id: str, head: Head | None, words: str, **more: str) -> None:

@@ -42,6 +42,17 @@ class _Slot:
 
     calls: tuple[ToolCall, ...]
     results: dict[str, ToolResult] = attrs.field(factory=dict)
+    turn: ToolTurn | None = None
+
+    def shown(self) -> ToolTurn:
+        """Give the results as they are shown; made once when all are there."""
+        if self.turn is not None:
+            return self.turn
+        results = tuple(self.results.get(call.call_id) or marked_result(call, "interrupted") for call in self.calls)
+        turn = ToolTurn(results=results)
+        if len(self.results) == len(self.calls):
+            self.turn = turn
+        return turn
 
 
 class Conversation:
@@ -60,7 +71,8 @@ class Conversation:
         self._message_ids: set[str] = set()
         self._open: dict[str, _Slot] = {}
         self._call_ids: set[str] = set()
-        with collector_paused():
+        nodes = nodes if isinstance(nodes, Sequence) else list(nodes)
+        with collector_paused(len(nodes)):
             for node in nodes:
                 payload = decode_payload(node)
                 if payload is not None:
@@ -90,7 +102,8 @@ class Conversation:
 
         A call that is still unanswered is shown as interrupted, so the list is valid whatever happened.
         """
-        return tuple(_tool_turn(entry) if isinstance(entry, _Slot) else entry for entry in self._entries)
+        with collector_paused(len(self._entries)):
+            return tuple(entry.shown() if isinstance(entry, _Slot) else entry for entry in self._entries)
 
     def _add_message(self, message_id: str, message: Message) -> None:
         if message_id in self._message_ids:
@@ -154,6 +167,8 @@ def repair(conversation: Conversation, known: Mapping[str, ToolStatus] | None = 
 
 def invalid_messages(messages: Sequence[ModelMessage]) -> str | None:
     """Say why messages are not provider-valid; ``None`` when they are."""
+    if not messages:
+        return "there is no message"
     expected: tuple[str, ...] = ()
     seen: set[str] = set()
     for place, message in enumerate(messages, 1):
@@ -184,10 +199,4 @@ def marked_result(call: ToolCall, status: ToolStatus) -> ToolResult:
     """Make the result of a call that never told one."""
     return ToolResult(
         call_id=call.call_id, tool=call.tool, status=status, output=_MARKS.get(status, ""), error_code=status
-    )
-
-
-def _tool_turn(slot: _Slot) -> ToolTurn:
-    return ToolTurn(
-        results=tuple(slot.results.get(call.call_id) or marked_result(call, "interrupted") for call in slot.calls)
     )

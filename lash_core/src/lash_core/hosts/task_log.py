@@ -158,11 +158,12 @@ class TaskLog:
         try:
             return STORED_TASK_EVENTS.validate_json(row.body)
         except ValidationError as error:
-            if any(problem["type"] == "union_tag_invalid" for problem in error.errors()):
+            problems = error.errors(include_url=False, include_input=False)
+            if any(problem["type"] == "union_tag_invalid" for problem in problems):
                 return None  # of a later version, which knows what to do with it (S10)
             raise UnreadableData(
                 row=f"entry {row.sequence} of stream {TASK_STREAM!r}",
-                reason=str(error).splitlines()[-1],
+                reason=problems[0]["msg"],
                 session_id=self.session_id,
             ) from error
 

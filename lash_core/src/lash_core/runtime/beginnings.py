@@ -18,6 +18,7 @@ from lash_core.runtime.reading import standing_at
 from lash_core.runtime.resident import Change, read_document
 from lash_core.runtime.session_stores import find_store
 from lash_core.runtime.state import PersistedSessionState
+from lash_core.runtime.text import check_storable
 
 if TYPE_CHECKING:
     from lash_core.runtime.opened import OpenSession
@@ -145,6 +146,7 @@ async def begin_with(target: OpenSession, state: PersistedSessionState, document
     Raises:
         PluginError, UnreadableData: Some of what the state keeps cannot be taken up; nothing was written.
     """
+    check_storable(document, "the document of the state")
     change = Change(
         step=step,
         document=document,

@@ -176,6 +176,8 @@ async def _ancestors(session: OpenSession, link: ParentLink | None) -> list[_Anc
         head = stored if isinstance(stored, Head) else None
         if head is None and live is None:
             break
+        if head is not None and link.incarnation not in (None, head.incarnation):
+            break  # another session of that name
         if link.relation == "child":
             found.append(_Ancestor(link.usage_source, store, head, live))
         link = read_document(head).parent if head is not None else None

@@ -31,7 +31,7 @@ from lash_core.runtime.policy import SessionSpec
 from lash_core.runtime.resident import Change, read_document
 from lash_core.runtime.session_stores import find_store, guided, store_for
 from lash_core.runtime.state import PersistedSessionState, check_graph
-from lash_core.runtime.text import check_session_id, check_text
+from lash_core.runtime.text import check_input, check_session_id
 
 if TYPE_CHECKING:
     from lash_core.runtime.opened import OpenSession
@@ -128,7 +128,7 @@ async def create_child(session: OpenSession, request: SessionCreateRequest) -> C
     if child_id == session.session_id or (held is not None and not held.runtime.closed):
         raise SessionExists(f"session {child_id!r} is open already; name the new one otherwise", session_id=child_id)
     if request.first_input is not None:
-        check_text(request.first_input.text, alone=not request.first_input.attachments)
+        check_input(request.first_input)
     if request.relation == "handoff" and session.successor is not None:
         raise handed_off(session)
     link = _link(session, request)
@@ -307,6 +307,7 @@ def _link(session: OpenSession, request: SessionCreateRequest) -> ParentLink | N
         relation=request.relation,
         usage_source=request.usage_source,
         authority=authority,
+        incarnation=session.resident.writer.incarnation,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-from lash_hookspecs.errors import ConfigurationError, PluginError, PolicyError
+from lash_hookspecs.errors import ConfigurationError, InvalidInput, PluginError, PolicyError
 from lash_hookspecs.records.events import ConfigChanged
 from lash_hookspecs.records.state import SessionConfig
 from lash_hookspecs.specs.config import ConfigProposed, lash_transform_config
@@ -18,6 +18,7 @@ from lash_core.runtime.opened import OpenSession
 from lash_core.runtime.policy import check_config, refuse_mode
 from lash_core.runtime.resident import Change
 from lash_core.runtime.rewriting import rewritten
+from lash_core.runtime.text import check_storable
 
 __all__ = ["configure"]
 
@@ -66,14 +67,14 @@ def _changed(config: SessionConfig, changes: Mapping[str, Any]) -> SessionConfig
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise PolicyError(f"{where}: {first['msg']}") from error
+        raise PolicyError(f"{where}: {first['msg']}") from None  # what pydantic says shows the value
 
 
 def _storable(config: SessionConfig) -> SessionConfig:
     try:
-        config.to_bytes()
-    except ValueError as error:
-        raise PolicyError(f"the configuration cannot be stored: {error}") from error
+        check_storable(config, "the configuration")
+    except InvalidInput as error:
+        raise PolicyError(error.message) from None
     return config
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 
-from lash_hookspecs.errors import LashError, SessionBusy, SessionMissing
+from lash_hookspecs.errors import ConfigurationError, LashError, SessionBusy, SessionMissing
+from lash_hookspecs.protocols.retention import RetainedSession
+from lash_hookspecs.records.retention import DeleteReport
 from lash_hookspecs.specs.events import SessionClosed, lash_on_session_closed
 
 from lash_core.runtime.handoffs import relink_around
+from lash_core.runtime.lease import is_live, read_lease
 from lash_core.runtime.opened import OpenSession
 from lash_core.runtime.resident import Change
+from lash_core.runtime.session_stores import find_store
 
 __all__ = ["close", "delete", "end", "save"]
 
@@ -75,10 +79,18 @@ async def end(session: OpenSession, *, parked: bool) -> None:
             closing.push_async_callback(session.tasks.close)
 
 
-async def delete(session: OpenSession) -> None:
-    """Delete the session; a chain of handoffs through it is closed around the gap first (H3).
+async def delete(session: OpenSession, *, with_forks: bool = False) -> DeleteReport | None:
+    """Delete the session; a chain of handoffs through it is closed around the gap first (H3), its tasks are cancelled.
+
+    Args:
+        session: The session.
+        with_forks: Delete the sessions that stand on its nodes, too.
+
+    Returns:
+        What went and what stays; ``None`` from a store that does not tell.
 
     Raises:
+        ConfigurationError: The store cannot delete forks.
         SessionMissing: It was never committed.
         SessionBusy: A turn of it runs, or of a neighbour in the chain; nothing was deleted.
     """
@@ -88,9 +100,35 @@ async def delete(session: OpenSession) -> None:
             raise SessionMissing(f"there is no session {session.session_id!r}", session_id=session.session_id)
         async with session.leased():
             await relink_around(session)
-            await session.store.delete(incarnation=session.resident.writer.incarnation, deleted_at=session.env.clock())
+            report = await _erase(session, with_forks)
             await session.refresh()
             session.write_off()
+    await session.stop_tasks()
+    return report
+
+
+async def _erase(session: OpenSession, with_forks: bool) -> DeleteReport | None:
+    store, incarnation, now = session.store, session.resident.writer.incarnation, session.env.clock()
+    if not isinstance(store, RetainedSession):
+        if with_forks:
+            raise ConfigurationError(
+                f"the store of session {session.session_id!r} does not keep level 'retention': delete its forks one by "
+                "one",
+                session_id=session.session_id,
+            )
+        await store.delete(incarnation=incarnation, deleted_at=now)
+        return None
+    if with_forks:
+        tried = await store.erase(incarnation=incarnation, deleted_at=now, with_forks=True, dry_run=True)
+        for fork in tried.session_ids[1:]:
+            lease = await read_lease(await find_store(session, fork))
+            if lease is not None and is_live(lease):
+                raise SessionBusy(
+                    f"a turn of session {fork!r} runs in {lease.holder.describe()}; nothing was deleted",
+                    session_id=fork,
+                    holder=lease.holder,
+                )
+    return await store.erase(incarnation=incarnation, deleted_at=now, with_forks=with_forks)
 
 
 async def _owes_anything(session: OpenSession) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from lash_hookspecs.errors import LashError, SessionBusy, SessionLeased, StoreBusy
 from lash_hookspecs.protocols.stores import LeasedStore, SessionStore
@@ -47,7 +49,10 @@ class HeldLease:
             self._renewing = asyncio.create_task(self._renew())
 
     async def release(self) -> None:
-        """Stop renewing and give the lease back."""
+        """Stop renewing and give the lease back, even if the caller is cancelled meanwhile."""
+        await _to_its_end(self._release())
+
+    async def _release(self) -> None:
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
@@ -76,11 +81,37 @@ async def take_lease(session_id: str, store: SessionStore, holder: Holder, env: 
     found = await store.lease()
     if found is not None and is_live(found) and found.holder.instance != holder.instance:
         raise _busy(session_id, found.holder)
+    taking = asyncio.create_task(store.take_lease(holder, env.lease_ttl, replacing=found.epoch if found else None))
     try:
-        lease = await store.take_lease(holder, env.lease_ttl, replacing=found.epoch if found else None)
+        lease = await asyncio.shield(taking)
+    except asyncio.CancelledError:  # the store may have given it all the same, and nobody would work under it
+        await _to_its_end(_give_back(store, taking))
+        raise
     except SessionLeased as error:
         raise _busy(session_id, error.holder) from error
     return HeldLease(store, lease, env.lease_ttl)
+
+
+async def _give_back(store: LeasedStore, taking: asyncio.Task[Lease]) -> None:
+    with contextlib.suppress(LashError):
+        await store.release_lease(await taking)
+
+
+#: What gives a lease back although its caller was cancelled; held here, or it might be collected before its end.
+_ending: set[asyncio.Task[None]] = set()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+    _ending.add(task)
+    task.add_done_callback(_ended)
+    await asyncio.shield(task)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    _ending.discard(task)
+    if not task.cancelled():
+        task.exception()  # where nobody waits any more nobody is told: the lease expires by itself
 
 
 def _ignore(error: LashError) -> None:

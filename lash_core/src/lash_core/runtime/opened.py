@@ -19,6 +19,7 @@ from lash_hookspecs.errors import (
     TurnError,
 )
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
+from lash_hookspecs.protocols.tasks import AttachedTasks
 from lash_hookspecs.records.events import Event
 from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.state import HeadDocument, SessionConfig
@@ -98,14 +99,12 @@ class OpenSession:
         self.has_own_store = has_own_store
         self.scope_id = resident.scope_id
         self.children: dict[str, Child] = {}
-        self.tasks = (
-            env.tasks.attach(resident.session_id, resident.store, database=backend) if env.tasks is not None else None
-        )
+        self.tasks = self._attach_tasks()
         self.reports_to: OpenSession | None = None
         self.run: TurnRun | None = None
         self.prompts = PromptBuilder()
         self.plugins = PluginSet(self)
-        self.holder = this_process(env.name)
+        self.holder = resident.holder = this_process(env.name)
         self.holder_elsewhere: Holder | None = None
         self.slot = WriteSlot(resident.session_id, self.holder)
         self.services = Services(self)
@@ -192,6 +191,17 @@ class OpenSession:
         await self.see_lease()
         await self.waiting.see_streams()
         self.parts = await open_parts(self)
+
+    def _attach_tasks(self) -> AttachedTasks | None:
+        host = self.env.tasks
+        return host.attach(self.session_id, self.store, database=self.backend) if host is not None else None
+
+    async def stop_tasks(self) -> None:
+        """Cancel the session's tasks, for it is deleted; a later one of its name has tasks of its own (H2)."""
+        deleted, self.tasks = self.tasks, None
+        if deleted is not None:
+            await deleted.close(deleted=True)
+            self.tasks = self._attach_tasks()
 
     async def give_up(self) -> None:
         """Let go of what an opening that failed has made."""

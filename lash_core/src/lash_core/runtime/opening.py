@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import attrs
-from lash_hookspecs.errors import ConfigurationError, SessionBindingMismatch, SessionExists, StoreRegressed
+from lash_hookspecs.errors import ConfigurationError, PolicyError, SessionBindingMismatch, SessionExists, StoreRegressed
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
-from lash_hookspecs.records.state import ParentLink, SessionConfig
+from lash_hookspecs.records.state import ParentLink
 from lash_hookspecs.specs.events import SessionRestored, lash_on_session_restored
 
 from lash_core.runtime.beginnings import begin_with
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
 from lash_core.runtime.opened import OpenSession
-from lash_core.runtime.policy import SessionSpec
+from lash_core.runtime.policy import SessionSpec, check_spec
 from lash_core.runtime.resident import ResidentSession
 from lash_core.runtime.state import PersistedSessionState, check_graph
 from lash_core.runtime.text import check_session_id
@@ -23,6 +23,9 @@ __all__ = ["Store", "open_session", "require_store", "require_tasks"]
 
 #: Where a session is opened: its own store, or a database.
 Store = SessionStore | StoreBackend
+
+#: A thousand years, in seconds: more than any store's clock can add.
+_MAX_TTL = 1000 * 365 * 86_400.0
 
 
 async def open_session(
@@ -53,11 +56,12 @@ async def open_session(
         raise ConfigurationError("Residency.ACTIVE_PATH_ONLY needs a store: what is not resident must be somewhere")
     session_id = check_session_id(spec.session_id or (state.session_id if state else ""))
     spec = attrs.evolve(spec, session_id=session_id)
-    spec.over(SessionConfig())
+    check_spec(spec)
     backend = env.store or MemoryBackend()
     durable = backend.capabilities.durability != "none" if store is None else True
     resident = ResidentSession(session_id, store or backend.session(session_id), env)
     resident.labels = spec.labels if spec.labels is not None or state is None else dict(state.labels)
+    resident.ttl = _checked_ttl(spec, backend)
     resident.document = resident.document.evolve(parent=parent)
     session = OpenSession(env, spec, resident, backend, durable=durable, has_own_store=store is not None)
     try:
@@ -73,6 +77,19 @@ async def open_session(
         await session.give_up()
         raise
     return session
+
+
+def _checked_ttl(spec: SessionSpec, backend: StoreBackend) -> float | None:
+    if spec.ttl is None:
+        return None
+    if not 0 <= spec.ttl <= _MAX_TTL:
+        raise PolicyError(f"ttl cannot be {spec.ttl!r}: it must be seconds, or 0 for never", session_id=spec.session_id)
+    if spec.ttl and "retention" not in backend.capabilities.levels:
+        raise ConfigurationError(
+            f"session {spec.session_id!r} cannot have a ttl: store {backend.name} has no level 'retention'",
+            session_id=spec.session_id,
+        )
+    return float(spec.ttl)
 
 
 def require_store(env: RuntimeEnvironment, store: Store | None) -> None:

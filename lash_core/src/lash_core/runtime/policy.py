@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import attrs
-from lash_hookspecs.errors import ConfigurationError, PolicyError
+from lash_hookspecs.errors import ConfigurationError, InvalidInput, PolicyError
 from lash_hookspecs.protocols.models import ModelProvider
 from lash_hookspecs.records.models import ModelInfo
 from lash_hookspecs.records.prompts import PromptLayer
 from lash_hookspecs.records.state import SessionConfig
 from lash_hookspecs.records.tools import ToolAccess
 from lash_hookspecs.records.turn import TurnLimits
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
+
+from lash_core.runtime.text import check_storable
 
 __all__ = [
     "DEFAULT_CONTEXT_WINDOW",
@@ -22,6 +24,7 @@ __all__ = [
     "SessionSpec",
     "check_config",
     "check_mode",
+    "check_spec",
     "refuse_mode",
     "resolve_policy",
 ]
@@ -40,10 +43,12 @@ class SessionSpec:
         session_id: The session; empty for a fresh one (L2).
         create: ``None`` opens or creates, ``True`` must be new, ``False`` must exist.
         labels: For a new session.
+        ttl: Seconds after its last commit when the session may be deleted, whole; zero for never. ``None`` keeps what
+            is stored, never by default. Another one than the stored rides the next commit.
         model: ``provider`` or ``provider:model``.
         mode: The execution mode; a session keeps the one that it began with (P11).
         instructions: The system prompt.
-        model_settings: Passed to the provider.
+        model_settings: Passed to the provider; kept out of reprs, they may hold a credential.
         context_window: Tokens that the model can take.
         tool_access: The tools that it may call and those that it never sees.
         mode_options: Given to the mode at the beginning of each turn.
@@ -53,10 +58,11 @@ class SessionSpec:
     session_id: str = ""
     create: bool | None = None
     labels: Mapping[str, str] | None = None
+    ttl: float | None = None
     model: str | None = None
     mode: str | None = None
     instructions: str | None = None
-    model_settings: dict[str, JsonValue] | None = None
+    model_settings: dict[str, JsonValue] | None = attrs.field(default=None, repr=False)
     context_window: int | None = None
     tool_access: ToolAccess | None = None
     mode_options: dict[str, JsonValue] | None = None
@@ -68,14 +74,14 @@ class SessionSpec:
         Raises:
             PolicyError: A value cannot be; names the field.
         """
-        return check_config(config.evolve(**self._config_fields))
+        return check_config(config.evolve(**self.config_fields))
 
     def agreeing_with(self, config: SessionConfig) -> SessionSpec:
         """Give what was set, changed so that it no longer overrides a configuration that came later."""
-        return attrs.evolve(self, **{name: getattr(config, name) for name in self._config_fields})
+        return attrs.evolve(self, **{name: getattr(config, name) for name in self.config_fields})
 
     @property
-    def _config_fields(self) -> dict[str, Any]:
+    def config_fields(self) -> dict[str, Any]:
         """What was set of the stored configuration; a field that only the configuration has is nobody's to set here."""
         given = {name: getattr(self, name, None) for name in SessionConfig.model_fields}
         return {name: value for name, value in given.items() if value is not None}
@@ -124,6 +130,28 @@ def check_config(config: SessionConfig) -> SessionConfig:
         if not getattr(config, field):
             raise PolicyError(f"{field} must not be empty; leave it out to keep what is stored")
     return config
+
+
+def check_spec(spec: SessionSpec) -> None:
+    """Hold what a caller sets to what can be stored and read again, or its session could not be opened any more.
+
+    Raises:
+        PolicyError: A value cannot be; names the field.
+    """
+    try:
+        config = SessionConfig.model_validate(spec.config_fields, strict=True)
+        check_storable(config, "the session's configuration")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise PolicyError(
+            f"{'.'.join(str(step) for step in first['loc'])}: {first['msg']}"
+        ) from None  # it shows the value
+    except InvalidInput as error:
+        raise PolicyError(error.message) from None
+    check_config(config)
+    labels: Any = {} if spec.labels is None else spec.labels
+    if not isinstance(labels, Mapping) or not all(isinstance(each, str) for pair in labels.items() for each in pair):
+        raise PolicyError("labels: both names and values must be text")
 
 
 async def resolve_policy(

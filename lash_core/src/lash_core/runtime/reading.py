@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Self, TypeVar
 
 import attrs
-from lash_hookspecs.errors import CorruptSession, InvalidInput, SessionDeleted, UnreadableData
+from lash_hookspecs.errors import CorruptSession, HistoryPruned, InvalidInput, SessionDeleted, UnreadableData
 from lash_hookspecs.protocols.stores import SessionStore
 from lash_hookspecs.records.events import StoredEvent
 from lash_hookspecs.records.model_base import Record
@@ -15,9 +15,11 @@ from lash_hookspecs.records.store import Absent, CommitRecord, Deleted
 from pydantic import ValidationError
 
 __all__ = [
+    "EpochWriter",
     "EventCursor",
     "SequencedEvent",
     "Standing",
+    "epoch_writers",
     "orphaned_node_ids",
     "plugins_at",
     "read_record",
@@ -82,13 +84,18 @@ async def replay_events(store: SessionStore, after: EventCursor | None = None) -
     """Give every committed event behind a cursor once, in order; costs what it gives (T9).
 
     Raises:
+        HistoryPruned: Retention removed some of them; it says from where on they are all there.
         UnreadableData: A commit record cannot be read (S9).
     """
     since = after or EventCursor()
     at = max(0, since.revision - 1)
+    expected = max(1, since.revision)
     while True:
         records = await store.records(after=at, limit=_WINDOW)
         for record in records:
+            if record.revision != expected or not record.record:
+                raise await _pruned(store, since, expected - 1)
+            expected += 1
             document = read_record(record)
             for position, event in enumerate(document.events, 1):
                 cursor = EventCursor(record.revision, position)
@@ -97,6 +104,62 @@ async def replay_events(store: SessionStore, after: EventCursor | None = None) -
         if len(records) < _WINDOW:
             return
         at = records[-1].revision
+
+
+@attrs.frozen
+class EpochWriter:
+    """Who wrote under an epoch (S5).
+
+    Attributes:
+        epoch: The fencing number.
+        writer: Who, for people; ``None`` when no record says so any more.
+        commits: How many commits.
+        revision: The revision of the last one; ``None`` before the first.
+        committed_at: When that was, by the writer's clock, microseconds since 1970-01-01 UTC.
+    """
+
+    epoch: int
+    writer: str | None
+    commits: int = 0
+    revision: int | None = None
+    committed_at: int | None = None
+
+
+async def epoch_writers(store: SessionStore) -> list[EpochWriter]:
+    """Tell who wrote under each epoch that a commit record is left of, oldest first.
+
+    Raises:
+        UnreadableData: A commit record cannot be read (S9).
+    """
+    found: dict[int, EpochWriter] = {}
+    at = 0
+    while True:
+        records = await store.records(after=at, limit=_WINDOW)
+        for record in records:
+            known = found.get(record.epoch) or EpochWriter(record.epoch, None)
+            found[record.epoch] = EpochWriter(
+                record.epoch,
+                known.writer or (read_record(record).writer if record.record else None),
+                known.commits + 1,
+                record.revision,
+                record.committed_at,
+            )
+        if len(records) < _WINDOW:
+            return [found[epoch] for epoch in sorted(found)]
+        at = records[-1].revision
+
+
+async def _pruned(store: SessionStore, since: EventCursor, at: int) -> HistoryPruned:
+    """Make the error for a reader whose next commit is gone: say from where on the events are all there."""
+    kept: int | None = None
+    while kept is None:
+        records = await store.records(after=at, limit=_WINDOW)
+        kept = next((record.revision for record in records if record.record), None)
+        if len(records) < _WINDOW:
+            break
+        at = records[-1].revision
+    hint = f"; go on after {EventCursor(kept)}, from where they are all there" if kept is not None else ""
+    return HistoryPruned(f"some of the events after {since} were removed by retention{hint}", kept_from=kept)
 
 
 async def orphaned_node_ids(
@@ -163,10 +226,13 @@ async def standing_at(store: SessionStore, revision: int, path: Sequence[str]) -
 
     Returns:
         Where; ``None`` when no commit of this session stood on the path.
+
+    Raises:
+        HistoryPruned: None that is left stood at the node, and retention removed others that may have.
     """
     depths = {node_id: depth for depth, node_id in enumerate(path)}
     nearest: Standing | None = None
-    upto = revision
+    upto, seen = revision, 0
     while upto > 0:
         since = max(0, upto - _WINDOW)
         records = [record for record in await store.records(after=since, limit=upto - since) if record.revision <= upto]
@@ -176,7 +242,13 @@ async def standing_at(store: SessionStore, revision: int, path: Sequence[str]) -
                 nearest = Standing(depth, record.components)
             if nearest and nearest.depth == len(path) - 1:
                 return nearest
-        upto = since
+        upto, seen = since, seen + len(records)
+    if seen < revision and path:
+        known = f"; it is known at node {path[nearest.depth]!r} before it" if nearest else ""
+        raise HistoryPruned(
+            f"what tools and plugins kept at node {path[-1]!r} was removed by retention with the commit records of "
+            f"that time{known}"
+        )
     return nearest
 
 
@@ -187,15 +259,19 @@ async def plugins_at(store: SessionStore, revision: int | None) -> tuple[PluginF
         UnreadableData: The record cannot be read (S9).
     """
     records = await store.records(after=revision - 1, limit=1) if revision else ()
-    return next((_decode(record, _Plugins).plugins for record in records if record.revision == revision), ())
+    kept = (record for record in records if record.revision == revision and record.record)
+    return next((_decode(record, _Plugins).plugins for record in kept), ())
 
 
 def read_record(record: CommitRecord) -> CommitDocument:
     """Decode a commit's own document.
 
     Raises:
+        HistoryPruned: Retention removed it.
         UnreadableData: It does not fit.
     """
+    if not record.record:
+        raise HistoryPruned(f"the document of commit record {record.revision} was removed by retention")
     return _decode(record, CommitDocument)
 
 

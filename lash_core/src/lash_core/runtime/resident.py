@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
-from lash_hookspecs.errors import CorruptSession, UnreadableData, WriterFenced
+from lash_hookspecs.errors import CorruptSession, HeadRevisionConflict, UnreadableData, WriterFenced
 from lash_hookspecs.protocols.stores import SessionStore
 from lash_hookspecs.records.events import LeafHealed, StoredEvent
 from lash_hookspecs.records.graph import Node
@@ -22,6 +22,7 @@ from lash_hookspecs.records.store import (
     Deleted,
     Fork,
     Head,
+    Holder,
     Receipt,
     Writer,
     blob_ref,
@@ -32,11 +33,15 @@ from pydantic import ValidationError
 from lash_core.graph.conversation import Conversation
 from lash_core.graph.session_graph import Healed, SessionGraph
 from lash_core.runtime.environment import Residency
+from lash_core.runtime.reading import read_record
 
 if TYPE_CHECKING:
     from lash_core.runtime.environment import RuntimeEnvironment
 
-__all__ = ["Change", "ResidentSession", "read_document"]
+__all__ = ["KEPT", "Change", "ResidentSession", "read_document"]
+
+#: The step of a commit that keeps the tail of a turn that lost a conflict: it moves neither leaf nor components (T7).
+KEPT = "kept"
 
 #: How many commits are looked through for a leaf that is still there, before a dangling one is healed.
 _LOOK_BACK = 100
@@ -117,7 +122,9 @@ class ResidentSession:
         document: The head's document.
         graph: Resident nodes (L4).
         epoch: The fencing number that this writer carries.
+        holder: Who this writer is, for people.
         labels: For the first commit.
+        ttl: What the session's shall be; ``None`` to leave it.
         unflushed: Usage of a commit that failed; it rides the next one (T7).
         stored_after_all: The last commit that seemed to fail and turned out to be stored.
         untold: Events of a commit that failed, likewise.
@@ -132,7 +139,10 @@ class ResidentSession:
         self.document = HeadDocument()
         self.graph = SessionGraph()
         self.epoch = 0
+        self.holder: Holder | None = None
+        self._signed: int | None = None
         self.labels: Mapping[str, str] | None = None
+        self.ttl: float | None = None
         self.unflushed: tuple[UsageRow, ...] = ()
         self.untold: tuple[StoredEvent, ...] = ()
         self._lost: _Lost | None = None
@@ -181,7 +191,10 @@ class ResidentSession:
     def conversation(self) -> Conversation:
         """The read model of the active path; decoded when it is first asked for."""
         if self._conversation is None:
-            self._conversation = Conversation(self.graph.path)
+            try:
+                self._conversation = Conversation(self.graph.path)
+            except UnreadableData as error:
+                raise error.of_session(self.session_id)  # noqa: B904  it is the same one
         return self._conversation
 
     async def refresh(self) -> Absent | Deleted | Head:
@@ -194,7 +207,10 @@ class ResidentSession:
             CorruptSession: The path has a hole or a cycle (G4).
         """
         async with self._refreshing:
-            return await self._refresh()
+            try:
+                return await self._refresh()
+            except UnreadableData as error:
+                raise error.of_session(self.session_id)  # noqa: B904  it is the same one
 
     async def _refresh(self) -> Absent | Deleted | Head:
         found = await self.store.head()
@@ -228,16 +244,42 @@ class ResidentSession:
         Args:
             change: What to store.
             commit_id: What the commit is called (S4); a fresh id by default.
+
+        Raises:
+            HeadRevisionConflict: Somebody else committed first, and more than what a lost conflict left beside the
+                active path.
         """
-        change = attrs.evolve(change, usage=(*self.unflushed, *change.usage), noted=(*self.untold, *change.noted))
+        commit_id = commit_id or secrets.token_hex(8)
+        if self.unflushed or self.untold:
+            change = attrs.evolve(change, usage=(*self.unflushed, *change.usage), noted=(*self.untold, *change.noted))
+        while True:
+            commit, document, record = self._prepared(change, commit_id)
+            try:
+                with self.tracer.commit(record, commit):
+                    receipt = await self.store.commit(commit)
+                break
+            except BaseException as error:
+                if isinstance(error, HeadRevisionConflict) and await self._follow_kept():
+                    change = attrs.evolve(change, document=change.document.evolve(usage=self.document.usage))
+                    continue
+                self._failed = commit.commit_id
+                self._keep(commit.commit_id, change, error)
+                raise
+        self.unflushed, self.untold = (), ()
+        self._take_over(commit, document, receipt, change)
+        return receipt
+
+    def _prepared(self, change: Change, commit_id: str) -> tuple[Commit, HeadDocument, CommitDocument]:
         now = self._env.clock()
         nodes = self._nodes(change, now)
-        document = change.document.evolve(usage=merge_ledger(change.document.usage, change.all_usage))
+        document = change.document
+        if change.all_usage:
+            document = document.evolve(usage=merge_ledger(document.usage, change.all_usage))
         components, bodies = self._components(change)
         record = self._record(change)
         commit = Commit(
             session_id=self.session_id,
-            commit_id=commit_id or secrets.token_hex(8),
+            commit_id=commit_id,
             writer=self.writer,
             expected_revision=self.revision,
             leaf=self._leaf(change, nodes),
@@ -251,17 +293,31 @@ class ResidentSession:
             consumed=tuple(change.consumed),
             fork=change.fork,
             labels=self.labels if self.head is None else None,
+            ttl=self.ttl if self.ttl != (self.head.ttl if self.head else 0.0) else None,
         )
-        try:
-            with self.tracer.commit(record, commit):
-                receipt = await self.store.commit(commit)
-        except BaseException as error:
-            self._failed = commit.commit_id
-            self._keep(commit.commit_id, change, error)
-            raise
-        self.unflushed, self.untold = (), ()
-        self._take_over(commit, document, receipt, change)
-        return receipt
+        return commit, document, record
+
+    async def _follow_kept(self) -> bool:
+        """Go on behind commits that only kept what others had lost; ``False`` when there is any other."""
+        known = self.head
+        if known is None:
+            return False
+        records = await self.store.records(after=known.revision)
+        if not records or records[-1].revision != known.revision + len(records):
+            return False  # retention removed some of them
+        if any(not record.record or read_record(record).step != KEPT for record in records):
+            return False
+        await self.refresh()
+        return self.head is not None and self.head.revision == records[-1].revision
+
+    def release_turn_usage(self) -> tuple[UsageRow, ...]:
+        """Give the usage of turns that a failed commit left for the next one, and keep it no longer."""
+        waiting = (*self.unflushed, *(self._lost.usage if self._lost else ()))
+        self.unflushed = tuple(row for row in self.unflushed if row.source != "turn")
+        if self._lost is not None:
+            others = tuple(row for row in self._lost.usage if row.source != "turn")
+            self._lost = attrs.evolve(self._lost, usage=others)
+        return tuple(row for row in waiting if row.source == "turn")
 
     def _keep(self, commit_id: str, change: Change, error: BaseException) -> None:
         """Keep what a failed commit carried for others; who took the session over lists the turn's calls as unknown."""
@@ -329,6 +385,7 @@ class ResidentSession:
             usage=merge_ledger((), change.all_usage),
             events=events,
             plugins=change.plugins,
+            writer=self.holder.describe() if self.holder and self._signed != self.epoch else None,
         )
 
     def _take_over(self, commit: Commit, document: HeadDocument, receipt: Receipt, change: Change) -> None:
@@ -343,13 +400,15 @@ class ResidentSession:
             state=commit.state,
             open_turn=commit.open_turn,
             labels=known.labels if known else dict(commit.labels or {}),
+            ttl=commit.ttl if commit.ttl is not None else (known.ttl if known else 0.0),
             created_at=known.created_at if known else commit.committed_at,
             updated_at=commit.committed_at,
         )
         self.document = document
         self._healed = None
+        self._signed = self.epoch
         copied = len(change.nodes)
-        self.graph.insert(commit.nodes[:copied])
+        self.graph.insert(node for node in commit.nodes[:copied] if node.node_id not in self.graph)
         if change.moves_leaf:
             self.graph.set_leaf(change.leaf)
             self._conversation = None

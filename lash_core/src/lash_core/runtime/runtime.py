@@ -11,6 +11,7 @@ from lash_hookspecs.protocols.tools import Attachment
 from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import Message, ModeEvent, PluginNode
+from lash_hookspecs.records.retention import DeleteReport
 from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequest
 from lash_hookspecs.records.state import SessionConfig
 from lash_hookspecs.records.store import Receipt
@@ -24,6 +25,7 @@ from lash_core.runtime.beginnings import fork
 from lash_core.runtime.children import Child, create_child, hold, open_child
 from lash_core.runtime.completion import complete
 from lash_core.runtime.configuring import configure
+from lash_core.runtime.conflicts import ConflictPolicy, check_conflict_policy
 from lash_core.runtime.doors import OpenableRuntime
 from lash_core.runtime.graph_changes import Appended, StaleBranch
 from lash_core.runtime.handoffs import end_of_chain
@@ -32,7 +34,7 @@ from lash_core.runtime.parked import ParkedSession
 from lash_core.runtime.resident import Change
 from lash_core.runtime.rewriting import rewrite_history, window_of
 from lash_core.runtime.state import PersistedSessionState
-from lash_core.runtime.text import check_text
+from lash_core.runtime.text import check_input
 from lash_core.runtime.turns import Emit
 
 __all__ = ["Appended", "LashRuntime", "StaleBranch"]
@@ -59,6 +61,7 @@ class LashRuntime(OpenableRuntime):
         resume: bool = False,
         follow_handoffs: bool = False,
         files: Mapping[str, bytes] | None = None,
+        on_conflict: ConflictPolicy = "raise",
     ) -> TurnResult:
         """Run one turn to its final commit.
 
@@ -73,6 +76,8 @@ class LashRuntime(OpenableRuntime):
             resume: Whether to continue an interrupted turn instead of abandoning it.
             follow_handoffs: Whether a turn that hands off goes on with the successor's first turn.
             files: Bytes by id of those attachments that are not stored yet; stored with the user's message.
+            on_conflict: What becomes of what the turn has made when somebody else commits before it can: ``raise``
+                gives it up, ``branch`` keeps it beside the active path (T7).
 
         Raises:
             InvalidInput: There is no text, it cannot be stored, or an attachment is neither stored nor given; nothing
@@ -80,19 +85,29 @@ class LashRuntime(OpenableRuntime):
             SessionBusy: A turn runs already, here or elsewhere; nothing was written.
             ConfigurationError: Model, mode or limits cannot be used; nothing was written.
             SuccessorMissing: The session was handed off to one that is gone.
+            ConflictBranched: Somebody else committed first; names the leaf of what is kept.
             StoreError: A commit failed; the turn is interrupted and can be continued (T7).
         """
+        on_conflict = check_conflict_policy(on_conflict)
         if turn_input is None:
             turn_input = await self._first_input()
-        check_text(turn_input.text, alone=not turn_input.attachments)
+        check_input(turn_input)
         limits = limits or self.env.termination.limits
-        result = await turn_doors.run_turn(self.session, turn_input, limits, emit, resume=resume, files=files)
+        result = await turn_doors.run_turn(
+            self.session, turn_input, limits, emit, resume=resume, files=files, on_conflict=on_conflict
+        )
         if result is None:
             successor = await self.successor()
             return await successor.turn(
-                turn_input, limits, emit, resume=resume, follow_handoffs=follow_handoffs, files=files
+                turn_input,
+                limits,
+                emit,
+                resume=resume,
+                follow_handoffs=follow_handoffs,
+                files=files,
+                on_conflict=on_conflict,
             )
-        return (await self._followed(limits, emit) or result) if follow_handoffs else result
+        return (await self._followed(limits, emit, on_conflict) or result) if follow_handoffs else result
 
     async def _first_input(self) -> TurnInput:
         await self.refresh()
@@ -101,14 +116,14 @@ class LashRuntime(OpenableRuntime):
             raise InvalidInput(f"session {self.session_id!r} waits for no first turn; say what the turn is about")
         return first
 
-    async def _followed(self, limits: TurnLimits, emit: Emit) -> TurnResult | None:
+    async def _followed(self, limits: TurnLimits, emit: Emit, on_conflict: ConflictPolicy) -> TurnResult | None:
         """Run the first turn of the session that this one was handed off to, if it waits for one."""
         if self.document.successor is None:
             return None
         successor = await self.successor()
         if successor.document.first_input is None:
             return None
-        return await successor.turn(None, limits, emit, follow_handoffs=True)
+        return await successor.turn(None, limits, emit, follow_handoffs=True, on_conflict=on_conflict)
 
     async def attach(self, file: Attachment) -> AttachmentRef:
         """Store a file that a turn is about to refer to.
@@ -116,17 +131,25 @@ class LashRuntime(OpenableRuntime):
         Raises:
             InvalidInput: It is too large, or its media type is none.
             StoreError: It cannot be stored.
+            SessionError: The runtime was closed.
         """
+        self.session.slot.refuse_closed()
         return await self.session.files.attach(file)
 
-    async def continue_turn(self, emit: Emit = lambda event: None) -> TurnResult:
+    async def continue_turn(
+        self, emit: Emit = lambda event: None, *, on_conflict: ConflictPolicy = "raise"
+    ) -> TurnResult:
         """Continue the interrupted turn: what is finished is not repeated (T6).
+
+        Args:
+            emit: Takes events as they happen.
+            on_conflict: As in `turn`.
 
         Raises:
             TurnError: There is none, or it was begun by a version that this one cannot continue.
             SessionBusy: It is not interrupted but running; nothing was written.
         """
-        return await turn_doors.continue_interrupted(self.session, emit)
+        return await turn_doors.continue_interrupted(self.session, emit, check_conflict_policy(on_conflict))
 
     async def abandon_turn(self) -> TurnResult:
         """Give the interrupted turn up: its unanswered calls get marked results, and it ends as stopped.
@@ -218,7 +241,9 @@ class LashRuntime(OpenableRuntime):
             SessionExists: There is a session of that name.
             SessionMissing: This one has nothing to fork yet.
             NodeMissing: The node is not in the session's graph.
+            SessionError: The runtime was closed.
         """
+        self.session.slot.refuse_closed()
         return LashRuntime.of(await fork(self.session, session_id, at))
 
     # Its state and configuration
@@ -295,7 +320,9 @@ class LashRuntime(OpenableRuntime):
             PolicyError: It would be deeper than the subagents' authority allows.
             ConfigurationError: The start cannot be used, or there is no store for it.
             SessionBindingMismatch: The ``session_store_factory`` gave another session's store.
+            SessionError: The runtime was closed.
         """
+        self.session.slot.refuse_closed()
         return await create_child(self.session, request)
 
     async def child(self, session_id: str) -> Child:
@@ -303,8 +330,9 @@ class LashRuntime(OpenableRuntime):
 
         Raises:
             SessionMissing: It is not stored.
-            SessionError: It comes from elsewhere.
+            SessionError: It comes from elsewhere, or the runtime was closed.
         """
+        self.session.slot.refuse_closed()
         return await open_child(self.session, session_id)
 
     async def successor(self) -> LashRuntime:
@@ -334,17 +362,24 @@ class LashRuntime(OpenableRuntime):
 
     # Its end
 
-    async def delete(self) -> None:
+    async def delete(self, *, with_forks: bool = False) -> DeleteReport | None:
         """Delete the session; its writers are refused for ever (S8).
 
         A chain of handoffs through it stays whole: who handed off to it hands off to who follows it, or works again
         itself when nobody does (H3).
 
+        Args:
+            with_forks: Delete the sessions that stand on its nodes, too; those nodes stay otherwise.
+
+        Returns:
+            What went and what stays; ``None`` from a store that does not tell.
+
         Raises:
             SessionMissing: It was never committed.
-            SessionBusy: A turn of it runs, or of a neighbour in the chain; nothing was deleted.
+            SessionBusy: A turn of it runs, or of a fork or a neighbour in the chain; nothing was deleted.
+            ConfigurationError: The store cannot delete forks with it.
         """
-        await ending.delete(self.session)
+        return await ending.delete(self.session, with_forks=with_forks)
 
     async def park(self) -> ParkedSession:
         """Commit what is not committed yet, close the runtime, and give a handle to the session (L6, L7).

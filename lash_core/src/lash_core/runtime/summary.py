@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import attrs
-from lash_hookspecs.records.state import ParentLink
+from lash_hookspecs.errors import UnreadableData
+from lash_hookspecs.records.state import HeadDocument, ParentLink, SessionConfig
 from lash_hookspecs.records.store import Holder, SessionRow
 from lash_hookspecs.records.usage import UsageRow
 
@@ -14,6 +16,8 @@ from lash_core.runtime.resident import read_document
 
 __all__ = ["SessionSummary", "summarise"]
 
+_log = logging.getLogger("lash.runtime")
+
 
 @attrs.frozen(kw_only=True)
 class SessionSummary:
@@ -21,7 +25,7 @@ class SessionSummary:
 
     Attributes:
         session_id: The session.
-        status: ``idle``, ``running`` or ``interrupted`` (L14).
+        status: ``idle``, ``running`` or ``interrupted`` (L14), or ``unreadable`` when its head cannot be read.
         turn_index: Turns begun so far.
         revision: Commits so far.
         model: Its model.
@@ -50,9 +54,13 @@ class SessionSummary:
 
 def summarise(row: SessionRow) -> SessionSummary:
     """Read a row of a listing."""
-    head, document = row.head, read_document(row.head)
-    live = is_live(row.lease)
+    head, live = row.head, is_live(row.lease)
     status = "idle" if head.open_turn is None else ("running" if live else "interrupted")
+    try:
+        document = read_document(head)
+    except UnreadableData as error:  # one session must not hide the others
+        _log.warning("%s", error)
+        status, document = "unreadable", HeadDocument(config=SessionConfig(model=""))
     return SessionSummary(
         session_id=head.session_id,
         status=status,

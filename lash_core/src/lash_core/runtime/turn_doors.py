@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from lash_hookspecs.errors import LashError, TurnError
 from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
 
+from lash_core.runtime.conflicts import ConflictPolicy
 from lash_core.runtime.lease import HeldLease
 from lash_core.runtime.listening import heard_by
 from lash_core.runtime.opened import OpenSession
@@ -24,6 +25,7 @@ async def run_turn(
     *,
     resume: bool,
     files: Mapping[str, bytes] | None = None,
+    on_conflict: ConflictPolicy = "raise",
 ) -> TurnResult | None:
     """Run a turn; ``None``, and only the interrupted one is ended, when the session was handed off.
 
@@ -36,7 +38,7 @@ async def run_turn(
         if _is_handed_off(session):
             if session.document.open_turn is not None or session.document.successor is None:
                 async with session.leased() as lease:
-                    await _end_interrupted(session, lease, emit, resume)
+                    await _end_interrupted(session, lease, emit, resume, on_conflict)
                     await _link(session)
             return None
         asked = await asking(session, limits, turn_input.overrides)
@@ -46,14 +48,14 @@ async def run_turn(
         if denied is not None:
             return denied
         async with session.leased() as lease:
-            await _end_interrupted(session, lease, emit, resume)
+            await _end_interrupted(session, lease, emit, resume, on_conflict)
             if _is_handed_off(session):  # the interrupted one was continued, and handed off
                 return None
             run = await begin(session, turn_input, accepted, limits, asked, emit)
-            return await drive(session, run, lease, limits)
+            return await drive(session, run, lease, limits, on_conflict)
 
 
-async def continue_interrupted(session: OpenSession, emit: Emit) -> TurnResult:
+async def continue_interrupted(session: OpenSession, emit: Emit, on_conflict: ConflictPolicy) -> TurnResult:
     """Continue the interrupted turn.
 
     Raises:
@@ -63,7 +65,7 @@ async def continue_interrupted(session: OpenSession, emit: Emit) -> TurnResult:
         await session.refuse_if_not_as_specified()
         _refuse_uninterrupted(session)
         async with session.leased() as lease:
-            return await continue_turn(session, lease, heard_by(emit))
+            return await continue_turn(session, lease, heard_by(emit), on_conflict)
 
 
 async def abandon_interrupted(session: OpenSession) -> TurnResult:
@@ -111,11 +113,13 @@ def _refuse_uninterrupted(session: OpenSession) -> None:
         raise TurnError(f"session {session.session_id!r} has no interrupted turn", session_id=session.session_id)
 
 
-async def _end_interrupted(session: OpenSession, lease: HeldLease | None, emit: Emit, resume: bool) -> None:
+async def _end_interrupted(
+    session: OpenSession, lease: HeldLease | None, emit: Emit, resume: bool, on_conflict: ConflictPolicy
+) -> None:
     """Continue the interrupted turn, if there is one, or abandon it (L14)."""
     if session.document.open_turn is None:
         return
     if resume:
-        await continue_turn(session, lease, emit)
+        await continue_turn(session, lease, emit, on_conflict)
     else:
         await abandon(session, emit)

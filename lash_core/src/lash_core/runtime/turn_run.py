@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import attrs
 from lash_hookspecs.errors import LashError, PluginError, TurnError
 from lash_hookspecs.protocols.tools import ToolCallContext
 from lash_hookspecs.records.effects import (
@@ -24,7 +25,7 @@ from lash_hookspecs.records.effects import (
     ToolRun,
 )
 from lash_hookspecs.records.events import Event, StoredEvent, ToolFinished, ToolStarted, TurnEnded
-from lash_hookspecs.records.payloads import ToolCallPart
+from lash_hookspecs.records.payloads import Payload, ToolCallPart
 from lash_hookspecs.records.store import Consumed, Receipt, StreamEntry
 from lash_hookspecs.records.tools import ToolResult
 from lash_hookspecs.records.turn import OpenTurn, StopReason, TurnEnd, TurnOutcome, TurnResult
@@ -49,7 +50,7 @@ from lash_core.tools.dispatch import ToolDispatch
 if TYPE_CHECKING:
     from lash_core.runtime.opened import OpenSession
 
-__all__ = ["JOURNAL", "LOST", "STARTED", "TurnRun", "called_tools", "new_turn_id"]
+__all__ = ["JOURNAL", "LOST", "STARTED", "Tail", "TurnRun", "called_tools", "new_turn_id"]
 
 #: The stream that holds the responses since the last commit.
 JOURNAL = "journal"
@@ -59,6 +60,19 @@ STARTED = ":started"
 
 #: Begins the end of the journal key of the note that a model call is made again because a process died (T8).
 LOST = ":lost-"
+
+
+@attrs.frozen
+class Tail:
+    """What a turn has made since its last commit, and cannot commit any more.
+
+    Attributes:
+        payloads: In the order of the path.
+        usage: Of the model's answers that nothing else keeps.
+    """
+
+    payloads: tuple[Payload, ...]
+    usage: tuple[UsageRow, ...]
 
 
 class TurnRun:
@@ -108,6 +122,7 @@ class TurnRun:
         self._ending: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._failure: BaseException | None = None
+        self._refused: Produced | None = None
         self._over = asyncio.Event()
 
     @property
@@ -211,6 +226,13 @@ class TurnRun:
         self._give_up(error)
         self._cut()
 
+    def tail(self) -> Tail:
+        """Give what a turn that was given up had made since its last commit."""
+        produced = self._refused or self._machine.produced()
+        return Tail(
+            payloads=tuple(payload for _, payload in produced.payloads), usage=tuple(self._received_usage(produced))
+        )
+
     def _give_up(self, error: BaseException) -> None:
         if self._failure is None:
             self._tracer.turn_interrupted(error)
@@ -285,7 +307,7 @@ class TurnRun:
             self._in_journal = calls + 1, add_usage(usage, response.reply.usage)
 
     async def _deliver(self, key: str, response: Response) -> None:
-        if self._failure is not None or not self._machine.feed(key, response):
+        if not self._machine.feed(key, response) or self._failure is not None:
             return
         if isinstance(response, ToolReplied):
             self.emit(ToolFinished(result=response.result))
@@ -410,6 +432,7 @@ class TurnRun:
         events: Sequence[StoredEvent] = produced.events
         session_state = self._machine.session_state
         body = self._session.parts.mode_body(session_state)
+        self._refused = produced
         receipt = await self._session.commit(
             Change(
                 step=step,
@@ -423,6 +446,7 @@ class TurnRun:
                 dropped=(MODE,) if body is None else (),
             )
         )
+        self._refused = None
         self._session.parts.session_state = session_state
         self._journaled = 0
         self._unknown_calls = 0

@@ -15,6 +15,7 @@ from lash_core.attachments.files import Accepted
 from lash_core.graph.conversation import repair
 from lash_core.machine.turn_machine import TurnContext, TurnMachine
 from lash_core.runtime.asking import Asked
+from lash_core.runtime.conflicts import CONFLICTS, ConflictPolicy, kept_as_branch
 from lash_core.runtime.interrupted import ABANDONED, Rebuilt, rebuild, rebuild_to_abandon
 from lash_core.runtime.lease import HeldLease
 from lash_core.runtime.opened import OpenSession
@@ -91,10 +92,13 @@ async def begin(
     return run
 
 
-async def drive(session: OpenSession, run: TurnRun, lease: HeldLease | None, limits: TurnLimits) -> TurnResult:
+async def drive(
+    session: OpenSession, run: TurnRun, lease: HeldLease | None, limits: TurnLimits, on_conflict: ConflictPolicy
+) -> TurnResult:
     """Let the host run a turn to its end.
 
     Raises:
+        ConflictBranched: Somebody else committed first, and what the turn had made is kept, as ``on_conflict`` says.
         TurnError: The host gave it up; it is interrupted, or failed, as the environment's termination policy says.
     """
     session.run = run
@@ -109,6 +113,10 @@ async def drive(session: OpenSession, run: TurnRun, lease: HeldLease | None, lim
             await session.env.host.run_turn(run)
         if run.result is None and session.env.termination.unfinished == "failed":
             await run.stop("failed", "host_error", f"host {session.env.host.name!r} gave the turn up")
+    except CONFLICTS as conflict:
+        if on_conflict == "branch":
+            raise await kept_as_branch(session, run, conflict) from conflict
+        raise
     finally:
         session.run = None
         if timer is not None:
@@ -122,7 +130,9 @@ async def drive(session: OpenSession, run: TurnRun, lease: HeldLease | None, lim
     return run.result
 
 
-async def continue_turn(session: OpenSession, lease: HeldLease | None, emit: Emit) -> TurnResult:
+async def continue_turn(
+    session: OpenSession, lease: HeldLease | None, emit: Emit, on_conflict: ConflictPolicy
+) -> TurnResult:
     """Take the interrupted turn up: what is finished is not repeated (T6)."""
     open_turn = _open_turn(session)
     rebuilt = await rebuild(
@@ -136,7 +146,7 @@ async def continue_turn(session: OpenSession, lease: HeldLease | None, emit: Emi
     emit(TurnContinued(turn_id=open_turn.turn_id, turn_index=open_turn.turn_index))
     run = _turn_run(session, _known_here(session, rebuilt), asked, emit, open_turn.started_at)
     await run.note_lost()
-    return await drive(session, run, lease, open_turn.machine.limits)
+    return await drive(session, run, lease, open_turn.machine.limits, on_conflict)
 
 
 async def abandon(session: OpenSession, emit: Emit) -> TurnResult:

@@ -41,69 +41,13 @@ from lash_hookspecs.records.store import (
 )
 from lash_hookspecs.store_checks import Known, next_head, nodes_behind, page_of, record_of, walk_path
 
+from lash_core.stores.memory_data import Graph, Name, Session, Stream
+from lash_core.stores.memory_upkeep import KeptMemory, MemoryUpkeep
+
 __all__ = ["MemoryBackend", "MemorySession"]
 
 
-@attrs.define
-class _Stream:
-    last: int = 0
-    rows: list[StreamRow] = attrs.field(factory=list)
-
-    def sequence(self, entry: StreamEntry) -> int:
-        for row in self.rows:
-            if row.key == entry.key:
-                return row.sequence
-        self.last += 1
-        self.rows.append(StreamRow(self.last, entry.key, entry.body))
-        return self.last
-
-    def trim(self, upto: int) -> int:
-        kept = [row for row in self.rows if row.sequence > upto]
-        removed = len(self.rows) - len(kept)
-        self.rows = kept
-        return removed
-
-
-@attrs.define
-class _Graph:
-    """Nodes by id in the order of storing, each with the incarnation that stored it."""
-
-    nodes: dict[str, Node] = attrs.field(factory=dict)
-    owners: dict[str, str] = attrs.field(factory=dict)
-
-
-@attrs.define
-class _Session:
-    head: Head
-    graph: _Graph
-    records: dict[str, CommitRecord] = attrs.field(factory=dict)
-    streams: dict[str, _Stream] = attrs.field(factory=dict)
-
-
-@attrs.define
-class _Name:
-    """What stays with a session's name from one incarnation to the next.
-
-    Attributes:
-        floor: The highest epoch that was ever given or committed.
-        fence: The epoch below which a writer is refused.
-        lease: The lease in force or expired; ``None`` once released.
-        expires_at: When the lease expires, by the backend's clock.
-        dead: The tombstones, oldest first.
-    """
-
-    floor: int = 0
-    fence: int = 0
-    lease: Lease | None = None
-    expires_at: float = 0.0
-    dead: list[Deleted] = attrs.field(factory=list)
-
-    @property
-    def holder(self) -> Holder | None:
-        return self.lease.holder if self.lease else None
-
-
-class MemoryBackend:
+class MemoryBackend(MemoryUpkeep):
     """A database of sessions in this process's memory, under ``memory:``.
 
     Args:
@@ -119,18 +63,15 @@ class MemoryBackend:
         max_value: int | None = None,
         max_nodes_per_commit: int | None = None,
     ) -> None:
-        self.clock = clock
+        super().__init__(clock)
         self._capabilities = StoreCapabilities(
-            levels=frozenset({"core", "concurrent", "sharing"}),
+            levels=frozenset({"core", "concurrent", "sharing", "retention", "migration"}),
             durability="none",
             database_clock=True,
             tenants=True,
             max_value=max_value,
             max_nodes_per_commit=max_nodes_per_commit,
         )
-        self.living: dict[str, _Session] = {}
-        self.names: dict[str, _Name] = {}
-        self.blobs: dict[str, bytes] = {}
         self._tenants: dict[str, MemoryBackend] = {}
 
     @property
@@ -181,13 +122,6 @@ class MemoryBackend:
         self.names.clear()
         self.blobs.clear()
 
-    def lease_of(self, session_id: str) -> Lease | None:
-        """Give a session's lease with the time it has left."""
-        name = self.names.get(session_id)
-        if name is None or name.lease is None:
-            return None
-        return attrs.evolve(name.lease, expires_in=name.expires_at - self.clock())
-
     def _row(self, session_id: str) -> SessionRow:
         return SessionRow(self.living[session_id].head, self.lease_of(session_id))
 
@@ -205,6 +139,8 @@ class _TenantView:
         self._root = root
         self._tenant = name
         self._part = part
+        self.vacuum, self.gc, self.expire = part.vacuum, part.gc, part.expire
+        self.check, self.load = part.check, part.load
 
     @property
     def name(self) -> str:
@@ -239,8 +175,10 @@ class _TenantView:
         """Do nothing: the backend is closed by who opened it."""
 
 
-class MemorySession:
+class MemorySession(KeptMemory):
     """One session in memory."""
+
+    _backend: MemoryBackend
 
     def __init__(self, backend: MemoryBackend, session_id: str) -> None:
         self._backend = backend
@@ -257,7 +195,7 @@ class MemorySession:
         """Store one commit atomically."""
         session, source = self._living, self._backend.living.get(commit.fork.session_id) if commit.fork else None
         shared = session or source
-        if receipt := self._known(shared.graph if shared else _Graph()).replayed(commit):
+        if receipt := self._known(shared.graph if shared else Graph()).replayed(commit):
             return receipt
         return self._store(commit, session, session.graph if session else self._fork_graph(commit))
 
@@ -278,7 +216,8 @@ class MemorySession:
         """Store blobs and give their refs."""
         self._known().check_sizes(bodies)
         refs = [blob_ref(body) for body in bodies]
-        self._backend.blobs.update(zip(refs, bodies, strict=True))
+        for ref, body in zip(refs, bodies, strict=True):
+            self._backend.put_blob(ref, body)
         return refs
 
     async def get_blobs(self, refs: Sequence[str]) -> Mapping[str, bytes]:
@@ -298,7 +237,7 @@ class MemorySession:
         known = self._known()
         known.check_writer(writer)
         known.check_sizes(entry.body for entry in entries)
-        lane = self._streams.setdefault(stream, _Stream())
+        lane = self._streams.setdefault(stream, Stream())
         return [lane.sequence(entry) for entry in entries]
 
     async def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> Sequence[StreamRow]:
@@ -317,10 +256,7 @@ class MemorySession:
         session = self._living
         if not self._known().check_deletion(incarnation) or session is None:
             return
-        name = self._backend.names.setdefault(self._id, self._name)
-        name.dead.append(Deleted(incarnation, session.head.revision, deleted_at))
-        name.lease, name.fence = None, 0
-        del self._backend.living[self._id]
+        self._backend.bury(self._id, deleted_at)
         self._drop_unshared(session.graph)
 
     async def lease(self) -> Lease | None:
@@ -332,7 +268,7 @@ class MemorySession:
         held = await self.lease()
         if held and held.expires_in > 0 and held.epoch != replacing:
             raise SessionLeased(session_id=self._id, holder=held.holder, expires_in=held.expires_in, epoch=held.epoch)
-        name = self._backend.names.setdefault(self._id, _Name())
+        name = self._backend.names.setdefault(self._id, Name())
         self._raise_fence(name, name.floor + 1)
         name.lease = Lease(holder, name.floor, ttl)
         name.expires_at = self._backend.clock() + ttl
@@ -353,12 +289,12 @@ class MemorySession:
             self._name.lease = None
 
     @property
-    def _living(self) -> _Session | None:
+    def _living(self) -> Session | None:
         return self._backend.living.get(self._id)
 
     @property
-    def _name(self) -> _Name:
-        return self._backend.names.get(self._id) or _Name()
+    def _name(self) -> Name:
+        return self._backend.names.get(self._id) or Name()
 
     @property
     def _nodes(self) -> dict[str, Node]:
@@ -366,11 +302,11 @@ class MemorySession:
         return session.graph.nodes if session else {}
 
     @property
-    def _streams(self) -> dict[str, _Stream]:
+    def _streams(self) -> dict[str, Stream]:
         session = self._living
         return session.streams if session else {}
 
-    def _known(self, graph: _Graph | None = None) -> Known:
+    def _known(self, graph: Graph | None = None) -> Known:
         session, name = self._living, self._name
         return Known(
             self._id,
@@ -384,9 +320,9 @@ class MemorySession:
             holder=name.holder,
         )
 
-    def _fork_graph(self, commit: Commit) -> _Graph:
+    def _fork_graph(self, commit: Commit) -> Graph:
         if commit.fork is None:
-            return _Graph()
+            return Graph()
         source = self._backend.living.get(commit.fork.session_id)
         if source is None:
             raise SessionMissing(f"there is no session {commit.fork.session_id!r} to fork", session_id=self._id)
@@ -396,32 +332,35 @@ class MemorySession:
             raise CorruptSession(reason, kind="dangling_leaf", node_ids=(leaf,), session_id=self._id)
         return source.graph
 
-    def _store(self, commit: Commit, session: _Session | None, graph: _Graph) -> Receipt:
+    def _store(self, commit: Commit, session: Session | None, graph: Graph) -> Receipt:
         backend, fence = self._backend, self._name.fence
         head = next_head(commit, session.head if session else None)
         head = attrs.evolve(head, epoch=max(head.epoch, fence))
         record = record_of(commit, head.revision)
         if session is None:
-            session = backend.living[self._id] = _Session(head, graph)
-        session.head = head
+            session = backend.living[self._id] = Session(head, graph)
+        session.head, session.stored_at = head, time.time_ns() // 1000
         for node in commit.nodes:
             graph.nodes[node.node_id] = node
             graph.owners[node.node_id] = head.incarnation
-        backend.blobs.update(commit.blobs)
+        for ref, body in commit.blobs.items():
+            backend.put_blob(ref, body)
+        for ref in (*commit.components.values(), *(ref for node in commit.nodes for ref in node.refs)):
+            backend.put_at[ref] = backend.clock()
         for consumed in commit.consumed:
             if lane := session.streams.get(consumed.stream):
                 lane.trim(consumed.upto)
         session.records[commit.commit_id] = record
-        self._raise_fence(backend.names.setdefault(self._id, _Name()), head.epoch)
+        self._raise_fence(backend.names.setdefault(self._id, Name()), head.epoch)
         return Receipt(self._id, commit.commit_id, head.revision, record.digest)
 
-    def _raise_fence(self, name: _Name, epoch: int) -> None:
+    def _raise_fence(self, name: Name, epoch: int) -> None:
         name.fence = epoch
         name.floor = max(name.floor, epoch)
         if session := self._living:
             session.head = attrs.evolve(session.head, epoch=epoch)
 
-    def _drop_unshared(self, graph: _Graph) -> None:
+    def _drop_unshared(self, graph: Graph) -> None:
         sharers = [session for session in self._backend.living.values() if session.graph is graph]
         mine = {session.head.incarnation for session in sharers}
         wanted = [session.head.leaf for session in sharers]
@@ -433,5 +372,4 @@ class MemorySession:
                 kept.add(node_id)
                 node_id = graph.nodes[node_id].parent_node_id
         for node_id in set(graph.nodes) - kept:
-            del graph.nodes[node_id]
-            del graph.owners[node_id]
+            graph.drop(node_id)

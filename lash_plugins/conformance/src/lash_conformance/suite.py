@@ -28,8 +28,10 @@ from lash_conformance.suites.hostile import HostileClauses
 from lash_conformance.suites.leases import LeaseClauses
 from lash_conformance.suites.levels import LevelClauses
 from lash_conformance.suites.listings import ListingClauses
+from lash_conformance.suites.migrations import MigrationClauses
 from lash_conformance.suites.races import ContentionClauses, RaceClauses
 from lash_conformance.suites.reads import ReadClauses
+from lash_conformance.suites.retention import RetentionClauses
 from lash_conformance.suites.sequences import SequenceClauses
 from lash_conformance.suites.servers import ServerClauses
 from lash_conformance.suites.streams import StreamClauses
@@ -59,6 +61,8 @@ class StoreConformance(
     ServerClauses,
     FileClauses,
     UnreadableClauses,
+    RetentionClauses,
+    MigrationClauses,
 ):
     """Every clause of the contract that can be proved at a store, as tests.
 
@@ -199,11 +203,14 @@ def _lacks(suite: type[StoreConformance]) -> dict[str, str | None]:
         "durable": suite.durability != "none",
         "impatient_url": suite.impatient_url is not None,
         "leases": "concurrent" in suite.levels,
+        "make_newer": suite.make_newer is not StoreConformance.make_newer,
+        "make_old": suite.make_old is not StoreConformance.make_old,
         "processes": suite.processes,
         "server": suite.server_fixture is not None,
         "sharing": "sharing" in suite.levels,
         "small_limits_url": suite.small_limits_url is not None,
         "tenants": suite.tenants,
+        "time": "clock" in seams or suite.let_pass is not StoreConformance.let_pass,
     }
     reasons = {
         "blocked": "no blocked()",
@@ -213,11 +220,14 @@ def _lacks(suite: type[StoreConformance]) -> dict[str, str | None]:
         "durable": "durability 'none' declared",
         "impatient_url": "no impatient_url",
         "leases": "level concurrent not declared",
+        "make_newer": "no make_newer()",
+        "make_old": "no make_old()",
         "processes": "one process at a time declared",
         "server": "no server_fixture",
         "sharing": "level sharing not declared",
         "small_limits_url": "no small_limits_url",
         "tenants": "tenants not declared",
+        "time": "open_store takes no clock, and there is no let_pass()",
     }
     return {need: None if is_met[need] else reason for need, reason in reasons.items()}
 

@@ -51,7 +51,16 @@ class Rows(Protocol):
 
 
 class Connection(Protocol):
-    """A connection to one of the databases."""
+    """A connection to one of the databases.
+
+    Attributes:
+        IntegrityError: What the driver raises when a key is there already.
+    """
+
+    @property
+    def IntegrityError(self) -> type[Exception]:  # noqa: N802  the name that DB-API gives it
+        """What the driver raises when a key is there already."""
+        ...
 
     @property
     def sql(self) -> ModuleType:
@@ -70,16 +79,62 @@ class Connection(Protocol):
         """Begin a transaction that sees one state of the database and takes no write lock."""
         ...
 
-    def begin_write(self) -> None:
-        """Begin a transaction that writes; what it does not `commit` is rolled back when the unit ends."""
+    def begin_write(self, name: Name | None = None) -> None:
+        """Begin a transaction that writes; what it does not `commit` is rolled back when the unit ends.
+
+        Args:
+            name: The session that is written. Where writers run beside each other, those that change what its name
+                stands for (its beginning, its end, its lease) wait for each other.
+        """
+        ...
+
+    @property
+    def shared(self) -> bool:
+        """Whether other units write in the same transaction: an error undoes them too."""
+        ...
+
+    def guard_graph(self, graph: int, *, alone: bool) -> None:
+        """Keep nodes of a graph from being removed while this transaction builds on them.
+
+        Args:
+            graph: The graph.
+            alone: For who removes nodes: nobody else builds on them meanwhile.
+        """
+        ...
+
+    def guard_name(self, name: Name) -> None:
+        """Let those who change what a name stands for wait, as if the transaction had begun with it."""
+        ...
+
+    def stop_commits(self) -> None:
+        """Let nobody commit, in any tenant, until this transaction ends; first of all that it does."""
         ...
 
     def commit(self) -> None:
         """Make what was written durable."""
         ...
 
+    def rollback(self) -> None:
+        """Undo what was written."""
+        ...
+
+    def fetch_each(self, statement: str, parameters: Sequence[Sequence[Any]]) -> Iterable[list[Any]]:
+        """Run one statement with each of several sets of parameters, in one round trip; give what each found."""
+        ...
+
+    def fork_positions(self, segment: int) -> Iterator[int | None]:
+        """Give the place that a segment begins behind, then that of its parent, and so on.
+
+        Ends with ``None`` at a root, without it where a segment is missing or not younger than its parent.
+        """
+        ...
+
     def now(self) -> float:
         """Tell the time by the clock that judges leases, in seconds."""
+        ...
+
+    def stamp(self) -> int:
+        """Tell the time by the clock that orders what is stored, in microseconds."""
         ...
 
     def pack_id(self, value: str) -> PackedId:
@@ -88,4 +143,8 @@ class Connection(Protocol):
 
     def forget(self) -> None:
         """Leave nothing of deleted rows in the database's log, as far as that can be done at once."""
+        ...
+
+    def faults(self) -> list[str]:
+        """Ask the database itself what is wrong with it, as far as it can tell; nothing where it cannot."""
         ...

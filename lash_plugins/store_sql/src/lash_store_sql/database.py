@@ -6,18 +6,20 @@ import math
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import attrs
 from lash_hookspecs.errors import ConfigurationError, StoreUnavailable, UnsupportedSchema, redact_url
 
 from lash_store_sql import statements as sql
+from lash_store_sql.migrations import STEPS, Step
 from lash_store_sql.sqlite_connection import SqliteConnection
 
-__all__ = ["Location", "connect", "make_file", "parse_url", "prepare"]
+__all__ = ["Location", "connect", "make_file", "parse_url", "prepare", "read_version"]
 
 #: SQLite's ``application_id`` of our files: ``LASH`` in ASCII.
 APPLICATION_ID = 0x4C415348
@@ -36,12 +38,15 @@ class Location:
         path: The file, absolute.
         url: The URL, without secrets.
         timeout: Seconds for which contention is waited out.
+        synchronous: ``full`` makes a commit durable before it is acknowledged; ``normal`` leaves the last ones to the
+            next checkpoint: they survive the process, not the machine.
         max_value: The largest value in bytes.
     """
 
     path: Path
     url: str
     timeout: float = 10.0
+    synchronous: Literal["full", "normal"] = "full"
     # One row holds at most 1 GB in SQLite, and a commit record is one row.
     max_value: int = 256 * 1024 * 1024
 
@@ -91,7 +96,13 @@ def _count(text: str) -> int:
     return value
 
 
-_OPTIONS: dict[str, Callable[[str], Any]] = {"timeout": _seconds, "max_value": _count}
+def _synchronous(text: str) -> str:
+    if text not in ("full", "normal"):
+        raise ValueError(text)
+    return text
+
+
+_OPTIONS: dict[str, Callable[[str], Any]] = {"timeout": _seconds, "max_value": _count, "synchronous": _synchronous}
 
 
 def make_file(path: Path) -> None:
@@ -132,6 +143,7 @@ def open_first(location: Location, create: bool) -> SqliteConnection:
         connection = connect(path, writes=True)
     try:
         prepare(connection, path, create)
+        connection.execute(f"PRAGMA synchronous={location.synchronous}")
     except BaseException:
         connection.close()
         raise
@@ -188,44 +200,92 @@ def _is_left_alone(path: Path) -> bool:
 
 
 def prepare(connection: SqliteConnection, path: Path, create: bool) -> None:
-    """Write the schema into an empty database; check that of another.
+    """Write the schema into an empty database; check that of another, and bring an older one to this version.
 
     Raises:
-        StoreUnavailable: The database is of something else, or empty and may not be made.
+        StoreUnavailable: The database is of something else, or empty and may not be made; or it is older and cannot be
+            written.
         UnsupportedSchema: Its schema is newer than this code.
     """
-    if _check(connection, path):
-        return
-    if not create:
+    version = _version(connection, path)
+    if version is None and not create:
         raise StoreUnavailable(f"there is no store at {path}: the database is empty")
-    connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("BEGIN IMMEDIATE")
+    if version is None:
+        connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
+        connection.execute("PRAGMA journal_mode=WAL")
+    if version is None or version < sql.SCHEMA_VERSION:
+        _write_schema(connection, path)
+
+
+def _write_schema(connection: SqliteConnection, path: Path) -> None:
+    """Write what is missing in one transaction; somebody else may have done it meanwhile."""
     try:
-        if not _check(connection, path):
-            for statement in sql.DDL:
-                connection.execute(statement)
+        connection.execute("BEGIN IMMEDIATE")
+        version = _version(connection, path)
+        steps = [Step(sql.SCHEMA_VERSION, sql.COMPATIBLE_VERSION, sql.DDL)] if version is None else STEPS
+        if version is None:
             connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={sql.SCHEMA_VERSION}")
+        for step in steps:
+            if version is None or step.version > version:
+                _take_step(connection, step)
         connection.execute("COMMIT")
-    except BaseException:
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+            raise
+        raise StoreUnavailable(
+            f"{path} has an older schema than version {sql.SCHEMA_VERSION} and cannot be written, so it cannot be "
+            "migrated: open it once where it can be, or open a copy"
+        ) from error
+    finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        raise
 
 
-def _check(connection: SqliteConnection, path: Path) -> bool:
-    """Tell whether the schema is there; ``False`` for an empty database."""
+def _take_step(connection: SqliteConnection, step: Step) -> None:
+    for statement in step.sqlite:
+        connection.execute(statement)
+    connection.execute(
+        "INSERT INTO migration (version, applied_at) VALUES (?, ?)", (step.version, time.time_ns() // 1000)
+    )
+    connection.execute(f"PRAGMA user_version={step.compatible}")
+
+
+def read_version(path: Path) -> int | None:
+    """Read the schema version of a file; ``None`` where there is no database yet.
+
+    Raises:
+        StoreUnavailable, UnsupportedSchema: As `prepare`.
+    """
+    if not _exists(path) or not path.stat().st_size:
+        return None
+    connection = connect(path, writes=False)
+    try:
+        return _version(connection, path)
+    finally:
+        connection.close()
+
+
+def _version(connection: SqliteConnection, path: Path) -> int | None:
+    """Give the version of the schema; ``None`` for an empty database."""
     ((application,),) = connection.execute("PRAGMA application_id")
-    ((version,),) = connection.execute("PRAGMA user_version")
+    ((compatible,),) = connection.execute("PRAGMA user_version")
     ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master")
     if application != APPLICATION_ID:
-        if tables or version:
+        if tables or compatible:
             raise StoreUnavailable(f"cannot open {path}: it is a SQLite database of something else")
-        return False
-    if version > sql.SCHEMA_VERSION:
+        return None
+    if compatible > sql.SCHEMA_VERSION:
         raise UnsupportedSchema(
-            f"{path} has schema version {version}; this version of lash-store-sql reads up to {sql.SCHEMA_VERSION}: "
+            f"{path} has schema version {compatible}; this version of lash-store-sql reads up to {sql.SCHEMA_VERSION}: "
             "upgrade it"
         )
-    return True
+    (known,) = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'migration'").fetchone()
+    if not known:
+        return 1  # the first version had no such table
+    try:
+        (version,) = connection.execute("SELECT max(version) FROM migration").fetchone()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+            raise
+        return sql.SCHEMA_VERSION  # damaged: nothing is migrated, and what is still whole can be read and checked
+    return int(version or 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-import tempfile
 from pathlib import Path
 
 from lash_hookspecs.errors import (
@@ -87,6 +86,8 @@ def _out_of_space(path: Path) -> bool:
     A file of our own beside the database is written where the write failed at the latest: a limit on file sizes
     strikes there too. The database itself is never opened, since closing it would drop this process's locks on it.
     """
+    import tempfile
+
     sizes = [_size(path), _size(path.with_name(path.name + "-wal")), _size(path.with_name(path.name + "-shm"))]
     try:
         with tempfile.TemporaryFile(dir=path.parent) as probe:

@@ -1,25 +1,37 @@
-"""Writes `lash_store_sql.statements` from the declaration: ``python -m lash_store_sql.generate``.
+"""Writes the statements of both databases from the declaration: ``python -m lash_store_sql.generate``.
 
-The default path runs on the written module, so it need not import SQLModel or SQLAlchemy; a test compares the two.
+The stores run on the written modules, so they need not import SQLModel or SQLAlchemy; a test compares the two.
 """
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Integer, Table, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import BigInteger, Integer, Table, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from lash_store_sql.schema import METADATA, SCHEMA_VERSION
+from lash_store_sql.postgres.templates import TEMPLATES
+from lash_store_sql.schema import COMPATIBLE_VERSION, METADATA, SCHEMA_VERSION
 
-__all__ = ["render"]
+__all__ = ["MODULES", "render"]
 
-_DIALECT = sqlite.dialect(paramstyle="qmark")
+_SQLITE: Dialect = sqlite.dialect(paramstyle="qmark")
+_POSTGRES: Dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+
+#: Where each database's statements are.
+MODULES = {
+    "sqlite": Path(__file__).with_name("statements.py"),
+    "postgresql": Path(__file__).parent / "postgres" / "statements.py",
+}
+
+Upsert = Callable[[Table], Any]
 
 session, tombstone, lease, segment, node, record, blob, stream, entry, label = (
     METADATA.tables[name]
@@ -33,13 +45,15 @@ def _named(table: Table) -> Any:
     return (table.c.tenant == bindparam("tenant")) & (table.c.session_id == bindparam("session_id"))
 
 
-def _add(table: Table, *, key: bool = True) -> Any:
-    columns = [column.name for column in table.columns if key or not column.primary_key]
+def _add(table: Table, *, key: bool = True, without: tuple[str, ...] = ()) -> Any:
+    columns = [
+        column.name for column in table.columns if (key or not column.primary_key) and column.name not in without
+    ]
     return insert(table).values({name: bindparam(name) for name in columns})
 
 
 def _limited(query: Any) -> Any:
-    return query.limit(bindparam("limit", type_=Integer))
+    return query.limit(bindparam("limit", type_=BigInteger().with_variant(Integer, "sqlite")))
 
 
 def _between(table: Table, column: str = "pos") -> Any:
@@ -58,7 +72,7 @@ def _sessions() -> Iterator[tuple[str, Any]]:
     yield "HEAD", select(
         *(session.c[name] for name in (
             "incarnation", "revision", "epoch", "leaf", "components", "state",
-            "open_turn", "labels", "created_at", "updated_at",
+            "open_turn", "labels", "created_at", "updated_at", "ttl",
         ))
     ).where(_named(session))  # fmt: skip
     yield "SESSION", select(
@@ -67,7 +81,13 @@ def _sessions() -> Iterator[tuple[str, Any]]:
             "components",
         ))
     ).where(_named(session))  # fmt: skip
-    yield "ADD_SESSION", _add(session, key=False)
+    yield "SESSION_LOCKED", select(
+        *(session.c[name] for name in (
+            "key", "incarnation", "revision", "epoch", "graph", "leaf", "leaf_pos", "tail_pos", "stored_at",
+            "components",
+        ))
+    ).where(_named(session)).with_for_update()  # fmt: skip
+    yield "ADD_SESSION", _add(session, key=False, without=("ttl",)).returning(session.c.key)
     changed = (
         "leaf", "leaf_pos", "tail_pos", "revision", "epoch", "open_turn", "updated_at", "stored_at", "components",
         "state",
@@ -79,6 +99,7 @@ def _sessions() -> Iterator[tuple[str, Any]]:
     yield "BEGIN_GRAPH", update(session).where(_identified(session, key="session")).values(graph=session.c.key)
     yield "RAISE_EPOCH", update(session).where(_named(session)).values(epoch=bindparam("epoch"))
     yield "RELABEL", update(session).where(_identified(session, key="session")).values(labels=bindparam("labels"))
+    yield "SET_TTL", update(session).where(_identified(session, key="session")).values(ttl=bindparam("ttl"))
     yield "DROP_SESSION", delete(session).where(_identified(session, key="session"))
     yield "SHARERS", select(session.c.key, session.c.leaf_pos).where(_identified(session, graph="graph"))
     yield "ADD_TOMBSTONE", _add(tombstone)
@@ -92,7 +113,7 @@ def _sessions() -> Iterator[tuple[str, Any]]:
     yield "DEAD_EPOCH", select(func.max(tombstone.c.epoch)).where(_named(tombstone))
 
 
-def _leases() -> Iterator[tuple[str, Any]]:
+def _leases(upsert: Upsert) -> Iterator[tuple[str, Any]]:
     yield "LEASE", select(lease.c.epoch, lease.c.expires_at, lease.c.holder).where(_named(lease))
     names = ("tenant", "session_id", "epoch", "expires_at", "holder")
     values: dict[str, Any] = {name: bindparam(name) for name in names}
@@ -111,13 +132,13 @@ def _nodes() -> Iterator[tuple[str, Any]]:
     yield "NODE", shown.where(by_id)
     yield "RANGE", shown.where(_between(node)).order_by(node.c.pos)
     newer = (node.c.stored_at > bindparam("stored_at")) | (
-        (node.c.stored_at == bindparam("stored_at")) & (node.c.pos > bindparam("pos"))
+        (node.c.stored_at == bindparam("same")) & (node.c.pos > bindparam("pos"))
     )
     visible = placed.where(_between(node)).where(node.c.hidden == bindparam("hidden"))
     yield "VISIBLE", _limited(visible.order_by(node.c.pos))
     yield "VISIBLE_AFTER", _limited(visible.where(newer).order_by(node.c.pos))
     yield "DROP_NODES", delete(node).where(_between(node))
-    yield "ADD_SEGMENT", _add(segment, key=False)
+    yield "ADD_SEGMENT", _add(segment, key=False).returning(segment.c.segment)
     yield "FORK_POS", select(segment.c.fork_pos).where(_identified(segment, segment="segment"))
     yield (
         "SEGMENTS",
@@ -128,7 +149,7 @@ def _nodes() -> Iterator[tuple[str, Any]]:
     yield "DROP_SEGMENT", delete(segment).where(_identified(segment, segment="segment"))
 
 
-def _records() -> Iterator[tuple[str, Any]]:
+def _records(upsert: Upsert) -> Iterator[tuple[str, Any]]:
     yield "ADD_RECORD", _add(record)
     yield (
         "RECORD",
@@ -141,10 +162,18 @@ def _records() -> Iterator[tuple[str, Any]]:
         ).where(_between(record, "key")).order_by(record.c.key)
     )  # fmt: skip
     yield "DROP_RECORDS", delete(record).where(_between(record, "key"))
-    yield "ADD_BLOB", upsert(blob).values(
-        {name: bindparam(name) for name in ("tenant", "ref", "packing", "body")}
-    ).on_conflict_do_nothing()  # fmt: skip
-    yield "HAS_BLOB", select(blob.c.key).where(_identified(blob, tenant="tenant", ref="ref"))
+    fresh = upsert(blob).values(
+        {name: bindparam(name) for name in ("tenant", "ref", "packing", "body", "stored_at")}
+    )  # fmt: skip
+    yield (
+        "ADD_BLOB",
+        fresh.on_conflict_do_update(index_elements=["tenant", "ref"], set_={"stored_at": fresh.excluded.stored_at}),
+    )
+    yield "HAS_BLOB", select(blob.c.stored_at).where(_identified(blob, tenant="tenant", ref="ref"))
+    yield (
+        "TOUCH_BLOB",
+        update(blob).where(_identified(blob, tenant="tenant", ref="ref")).values(stored_at=bindparam("stored_at")),
+    )
     yield "BLOB", select(blob.c.packing, blob.c.body).where(_identified(blob, tenant="tenant", ref="ref"))
 
 
@@ -176,7 +205,7 @@ def _listings() -> Iterator[tuple[str, Any]]:
     columns = [
         session.c[name] for name in (
             "session_id", "incarnation", "revision", "epoch", "leaf", "components", "state", "open_turn", "labels",
-            "created_at", "updated_at",
+            "created_at", "updated_at", "ttl",
         )
     ] + [lease.c.epoch.label("lease_epoch"), lease.c.expires_at, lease.c.holder]  # fmt: skip
     turns = {
@@ -204,19 +233,220 @@ def _counts() -> Iterator[tuple[str, Any]]:
     yield "COUNT_BLOBS", select(func.count()).select_from(blob).where(_identified(blob, tenant="tenant"))
 
 
-def _compiled(statement: Any) -> tuple[str, list[str]]:
-    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+def _upkeep() -> Iterator[tuple[str, Any]]:
+    """Yield what retention, checks and archives run, none of it hot."""
+    size = func.length
+    living = select(session.c.graph).where(session.c.tenant == bindparam("tenant"))
+    mine = _identified(session, tenant="tenant")
+    leaves = select(session.c.key, session.c.session_id, session.c.leaf).where(_identified(session, graph="graph"))
+    yield "LEAVES", leaves.order_by(session.c.key)
+    yield "LEAVES_LOCKED", leaves.order_by(session.c.key).with_for_update()
+    yield (
+        "EDGES",
+        select(node.c.pos, node.c.node_id, node.c.parent, node.c.hidden, size(node.c.payload))
+        .where(_identified(node, graph="graph"))
+        .order_by(node.c.stored_at, node.c.pos),
+    )
+    yield "HIDE", update(node).where(_identified(node, pos="pos")).values(hidden=bindparam("hidden"))
+    yield "CUT", update(node).where(_identified(node, pos="pos")).values(parent=bindparam("parent"))
+    is_hidden = node.c.hidden != literal_column("0")
+    yield "HIDDEN_GRAPHS", select(node.c.graph).where(is_hidden).where(
+        node.c.graph.in_(living)
+    ).distinct().order_by(node.c.graph)  # fmt: skip
+    yield (
+        "PAYLOADS",
+        select(node.c.pos, node.c.node_id, node.c.payload, node.c.refs).where(_identified(node, graph="graph")),
+    )
+    yield (
+        "SET_PAYLOAD",
+        update(node).where(_identified(node, pos="pos")).values(payload=bindparam("payload"), refs=bindparam("refs")),
+    )
+    yield (
+        "RECORD_BODIES",
+        select(record.c.key, record.c.committed_at, record.c.open_turn, record.c.components, record.c.body)
+        .where(_between(record, "key"))
+        .order_by(record.c.key),
+    )
+    yield (
+        "RECORD_SIZES",
+        select(record.c.key, record.c.committed_at, record.c.open_turn, size(record.c.body))
+        .where(_between(record, "key"))
+        .order_by(record.c.key),
+    )
+    changed: dict[str, Any] = {name: bindparam(name) for name in ("components", "body")}
+    yield "SET_RECORD", update(record).where(_identified(record, key="record")).values(changed)
+    yield "EMPTY_RECORDS", update(record).where(_between(record, "key")).values(body=bindparam("body"))
+    yield (
+        "ENTRY_BODIES",
+        select(entry.c.pos, entry.c.body)
+        .select_from(entry.join(stream, stream.c.key == entry.c.stream))
+        .where(_identified(stream, session="session")),
+    )
+    yield "ENTRY_SIZES", select(entry.c.pos, size(entry.c.body)).where(_between(entry)).order_by(entry.c.pos.desc())
+    yield "SET_ENTRY", update(entry).where(_identified(entry, pos="pos")).values(body=bindparam("body"))
+    yield (
+        "STREAMS",
+        select(stream.c.key, stream.c.name, stream.c.last)
+        .where(_identified(stream, session="session"))
+        .order_by(stream.c.name),
+    )
+    yield (
+        "SET_DOCUMENTS",
+        update(session)
+        .where(_identified(session, key="session"))
+        .values(components=bindparam("components"), state=bindparam("state")),
+    )
+    yield (
+        "HEAD_REFS",
+        _limited(
+            select(session.c.key, session.c.revision, session.c.components, session.c.state)
+            .where(mine)
+            .where(session.c.key > bindparam("after"))
+            .order_by(session.c.key)
+        ),
+    )
+    yield "NODE_REFS", select(node.c.refs).where(node.c.refs.is_not(None)).where(node.c.graph.in_(living))
+    yield (
+        "BLOBS",
+        _limited(
+            select(blob.c.key, blob.c.ref, blob.c.stored_at, size(blob.c.body))
+            .where(_identified(blob, tenant="tenant"))
+            .where(blob.c.key > bindparam("after"))
+            .order_by(blob.c.key)
+        ),
+    )
+    unknown = update(blob).where(_identified(blob, tenant="tenant")).where(blob.c.stored_at.is_(None))
+    yield "STAMP_BLOBS", unknown.values(stored_at=bindparam("stored_at"))
+    yield "DROP_BLOB", delete(blob).where(_identified(blob, key="blob")).where(
+        func.coalesce(blob.c.stored_at, literal_column("0")) <= bindparam("upto")
+    )  # fmt: skip
+    yield "FORGET_BLOB", delete(blob).where(_identified(blob, tenant="tenant", ref="ref"))
+    first = segment.c.segment * literal_column("4294967296")
+    filled = select(node.c.pos).where(node.c.pos.between(first, first + literal_column("4294967295"))).exists()
+    appended = (
+        select(session.c.key)
+        .where(session.c.key == segment.c.owner)
+        .where(session.c.tail_pos.between(first, first + literal_column("4294967295")))
+        .exists()
+    )
+    yield "EMPTY_SEGMENTS", select(segment.c.segment).where(segment.c.graph.in_(living)).where(~filled).where(~appended)
+    over = session.c.stored_at + session.c.ttl <= bindparam("now")
+    yield (
+        "EXPIRED",
+        select(session.c.session_id, session.c.incarnation, lease.c.expires_at, lease.c.holder)
+        .select_from(
+            session.outerjoin(
+                lease, (lease.c.tenant == session.c.tenant) & (lease.c.session_id == session.c.session_id)
+            )
+        )
+        .where(session.c.ttl.is_not(None))
+        .where(mine)
+        .where(over)
+        .order_by(session.c.session_id),
+    )
+    yield (
+        "ARCHIVE",
+        _limited(
+            select(
+                node.c.node_id, node.c.parent, node.c.timestamp, node.c.kind, node.c.payload, node.c.hidden,
+                node.c.refs, session.c.session_id, node.c.stored_at, node.c.pos,
+            )
+            .select_from(
+                node.join(segment, segment.c.segment == node.c.pos.op(">>")(literal_column("32"))).outerjoin(
+                    session, session.c.key == segment.c.owner
+                )
+            )
+            .where(_identified(node, graph="graph"))
+            .where(
+                (node.c.stored_at > bindparam("stored_at"))
+                | ((node.c.stored_at == bindparam("same")) & (node.c.pos > bindparam("pos")))
+            )
+            .order_by(node.c.stored_at, node.c.pos)
+        ),
+    )  # fmt: skip
+    yield "SET_LEAF", update(session).where(_identified(session, key="session")).values(
+        leaf=bindparam("leaf"), leaf_pos=bindparam("leaf_pos")
+    )  # fmt: skip
+    yield "SET_FORK", update(segment).where(_identified(segment, segment="segment")).values(
+        fork_pos=bindparam("fork_pos")
+    )  # fmt: skip
+    yield "EXPIRY", select(session.c.stored_at, session.c.ttl).where(_named(session))
+    yield "COUNT_HIDDEN", select(func.count()).select_from(node).where(is_hidden).where(node.c.graph.in_(living))
+    yield "RECORD_REFS", select(record.c.components).where(_between(record, "key")).distinct()
+    yield from _checks()
+
+
+def _checks() -> Iterator[tuple[str, Any]]:
+    """Yield what a check looks for."""
+    yield "GRAPHS", select(session.c.graph).where(
+        _identified(session, tenant="tenant")
+    ).distinct().order_by(session.c.graph)  # fmt: skip
+    yield "FORKS", select(segment.c.segment, segment.c.owner, segment.c.fork_pos).where(
+        _identified(segment, graph="graph")
+    )  # fmt: skip
+    yield (
+        "HEADS",
+        _limited(
+            select(
+                session.c.key, session.c.session_id, session.c.revision, session.c.leaf, session.c.leaf_pos,
+                session.c.labels, session.c.components, session.c.graph,
+            )
+            .where(_identified(session, tenant="tenant"))
+            .where(session.c.key > bindparam("after"))
+            .order_by(session.c.key)
+        ),
+    )  # fmt: skip
+    yield "LEAF_POS", select(session.c.leaf_pos).where(_identified(session, key="session"))
+    yield "RECORD_COMPONENTS", select(record.c.key, record.c.components).where(_between(record, "key"))
+    yield "SHARING", select(session.c.session_id).where(_identified(session, graph="graph")).order_by(session.c.key)
+    yield "LABELS", select(label.c.name, label.c.value, label.c.session_id).where(_identified(label, session="session"))
+    yield "NEWEST_RECORD", select(func.max(record.c.key)).where(_between(record, "key"))
+    yield "NEWEST_ENTRY", select(func.max(entry.c.pos)).where(_between(entry))
+    yield "REFERRING", select(node.c.node_id, node.c.refs).where(_identified(node, graph="graph")).where(
+        node.c.refs.is_not(None)
+    )  # fmt: skip
+    for name, table, column, home in (
+        ("NODES", node, node.c.graph, session.c.graph),
+        ("SEGMENTS", segment, segment.c.graph, session.c.graph),
+        ("RECORDS", record, record.c.session, session.c.key),
+        ("STREAMS", stream, stream.c.session, session.c.key),
+        ("ENTRIES", entry, entry.c.stream, stream.c.key),
+        ("LABELS", label, label.c.session, session.c.key),
+    ):
+        there = select(home).where(home == column).correlate(table).exists()
+        yield f"ORPHAN_{name}", select(func.count()).select_from(table).where(~there)
+
+
+def _statements(upsert: Upsert) -> Iterator[tuple[str, Any]]:
+    yield from _sessions()
+    yield from _leases(upsert)
+    yield from _nodes()
+    yield from _records(upsert)
+    yield from _streams()
+    yield from _listings()
+    yield from _upkeep()
+
+
+def _compiled(statement: Any, dialect: Dialect) -> tuple[str, list[str]]:
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
     sql, parameters = " ".join(str(compiled).split()), list(compiled.positiontup or ())
     if sql.endswith(" OFFSET ?"):  # the dialect adds an offset of zero to every limit
         return sql.removesuffix(" OFFSET ?"), parameters[:-1]
     return sql, parameters
 
 
-def _ddl() -> Iterator[str]:
+def _numbered(template: str) -> tuple[str, list[str]]:
+    """Number the parameters of a statement that was written by hand."""
+    parameters = list(dict.fromkeys(re.findall(r"(?<!:):([a-z_]+)", template)))
+    sql = re.sub(r"(?<!:):([a-z_]+)", lambda found: f"${parameters.index(found[1]) + 1}", template)
+    return " ".join(sql.split()), parameters
+
+
+def _ddl(dialect: Dialect) -> Iterator[str]:
     for table in METADATA.sorted_tables:
-        yield " ".join(str(CreateTable(table).compile(dialect=_DIALECT)).split())
+        yield " ".join(str(CreateTable(table).compile(dialect=dialect)).split())
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
-            yield " ".join(str(CreateIndex(index).compile(dialect=_DIALECT)).split())
+            yield " ".join(str(CreateIndex(index).compile(dialect=dialect)).split())
 
 
 def _assigned(name: str, text: str) -> Iterator[str]:
@@ -237,32 +467,58 @@ def _literal(text: str) -> Iterator[str]:
         yield f"    {quote}{line}{end}{quote}"
 
 
-def _lines() -> Iterator[str]:
-    yield '"""SQL for SQLite, written by ``python -m lash_store_sql.generate`` from the declaration: do not edit."""'
+def _named_statements(database: str) -> Iterator[tuple[str, str, list[str]]]:
+    dialect, upsert = (
+        (_SQLITE, sqlite.insert) if database == "sqlite" else (_POSTGRES, postgresql.insert)
+    )  # fmt: skip
+    for name, statement in _statements(upsert):
+        yield name, *_compiled(statement, dialect)
+    if database == "postgresql":
+        for name, template in TEMPLATES.items():
+            yield name, *_numbered(template)
+
+
+def _lines(database: str) -> Iterator[str]:
+    title = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[database]
+    yield f'"""SQL for {title}, written by ``python -m lash_store_sql.generate`` from the declaration: do not edit."""'
     yield ""
     yield "from __future__ import annotations"
     yield ""
     yield "# fmt: off"
     yield f"SCHEMA_VERSION = {SCHEMA_VERSION}"
-    for group in (_sessions, _leases, _nodes, _records, _streams, _listings):
-        for name, statement in group():
-            sql, parameters = _compiled(statement)
-            yield ""
-            yield from textwrap.wrap(f"#: {', '.join(parameters) or 'no parameters'}", 100, subsequent_indent="#: ")
-            yield from _assigned(name, sql)
+    yield f"COMPATIBLE_VERSION = {COMPATIBLE_VERSION}"
+    for name, sql, parameters in _named_statements(database):
+        yield ""
+        yield from textwrap.wrap(f"#: {', '.join(parameters) or 'no parameters'}", 100, subsequent_indent="#: ")
+        yield from _assigned(name, sql)
+    if database == "postgresql":
+        yield from _orders()
     yield ""
     yield "DDL = ("
-    for sql in _ddl():
+    for sql in _ddl(_SQLITE if database == "sqlite" else _POSTGRES):
         *head, final = _literal(sql)
         yield from head
         yield f"{final},"
     yield ")"
 
 
-def render() -> str:
-    """Give the text of the statements module."""
-    return "\n".join(_lines()) + "\n"
+def _orders() -> Iterator[str]:
+    """Say in which order the long statements take their parameters."""
+    yield ""
+    yield "PARAMETERS = {"
+    for name, template in TEMPLATES.items():
+        order = ", ".join(f'"{parameter}"' for parameter in _numbered(template)[1])
+        yield f'    "{name}": ('
+        yield from textwrap.wrap(f"{order},", 108, initial_indent=" " * 8, subsequent_indent=" " * 8) if order else ()
+        yield "    ),"
+    yield "}"
+
+
+def render(database: str) -> str:
+    """Give the text of the statements module of ``sqlite`` or ``postgresql``."""
+    return "\n".join(_lines(database)) + "\n"
 
 
 if __name__ == "__main__":
-    Path(__file__).with_name("statements.py").write_text(render(), encoding="utf-8")
+    for written, path in MODULES.items():
+        path.write_text(render(written), encoding="utf-8")

@@ -12,8 +12,11 @@ from lash_store_sql.rows import SHIFT, dump_holder, load_holder
 from lash_store_sql.stored import Stored, check_size, fence, fenced, find, is_dead, writable
 
 __all__ = [
+    "add_entries",
     "append_entries",
+    "bury",
     "delete_session",
+    "drop_nodes",
     "read_entries",
     "read_lease",
     "release_lease",
@@ -35,11 +38,18 @@ def append_entries(
     max_value: int,
 ) -> list[int]:
     """Append entries; a key that is there keeps its first body."""
-    connection.begin_write()
+    connection.begin_write(name)
     stored = writable(connection, name, writer)
     for entry in entries:
         check_size(len(entry.body), max_value)
-    key, last = _stream(connection, stored.key, stream)
+    sequences = add_entries(connection, stored.key, stream, entries)
+    connection.commit()
+    return sequences
+
+
+def add_entries(connection: Connection, session: int, stream: str, entries: Sequence[StreamEntry]) -> list[int]:
+    """Append entries in an open transaction, whoever writes."""
+    key, last = _stream(connection, session, stream)
     sequences, newest = [], last
     for entry in entries:
         row = connection.execute(connection.sql.ENTRY, (key, entry.key)).fetchone()
@@ -49,7 +59,6 @@ def append_entries(
         sequences.append(row[0] & _LOW if row else newest)
     if newest > last:
         connection.execute(connection.sql.MOVE_STREAM, (newest, key))
-    connection.commit()
     return sequences
 
 
@@ -76,7 +85,7 @@ def read_entries(connection: Connection, name: Name, stream: str, after: int, li
 
 def trim_entries(connection: Connection, name: Name, stream: str, upto: int, writer: Writer) -> int:
     """Remove entries with a sequence up to ``upto``."""
-    connection.begin_write()
+    connection.begin_write(name)
     stored = writable(connection, name, writer)
     row = connection.execute(connection.sql.STREAM, (stored.key, stream)).fetchone()
     if row is None:
@@ -97,13 +106,13 @@ def read_lease(connection: Connection, name: Name) -> Lease | None:
 
 def take_lease(connection: Connection, name: Name, holder: Holder, ttl: float, replacing: int | None) -> Lease:
     """Take the lease and an epoch that no incarnation of the name has seen."""
-    connection.begin_write()
+    connection.begin_write(name)
     held = read_lease(connection, name)
     if held and held.expires_in > 0 and held.epoch != replacing:
         raise SessionLeased(
             session_id=name.session_id, holder=held.holder, expires_in=held.expires_in, epoch=held.epoch
         )
-    current, _ = fence(connection, name, find(connection, name))
+    current, _ = fence(connection, name, find(connection, name, lock=True))
     dead = connection.execute(connection.sql.DEAD_EPOCH, name).fetchone()[0]
     lease = Lease(holder, max(current, dead or 0) + 1, ttl)
     _set_lease(connection, name, lease)
@@ -114,8 +123,8 @@ def take_lease(connection: Connection, name: Name, holder: Holder, ttl: float, r
 
 def renew_lease(connection: Connection, name: Name, lease: Lease, ttl: float) -> Lease:
     """Extend the lease unless somebody else has taken it."""
-    connection.begin_write()
-    stored = find(connection, name)
+    connection.begin_write(name)
+    stored = find(connection, name, lock=True)
     if fence(connection, name, stored)[0] != lease.epoch:
         raise fenced(connection, name, stored, lease.epoch)
     renewed = Lease(lease.holder, lease.epoch, ttl)
@@ -126,7 +135,7 @@ def renew_lease(connection: Connection, name: Name, lease: Lease, ttl: float) ->
 
 def release_lease(connection: Connection, name: Name, lease: Lease) -> None:
     """Give the lease back; the epoch stays."""
-    connection.begin_write()
+    connection.begin_write(name)
     row = connection.execute(connection.sql.LEASE, name).fetchone()
     if row and row[0] == lease.epoch and row[2] is not None:
         connection.execute(connection.sql.SET_LEASE, (*name, lease.epoch, row[1], None))
@@ -141,24 +150,30 @@ def _set_lease(connection: Connection, name: Name, lease: Lease) -> None:
 
 def delete_session(connection: Connection, name: Name, incarnation: str, deleted_at: int) -> None:
     """Remove a session and what nobody shares with it; leave a tombstone."""
-    connection.begin_write()
+    connection.begin_write(name)
     if is_dead(connection, name, incarnation):
         return
-    stored = find(connection, name)
+    stored = find(connection, name, lock=True)
     if stored is None or stored.incarnation != connection.pack_id(incarnation):
         raise SessionMissing(
             f"there is no incarnation {incarnation!r} of session {name.session_id!r}", session_id=name.session_id
         )
+    bury(connection, name, stored, deleted_at)
+    drop_nodes(connection, stored.graph)
+    connection.commit()
+    connection.forget()
+
+
+def bury(connection: Connection, name: Name, stored: Stored, deleted_at: int) -> None:
+    """Remove a session's own rows, in an open transaction, and leave a tombstone; `drop_nodes` removes its nodes."""
     epoch, _ = fence(connection, name, stored)
     connection.execute(
         connection.sql.ADD_TOMBSTONE,
         (stored.key, *name, stored.incarnation, stored.revision, epoch, deleted_at),
     )
     connection.execute(connection.sql.DROP_LEASE, name)
+    connection.guard_graph(stored.graph, alone=True)
     _drop_rows(connection, stored.key)
-    _drop_nodes(connection, stored)
-    connection.commit()
-    connection.forget()
 
 
 def _drop_rows(connection: Connection, session: int) -> None:
@@ -169,10 +184,10 @@ def _drop_rows(connection: Connection, session: int) -> None:
     connection.execute(connection.sql.DROP_SESSION, (session,))
 
 
-def _drop_nodes(connection: Connection, stored: Stored) -> None:
+def drop_nodes(connection: Connection, graph: int) -> None:
     """Remove what dead sessions appended, up to where living ones still stand on it."""
-    sharers = dict(connection.execute(connection.sql.SHARERS, (stored.graph,)).fetchall())
-    segments = dict(connection.execute(connection.sql.SEGMENTS, (stored.graph,)).fetchall())
+    sharers = dict(connection.execute(connection.sql.SHARERS, (graph,)).fetchall())
+    segments = dict(connection.execute(connection.sql.SEGMENTS, (graph,)).fetchall())
     needed: dict[int, int] = {}
     for segment, owner in segments.items():
         if owner in sharers:
@@ -188,7 +203,7 @@ def _drop_nodes(connection: Connection, stored: Stored) -> None:
 
 
 def _need(connection: Connection, needed: dict[int, int], pos: int | None) -> None:
+    above = connection.fork_positions(pos >> SHIFT) if pos is not None else iter(())
     while pos is not None and needed.get(pos >> SHIFT, -1) < pos:
         needed[pos >> SHIFT] = pos
-        row = connection.execute(connection.sql.FORK_POS, (pos >> SHIFT,)).fetchone()
-        pos = row[0] if row else None
+        pos = next(above, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lash_hookspecs.errors import MissingBlob
@@ -21,6 +21,9 @@ from lash_hookspecs.records.store import (
 from lash_store_sql.connection import UNLIMITED, Connection, Name
 from lash_store_sql.rows import SHIFT, RowError, load_head, load_holder, load_record, unpack_body, unpack_id
 from lash_store_sql.stored import find
+
+#: Rows that are asked for at least, for a page that only some of them belong to.
+_FEWEST = 50
 
 __all__ = ["count_rows", "list_sessions", "read_blobs", "read_head", "read_records"]
 
@@ -50,15 +53,20 @@ def read_blobs(connection: Connection, name: Name, refs: Sequence[str]) -> dict[
     """Read blobs by ref."""
     connection.begin_read()
     bodies = {}
-    for ref in refs:
-        try:
-            row = connection.execute(connection.sql.BLOB, (name.tenant, bytes.fromhex(ref))).fetchone()
-        except ValueError:
-            row = None
-        if row is None:
+    wanted = [(name.tenant, _digest(ref)) for ref in refs]
+    for ref, rows in zip(refs, connection.fetch_each(connection.sql.BLOB, wanted), strict=True):
+        if not rows:
             raise MissingBlob(session_id=name.session_id, ref=ref)
-        bodies[ref] = unpack_body(ref, *row)
+        bodies[ref] = unpack_body(ref, *rows[0])
     return bodies
+
+
+def _digest(ref: str) -> bytes:
+    """Give the digest that a ref names; what names none is not stored either."""
+    try:
+        return bytes.fromhex(ref)
+    except ValueError:
+        return b""
 
 
 def list_sessions(connection: Connection, tenant: str, query: SessionQuery) -> SessionPage:
@@ -67,10 +75,8 @@ def list_sessions(connection: Connection, tenant: str, query: SessionQuery) -> S
     labels = sorted(query.labels.items())
     suffix = {None: "", True: "_OPEN", False: "_IDLE"}[query.open_turn]
     statement = getattr(connection.sql, f"LABELLED{suffix}" if labels else f"LIST{suffix}")
-    # The least text above another is that text and a NUL.
-    begin = "" if query.after is None else query.after + "\0"
     now, found = connection.now(), []
-    for columns in connection.execute(statement, (tenant, *(labels[0] if labels else ()), begin, UNLIMITED)):
+    for columns in _from(connection, statement, (tenant, *(labels[0] if labels else ())), query):
         row = _session_row(columns, now)
         if query.labels.items() <= row.head.labels.items():
             found.append(row)
@@ -80,12 +86,25 @@ def list_sessions(connection: Connection, tenant: str, query: SessionQuery) -> S
     return SessionPage(page, page[-1].head.session_id if page and len(found) > len(page) else None)
 
 
+def _from(
+    connection: Connection, statement: str, fixed: tuple[str, ...], query: SessionQuery
+) -> Iterator[tuple[Any, ...]]:
+    """Read on from the cursor, some rows at a time."""
+    # The least text above another is that text and a NUL.
+    begin, many = "" if query.after is None else query.after + "\0", max(query.limit + 1, _FEWEST)
+    while rows := connection.execute(statement, (*fixed, begin, many)).fetchall():
+        yield from rows
+        if len(rows) < many:
+            return
+        begin = rows[-1][0] + "\0"
+
+
 def _session_row(columns: tuple[Any, ...], now: float) -> SessionRow:
     try:
-        head = load_head(columns[0], columns[1:11])
+        head = load_head(columns[0], columns[1:12])
     except RowError as error:
         raise RowError(f"{error.row} of session {columns[0]!r}", str(error)) from error
-    epoch, expires_at, holder = columns[11:]
+    epoch, expires_at, holder = columns[12:]
     return SessionRow(head, Lease(load_holder(holder), epoch, expires_at / 1e6 - now) if holder else None)
 
 

@@ -53,11 +53,9 @@ def read_nodes(connection: Connection, name: Name, node_ids: Sequence[str]) -> l
     stored = find(connection, name)
     if stored is None:
         return []
-    found = (
-        connection.execute(connection.sql.NODE, (stored.graph, connection.pack_id(node_id))).fetchone()
-        for node_id in node_ids
-    )
-    return [node for node in load_nodes([row for row in found if row]) if not node.hidden]
+    wanted = [(stored.graph, connection.pack_id(node_id)) for node_id in node_ids]
+    found = [row for rows in connection.fetch_each(connection.sql.NODE, wanted) for row in rows]
+    return [node for node in load_nodes(found) if not node.hidden]
 
 
 @collector_paused()
@@ -76,33 +74,31 @@ def read_graph(connection: Connection, name: Name, after: str | None, limit: int
         return []
     segments = connection.execute(connection.sql.SEGMENTS, (stored.graph,)).fetchall()
     if len({owner for _, owner in segments}) > 1:
-        rows = _merged(connection, segments, place)
+        rows = _merged(connection, segments, place, limit)
     else:
-        rows = _in_place(connection, segments, place)
+        rows = _in_place(connection, segments, place, limit)
     return load_nodes([row[:7] for row in islice(rows, limit)])
 
 
-def _in_place(connection: Connection, segments: list[Row], place: Row | None) -> Iterator[Row]:
+def _in_place(connection: Connection, segments: list[Row], place: Row | None, limit: int | None) -> Iterator[Row]:
     """One session wrote the graph: its segments were filled one after the other."""
-    begin = place[0] + 1 if place else 0
+    begin, most = place[0] + 1 if place else 0, UNLIMITED if limit is None else limit
     for segment, _ in segments:
         first, final = max(segment << SHIFT, begin), segment << SHIFT | _LOW
         if first <= final:
-            yield from connection.execute(connection.sql.VISIBLE, (first, final, 0, UNLIMITED))
+            yield from connection.execute(connection.sql.VISIBLE, (first, final, 0, most))
 
 
-def _merged(connection: Connection, segments: list[Row], place: Row | None) -> Iterator[Row]:
+def _merged(connection: Connection, segments: list[Row], place: Row | None, limit: int | None) -> Iterator[Row]:
     """Several sessions wrote the graph: each segment is in order, the store's clock orders them."""
-    runs = []
+    runs, most = [], UNLIMITED if limit is None else limit
     for segment, _ in segments:
         window = (segment << SHIFT, segment << SHIFT | _LOW, 0)
         if place:
             pos, stored_at = place
-            runs.append(
-                connection.execute(connection.sql.VISIBLE_AFTER, (*window, stored_at, stored_at, pos, UNLIMITED))
-            )
+            runs.append(connection.execute(connection.sql.VISIBLE_AFTER, (*window, stored_at, stored_at, pos, most)))
         else:
-            runs.append(connection.execute(connection.sql.VISIBLE, (*window, UNLIMITED)))
+            runs.append(connection.execute(connection.sql.VISIBLE, (*window, most)))
     return heapq.merge(*runs, key=lambda row: (row[7], row[8]))
 
 
@@ -121,23 +117,22 @@ def _by_ranges(connection: Connection, end: int, start: int | None, last: int | 
         if bounded:
             raise _TangledError
     rows: list[Row] = []
-    for first, high in reversed(ranges):
-        found = connection.execute(connection.sql.RANGE, (first, high)).fetchall()
+    ranges.reverse()
+    for (first, high), found in zip(ranges, connection.fetch_each(connection.sql.RANGE, ranges), strict=True):
         if len(found) != max(0, high - first + 1):
             raise _TangledError
         rows += found
     return rows
 
 
-def _ranges(connection: Connection, end: int | None) -> Iterator[tuple[int, int]]:
+def _ranges(connection: Connection, end: int) -> Iterator[tuple[int, int]]:
     """Give the ranges of a path, the leaf's first."""
-    while end is not None:
-        low = end >> SHIFT << SHIFT
-        yield low, end
-        row = connection.execute(connection.sql.FORK_POS, (end >> SHIFT,)).fetchone()
-        if row is None or (row[0] is not None and row[0] >= low):
-            raise _TangledError
-        end = row[0]
+    yield end >> SHIFT << SHIFT, end
+    for fork_pos in connection.fork_positions(end >> SHIFT):
+        if fork_pos is None:
+            return
+        yield fork_pos >> SHIFT << SHIFT, fork_pos
+    raise _TangledError
 
 
 def _follow(connection: Connection, rows: list[Row], leaf: str, after: str | None, *, whole: bool) -> bool:

@@ -21,9 +21,9 @@ __all__ = [
     "load_mapping",
     "load_nodes",
     "load_record",
+    "pack_bytes",
     "pack_body",
     "pack_id",
-    "pack_optional",
     "unpack_body",
     "unpack_id",
     "unpack_optional",
@@ -34,6 +34,7 @@ SHIFT = 32
 
 _LOW = (1 << SHIFT) - 1
 _PLAIN, _ZLIB = 0, 1
+_TEXT, _PADDED = b"\0", b"\1"
 #: Below this a body is stored as it is: the saving is less than the row's own overhead.
 _SMALL = 128
 
@@ -60,18 +61,24 @@ def pack_id(value: str) -> PackedId:
     return value
 
 
+def pack_bytes(value: str) -> bytes:
+    """Halve an id of 32 lower-case hex digits; mark any other and see that it has not 16 bytes."""
+    packed = pack_id(value)
+    if isinstance(packed, bytes):
+        return packed
+    text = packed.encode()
+    return _PADDED + text + b"\0" if len(text) == 15 else _TEXT + text
+
+
 def unpack_id(value: object, row: str) -> str:
-    """Undo `pack_id`."""
+    """Undo `pack_id` and `pack_bytes`."""
     if isinstance(value, bytes) and len(value) == 16:
         return value.hex()
+    if isinstance(value, bytes) and value[:1] in (_TEXT, _PADDED):
+        return value[1 : -1 if value[:1] == _PADDED else None].decode()
     if isinstance(value, str):
         return value
     raise RowError(row, f"{value!r} is not an id")
-
-
-def pack_optional(value: str | None) -> PackedId | None:
-    """`pack_id` for an id that may be missing."""
-    return None if value is None else pack_id(value)
 
 
 def unpack_optional(value: object, row: str) -> str | None:
@@ -114,7 +121,7 @@ def load_holder(text: str) -> Holder:
 
 def load_head(session_id: str, columns: tuple[Any, ...]) -> Head:
     """Make a head of a row of the statement ``HEAD``."""
-    incarnation, revision, epoch, leaf, components, state, open_turn, labels, created_at, updated_at = columns
+    incarnation, revision, epoch, leaf, components, state, open_turn, labels, created_at, updated_at, ttl = columns
     return Head(
         session_id=session_id,
         incarnation=unpack_id(incarnation, "head"),
@@ -127,6 +134,7 @@ def load_head(session_id: str, columns: tuple[Any, ...]) -> Head:
         labels=load_mapping(labels, "head"),
         created_at=created_at,
         updated_at=updated_at,
+        ttl=(ttl or 0) / 1_000_000,
     )
 
 

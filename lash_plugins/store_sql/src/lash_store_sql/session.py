@@ -45,6 +45,7 @@ from lash_store_sql.lanes import (
 from lash_store_sql.listing import read_blobs, read_head, read_records
 from lash_store_sql.reading import read_graph, read_nodes, read_path
 from lash_store_sql.stored import check_size
+from lash_store_sql.upkeep import KeptSession, Upkeep
 
 __all__ = ["Database", "SqlSession", "TenantView"]
 
@@ -67,6 +68,10 @@ class Database(Protocol):
     @property
     def max_value(self) -> int:
         """The largest value in bytes."""
+        ...
+
+    def named(self, name: Name) -> SqlSession:
+        """Give the handle of one session of a tenant."""
         ...
 
     async def read(self, unit: Callable[[Any], T], row: str, session_id: str | None = None) -> T:
@@ -98,7 +103,7 @@ class Database(Protocol):
         ...
 
 
-class SqlSession:
+class SqlSession(KeptSession):
     """One session in a SQL database."""
 
     def __init__(self, backend: Database, session_id: str, tenant: str = "") -> None:
@@ -185,7 +190,7 @@ class SqlSession:
         return await self._backend.write(partial(unit, name=self._name, **arguments), row, self._id)
 
 
-class TenantView:
+class TenantView(Upkeep):
     """One tenant's part of a database. Closing it closes nothing: it shares the connections."""
 
     def __init__(self, database: Database, tenant: str) -> None:
@@ -209,7 +214,7 @@ class TenantView:
 
     def session(self, session_id: str) -> SqlSession:
         """Give the handle of one session."""
-        return SqlSession(self._database, session_id, self._tenant)
+        return self._database.named(Name(self._tenant, session_id))
 
     async def sessions(self, query: SessionQuery) -> SessionPage:
         """List the tenant's living sessions, ordered by id."""
@@ -222,6 +227,9 @@ class TenantView:
     async def migrate(self) -> None:
         """Bring the whole database's schema to this version."""
         await self._database.migrate()
+
+    def _kept(self) -> tuple[Database, str]:
+        return self._database, self._tenant
 
     async def close(self) -> None:
         """Do nothing: the database is closed by who opened it."""

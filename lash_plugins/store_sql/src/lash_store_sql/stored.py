@@ -38,9 +38,16 @@ class Stored(NamedTuple):
     components: str = "{}"
 
 
-def find(connection: Connection, name: Name) -> Stored | None:
-    """Find a living session."""
-    row = connection.execute(connection.sql.SESSION, name).fetchone()
+def find(connection: Connection, name: Name, *, lock: bool = False) -> Stored | None:
+    """Find a living session.
+
+    Args:
+        connection: Where.
+        name: Which.
+        lock: Whether it is about to be written: nobody else writes it until this transaction ends.
+    """
+    statement = connection.sql.SESSION_LOCKED if lock else connection.sql.SESSION
+    row = connection.execute(statement, name).fetchone()
     return Stored._make(row) if row else None
 
 
@@ -64,7 +71,7 @@ def writable(connection: Connection, name: Name, writer: Writer) -> Stored:
         SessionMissing: There is no session of this incarnation.
         WriterFenced: The writer's epoch is set and too old.
     """
-    stored = find(connection, name)
+    stored = find(connection, name, lock=True)
     if stored is None or stored.incarnation != connection.pack_id(writer.incarnation):
         if is_dead(connection, name, writer.incarnation):
             raise deleted(name.session_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import sqlite3
 import threading
 import time
@@ -14,13 +13,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+import attrs
 from lash_hookspecs.errors import StoreBusy, StoreError
 
 from lash_store_sql.faults import is_transient, translate
 from lash_store_sql.rows import RowError
 from lash_store_sql.sqlite_connection import SqliteConnection
 
-__all__ = ["Unit", "Worker"]
+__all__ = ["Job", "Unit", "Worker", "settle"]
 
 T = TypeVar("T")
 
@@ -29,7 +29,26 @@ Unit = Callable[[SqliteConnection], T]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02
 
-_Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Unit[Any], str, str | None, float]
+
+@attrs.define
+class Job:
+    """A unit of work, and who waits for it.
+
+    Attributes:
+        unit: What to do.
+        row: What it reads or writes, for messages.
+        session_id: Whose that is.
+        deadline: When contention is no longer waited out, by the monotonic clock.
+        loop: Where the waiter is.
+        future: What it waits for; a cancelled one is left out if it has not begun.
+    """
+
+    unit: Unit[Any]
+    row: str
+    session_id: str | None
+    deadline: float
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
 
 
 class Worker:
@@ -47,11 +66,11 @@ class Worker:
         self._connect = connect
         self._timeout = timeout
         self._pid = os.getpid()
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._connection: SqliteConnection | None = None
         self._closed = False
         self._ended: Callable[[], object] = lambda: None
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._live, name=name, daemon=True)
         self._thread.start()
 
     async def run(self, unit: Unit[T], row: str, session_id: str | None = None) -> T:
@@ -64,13 +83,11 @@ class Worker:
             row: What it reads or writes, for messages.
             session_id: Whose that is.
         """
-        self._check_process()
-        if self._closed:
-            raise StoreError(f"{self._path}: the store is closed")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put((loop, future, unit, row, session_id, time.monotonic() + self._timeout))
-        return await future
+        self.check_usable()
+        job = self._job(unit, row, session_id)
+        self._jobs.put(job)
+        found: T = await job.future
+        return found
 
     async def close(self) -> None:
         """Finish what was begun, close the connection and end the thread."""
@@ -79,65 +96,112 @@ class Worker:
         self._closed = True
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
-        self._ended = lambda: loop.call_soon_threadsafe(_settle, ended, None, None)
-        self._jobs.put(None)
+        self._ended = lambda: loop.call_soon_threadsafe(settle, ended, None, None)
+        self._end()
         await asyncio.shield(ended)
 
-    def _check_process(self) -> None:
+    def check_usable(self) -> None:
+        """Refuse work once it was closed, and in another process than the one that opened it.
+
+        Raises:
+            StoreError: One of the two.
+        """
         if self._pid != os.getpid():
             raise StoreError(
                 f"{self._path}: the store was opened by process {self._pid} and is used by process {os.getpid()}: "
                 "open it again after a fork"
             )
+        if self._closed:
+            raise StoreError(f"{self._path}: the store is closed")
 
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            loop, future, unit, row, session_id, deadline = job
-            if future.cancelled():
-                continue
-            try:
-                result, error = self._attempt(unit, row, session_id, deadline), None
-            except BaseException as raised:  # noqa: BLE001  whatever it is, the caller shall have it
-                result, error = None, raised
-            with contextlib.suppress(RuntimeError):  # the caller's loop is closed: nobody waits
-                loop.call_soon_threadsafe(_settle, future, result, error)
-            del job, loop, future, unit, result, error
+    def _job(self, unit: Unit[Any], row: str, session_id: str | None) -> Job:
+        loop = asyncio.get_running_loop()
+        return Job(unit, row, session_id, time.monotonic() + self._timeout, loop, loop.create_future())
+
+    def _end(self) -> None:
+        """Let the thread end behind what waits already."""
+        self._jobs.put(None)
+
+    def _live(self) -> None:
+        self._work()
         if self._connection is not None:
             self._connection.close()
+            if self._connection.turns is not None:
+                self._connection.turns.close()
         with contextlib.suppress(RuntimeError):
             self._ended()
 
-    def _attempt(self, unit: Unit[T], row: str, session_id: str | None, deadline: float) -> T:
+    def _work(self) -> None:
+        """Do what comes until the end."""
+        while (job := self._jobs.get()) is not None:
+            if not job.future.cancelled():
+                self._do(job)
+            del job
+
+    def _do(self, job: Job) -> None:
+        result, error = self._outcome(job)
+        with contextlib.suppress(RuntimeError):  # the caller's loop is closed: nobody waits
+            job.loop.call_soon_threadsafe(settle, job.future, result, error)
+
+    def _outcome(self, job: Job) -> tuple[Any, BaseException | None]:
+        """Run a job's unit in a transaction of its own; give its result, or its error."""
+        try:
+            return self._attempt(job), None
+        except BaseException as raised:  # noqa: BLE001  whatever it is, the caller shall have it
+            return None, raised
+
+    def _attempt(self, job: Job) -> Any:
         pause = _FIRST_PAUSE
         while True:
             try:
-                return self._once(unit, row, session_id)
+                return self._once(job, job.deadline - time.monotonic())
             except sqlite3.Error as error:
-                if time.monotonic() + pause >= deadline:
-                    raise StoreBusy(
-                        f"{self._path} was busy for {self._timeout:g} s: another process is writing; try again",
-                        retry_after=1.0,
-                    ) from error
-            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  only spreads the tries
-            pause = min(2 * pause, _LONGEST_PAUSE)
+                if time.monotonic() + pause >= job.deadline:
+                    raise self._busy(error) from error
+            pause = self._pause(pause)
 
-    def _once(self, unit: Unit[T], row: str, session_id: str | None) -> T:
+    def _pause(self, pause: float) -> float:
+        """Wait for another process, and give how long the next wait is."""
+        import random
+
+        time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  only spreads the tries
+        return min(2 * pause, _LONGEST_PAUSE)
+
+    def _busy(self, error: sqlite3.Error) -> StoreBusy:
+        return StoreBusy(
+            f"{self._path} was busy for {self._timeout:g} s: another process is writing; try again", retry_after=1.0
+        )
+
+    def _once(self, job: Job, patience: float) -> Any:
         """Run the unit; a transient error comes out as it is, any other translated."""
         try:
-            if self._connection is None:
-                self._connection = self._connect()
-            return unit(self._connection)
+            connection = self._connected()
+            connection.patience = patience
+            return job.unit(connection)
         except (sqlite3.Error, RowError, UnicodeEncodeError, OverflowError) as error:
             if isinstance(error, sqlite3.Error) and is_transient(error):
                 raise
-            raise translate(error, self._path, row, session_id) from error
+            raise translate(error, self._path, job.row, job.session_id) from error
         finally:
-            if self._connection is not None and self._connection.in_transaction:
-                with contextlib.suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
+            self._roll_back()
+
+    def _connected(self) -> SqliteConnection:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def _roll_back(self) -> None:
+        """End a transaction that is still open."""
+        if self._connection is None:
+            return
+        if self._connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+        self._connection.leave()
 
 
-def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+def settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    """Give a waiter its outcome, unless it has gone; in its own loop."""
     if future.done():
         return
     if error is None:

@@ -11,7 +11,7 @@ from lash_conformance.clauses import Clauses, needs
 from lash_conformance.looking import stored
 from lash_conformance.place import Place
 from lash_conformance.processes import Nursery
-from lash_hookspecs.errors import LashError, StoreUnavailable, UnreadableData
+from lash_hookspecs.errors import StoreUnavailable, UnreadableData
 from lash_hookspecs.records.store import Head, SessionQuery
 
 __all__ = ["FileClauses", "UnreadableClauses"]
@@ -85,8 +85,6 @@ class UnreadableClauses(Clauses, level="core"):
         with pytest.raises(UnreadableData) as caught:
             await backend.session("chat").head()
         assert caught.value.row
-        with pytest.raises(LashError):
-            await backend.session("chat").commit(author.next())
         with pytest.raises(UnreadableData):
             await backend.sessions(SessionQuery())
 

@@ -1,0 +1,101 @@
+"""Writes the golden dump of the schema as it is now: ``python -m tests.stores.make_golden``, before a schema changes.
+
+A dump is the text of a small database that the real store and the real runtime wrote, with one of everything. It is
+made once for every version that lands and never again: `test_migrations` opens and uses each of them for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lash_conformance.build import Author, holder, node
+from lash_hookspecs.records.graph import Node
+from lash_hookspecs.records.store import Consumed, Fork, StreamEntry, Writer, blob_ref
+from lash_store_sql.sqlite import open_sqlite
+from lash_store_sql.statements import SCHEMA_VERSION
+
+from lash_core import Agent, Lash
+
+FOLDER = Path(__file__).parent / "golden"
+
+_numbers = itertools.count(1)
+
+
+def _nodes(count: int, parent: str | None, *, packed: bool = True, **fields: Any) -> list[Node]:
+    """Make nodes that follow each other, with ids that are the same every time."""
+    made: list[Node] = []
+    for _ in range(count):
+        number = next(_numbers)
+        name = f"{number << 32:032x}" if packed else f"node-{number}"
+        made.append(node(name, made[-1].node_id if made else parent, **fields))
+    return made
+
+
+async def fill(path: Path) -> None:
+    """Write one of everything."""
+    url = f"sqlite:///{path}"
+    store = await open_sqlite(url, True, clock=lambda: 1_700_000_000.0)
+    long, short = b'{"text":"' + b"compressible " * 40 + b'"}', b'{"v":1}'
+    author = Author(store, "chat", Writer(f"{0xA1:032x}", 1))
+    spilled = b"the whole output of a tool, kept beside its extract"
+    await author.commit(
+        _nodes(3, None),
+        commit_id=f"{0xC1:032x}",
+        components={"mode": blob_ref(long), "tools": blob_ref(short)},
+        blobs={blob_ref(long): long, blob_ref(short): short, blob_ref(spilled): spilled},
+        labels={"user": "ann", "town": "Zürich"},
+    )
+    await author.commit(_nodes(2, author.leaf, refs=(blob_ref(spilled),)), commit_id="a commit id that is text")
+    kept = author.leaf
+    await author.commit(_nodes(2, author.leaf, hidden=True), leaf=kept, commit_id=f"{0xC3:032x}")
+    await author.commit(_nodes(2, kept, packed=False), commit_id=f"{0xC4:032x}", open_turn="turn-2")
+    fork = Author(store, "chat/fork", Writer("incarnation of the fork", 0))
+    await fork.commit(leaf=author.written[1].node_id, fork=Fork("chat", author.written[1].node_id), commit_id="f1")
+    await fork.commit(_nodes(2, fork.leaf), commit_id=f"{0xF2:032x}", labels={"user": "bob"})
+    entries = [StreamEntry(f"key-{number}", b'{"entry":%d}' % number) for number in range(4)]
+    await author.store.append("inbox", entries, writer=author.writer)
+    await author.store.trim("inbox", 1, writer=author.writer)
+    await author.commit(consumed=(Consumed("inbox", 2),), commit_id=f"{0xC5:032x}", open_turn="turn-2")
+    await author.store.append("journal", [StreamEntry("only", b"\x00\xff")], writer=author.writer)
+    dead = Author(store, "gone", Writer(f"{0xD1:032x}", 0))
+    await dead.commit(_nodes(2, None), commit_id="d1")
+    await dead.store.delete(incarnation=dead.writer.incarnation, deleted_at=1_700_000_000_000_000)
+    await author.store.take_lease(holder(), 30.0)  # type: ignore[attr-defined]
+    await store.session("new").take_lease(holder("lash run", "two"), 30.0)
+    await store.close()
+    async with Lash.open(url, agent=Agent(instructions="Be brief.")) as lash:
+        session = await lash.session("spoken", labels={"user": "ann"})
+        await session.turn("What is kept of this?")
+        await session.turn("And of this?")
+
+
+def dumped(path: Path) -> Iterator[str]:
+    """Give the lines of a dump, with what SQLite's own leaves out."""
+    with sqlite3.connect(path) as connection:
+        for pragma in ("application_id", "user_version"):
+            ((value,),) = connection.execute(f"PRAGMA {pragma}")
+            yield f"PRAGMA {pragma}={value};"
+        yield from connection.iterdump()
+    connection.close()
+
+
+def main() -> None:
+    """Write the dump of this version; an existing one is left alone."""
+    target = FOLDER / f"sqlite-{SCHEMA_VERSION}.sql"
+    if target.exists():
+        sys.exit(f"{target.name} is there: a golden dump is made once")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "store.db"
+        asyncio.run(fill(path))
+        target.write_text("\n".join(dumped(path)) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
