@@ -248,9 +248,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule(letter=_NAMES, stream=st.sampled_from("st"), upto=st.integers(0, 6))
     def trim(self, letter: str, stream: str, upto: int) -> None:
-        """Trim a stream."""
+        """Trim a stream, and append behind what is left."""
         session_id = self.session(letter)
-        self.check(session_id, "trim", stream, upto, writer=self.writer(session_id))
+        writer = self.writer(session_id)
+        self.check(session_id, "trim", stream, upto, writer=writer)
+        self.check(session_id, "append", stream, [StreamEntry("behind", b"")], writer=writer)
 
     @rule(letter=_NAMES)
     def delete(self, letter: str) -> None:
