@@ -16,7 +16,7 @@ from sessions import fill, opened
 TITLE = "Bytes on disk"
 
 #: URL options, what they are called, and the goal.
-FORMS = (("", "as it is", 1.3),)
+FORMS = (("", "as it is", 1.3), ("?compression=zstd", "compression=zstd", 0.5))
 
 
 def run(sizes: Sizes) -> list[Figure]:

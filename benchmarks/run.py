@@ -63,7 +63,7 @@ def lines(name: str, figures: list[Figure]) -> list[str]:
         + "|"
     )
     return [
-        f"## {import_module(name).TITLE}",
+        f"### {import_module(name).TITLE}",
         "",
         *([f"`python benchmarks/run.py --only {name}`", ""]),
         shown[0],
@@ -110,7 +110,7 @@ def main() -> None:
 def write(tables: list[str]) -> None:
     """Put the tables into the page, behind the line that says where they begin."""
     text = PAGE.read_text(encoding="utf-8")
-    mark = "<!-- figures -->\n"
+    mark = "## Figures\n"
     before = text[: text.index(mark) + len(mark)]
     told = [f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}.", "", *tables]
     PAGE.write_text(before + "\n" + "\n".join(told).rstrip() + "\n", encoding="utf-8")

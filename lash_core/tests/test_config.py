@@ -84,7 +84,7 @@ def test_paths_in_a_file_are_relative_to_it_and_others_to_the_current_folder(tmp
         ("[lash]\nplugins = 3", "lash.plugins must be a table"),
         ("[lash.plugins]\ndisable = []", "unknown key 'lash.plugins.disable'; did you mean 'disabled'?"),
         ('[lash.plugins]\ndisabled = "x"', "lash.plugins.disabled must be a list of plugin names"),
-        ("[lash.stores]\nredis = 3", "lash.stores.redis must be the name of a distribution"),
+        ("[lash.stores]\nredis = 3", "lash.stores.redis must be a URL or the name of a distribution"),
         ("[lash.plugin]\nmine = 3", "lash.plugin.mine must be a table"),
     ],
 )
@@ -158,3 +158,55 @@ def test_a_default_store_that_cannot_be_made_says_where_and_what_to_do(tmp_path:
         f"the default store {tmp_path}/file/.lash/sessions.db cannot be made: Not a directory; "
         "go to a folder that you can write to, or name a store with --store"
     )
+
+
+def named(tmp_path: Path, stores: str, *, store: str = "prod", **environ: str) -> Settings:
+    (tmp_path / "lash.toml").write_text(f"[lash.stores]\n{stores}\n")
+    return load_settings({"store": store}, environ=environ, cwd=tmp_path)
+
+
+def test_a_store_is_named_by_the_file_and_chosen_by_its_name(tmp_path: Path) -> None:
+    settings = named(tmp_path, 'prod = "postgresql://db/agents"\nredis = "lash-redis"')
+    assert (settings.store, settings.store_name, settings.sources["store"]) == (
+        "postgresql://db/agents",
+        "prod",
+        "--store",
+    )
+    assert locate_store(settings).shown == "prod"
+    assert settings.plugins.settled == {"stores": {"redis": "lash-redis"}}
+
+
+def test_a_url_is_no_name(tmp_path: Path) -> None:
+    settings = named(tmp_path, 'prod = "postgresql://db/agents"', store="redis://ann:secret@db")
+    assert (settings.store, settings.store_name) == ("redis://ann:secret@db", None)
+    assert locate_store(settings).shown == "redis://ann:***@db"
+
+
+def test_the_environment_fills_in_what_a_url_leaves_open(tmp_path: Path) -> None:
+    url = 'prod = "postgresql://ann:${DB_PASSWORD}@${HOST}/agents"'
+    settings = named(tmp_path, url, DB_PASSWORD="a:b/c?d@e%", HOST="db")
+    assert settings.store == "postgresql://ann:a%3Ab%2Fc%3Fd%40e%25@db/agents"
+    assert "a%3Ab" not in repr(settings)
+    whole = named(tmp_path, 'prod = "${DATABASE_URL}"', DATABASE_URL="postgresql://ann:x@db/agents?sslmode=require")
+    assert whole.store == "postgresql://ann:x@db/agents?sslmode=require"
+
+
+def test_a_variable_that_is_not_set_is_told_when_the_store_is_used(tmp_path: Path) -> None:
+    stores = 'prod = "postgresql://ann:${DB_PASSWORD}@db/agents"\nother = "postgresql://db/other"'
+    assert named(tmp_path, stores, store="other").store == "postgresql://db/other"
+    with pytest.raises(ConfigurationError) as caught:
+        named(tmp_path, stores)
+    assert str(caught.value) == f"{tmp_path / 'lash.toml'}: lash.stores.prod: the environment has no DB_PASSWORD"
+
+
+def test_a_name_that_no_store_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        named(tmp_path, 'prod = "postgresql://db/agents"\ntest = "memory:"', store="prd")
+    assert str(caught.value) == "--store: there is no store 'prd' among prod, test; did you mean 'prod'?"
+
+
+def test_a_named_file_is_relative_to_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "lash.toml").write_text('[lash]\nstore = "here"\n[lash.stores]\nhere = "sqlite:///a.db"\n')
+    (tmp_path / "below").mkdir()
+    settings = load_settings(environ={}, cwd=tmp_path / "below")
+    assert settings.store == f"sqlite:///{tmp_path / 'a.db'}"

@@ -65,7 +65,13 @@ def test_where_settings_come_from_is_told_and_no_password(lash: Lash, monkeypatc
     file = f"{Path.cwd()}/lash.toml"
     assert told["settings"]["file"] == file
     assert told["settings"]["model"] == {"value": "scripted:a", "from": file}
-    assert told["store"] == {"url": "kept://ann:***@host/db?token=***", "from": "LASH_STORE", "exists": None}
+    assert told["store"] == {
+        "url": "kept://ann:***@host/db?token=***",
+        "name": None,
+        "from": "LASH_STORE",
+        "exists": None,
+        "name": None,
+    }
     plain = lash("doctor")
     assert "store: kept://ann:***@host/db?token=*** (from LASH_STORE; not looked at)" in plain.out.splitlines()
     assert "s3cret" not in json.dumps(told) + plain.out + plain.err

@@ -98,7 +98,7 @@ def test_fork_branch_tree_and_delete(lash: Lash) -> None:
     refused = lash("delete", "s1", *STORE)
     assert (refused.code, refused.err) == (
         2,
-        "lash: deleting cannot be undone: say --yes See lash delete --help.\n",
+        "lash: deleting cannot be undone: say --yes, or --dry-run to see what it would do See lash delete --help.\n",
     )
     assert lash("delete", "s1", "--yes", *STORE).out == "deleted session s1\n"
     assert [row["session_id"] for row in json.loads(lash("sessions", "list", "--json", *STORE).out)] == ["s2"]

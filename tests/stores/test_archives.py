@@ -21,9 +21,9 @@ from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.records.store import Head, SessionQuery, StreamEntry, Writer, blob_ref
 from lash_store_sql.postgres.backend import open_postgres
 from lash_store_sql.sqlite import open_sqlite
+from postgres_server import shared_server
 
 from lash_core import Agent, Lash
-from tests.support.postgres_server import shared_server
 
 HOSTILE = "tricky \u2028\u2029\x85\x1c 'quoted' \"double\" \\ \U0001f600 \u202e"
 
@@ -74,6 +74,7 @@ async def fill(store: StoreBackend) -> None:
     await author.store.append(HOSTILE, entries, writer=author.writer)
     await author.store.trim(HOSTILE, 1, writer=author.writer)
     await author.turn(1, open_turn="t9")
+    await fork.turn(1)
     await Author(store, "beside", Writer("i2", 0)).turn(2)
 
 
@@ -191,7 +192,7 @@ def sealed(lines: list[dict[str, Any]]) -> bytes:
     return out
 
 
-def changed(lines: list[dict[str, Any]], kind: str, nth: int = 0, **fields: Any) -> list[dict[str, Any]]:
+def changed(lines: list[dict[str, Any]], kind: str, *, nth: int = 0, **fields: Any) -> list[dict[str, Any]]:
     places = [place for place, line in enumerate(lines) if kind in line]
     place = places[nth]
     return [*lines[:place], {kind: {**lines[place][kind], **fields}}, *lines[place + 1 :]]
@@ -207,21 +208,23 @@ def forged(lines: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, An
     yield "a head behind nodes", [*lines[: at["record"]], lines[1], *lines[at["record"] :]], "a head stands behind a"
     yield "a session twice", [*lines[:2], *lines[1:]], "is in the archive twice"
     yield "a node twice", [*lines[: at["node"] + 1], *lines[at["node"] :]], "is there twice"
-    yield "no parent", changed(lines, "node", 1, parent="none"), "comes before its parent 'none'"
+    yield "no parent", changed(lines, "node", nth=1, parent="none"), "comes before its parent 'none'"
     yield "a record twice", [*lines[: at["record"] + 1], *lines[at["record"] :]], "is not in its place"
     yield "a record too new", changed(lines, "record", revision=99), "is not in its place"
     yield "another content", changed(lines, "blob", body="evil"), "is not what its ref names"
     yield "an entry twice", [*lines[: at["entry"] + 1], *lines[at["entry"] :]], "is not in its place"
     yield "a stray entry", [*lines[: at["record"]], lines[at["entry"]], *lines[at["record"] :]], "behind no stream"
-    for kind, field, value in (
+    wrong: list[tuple[str, str, Any]] = [
         ("head", "revision", -1), ("head", "revision", 1 << 40), ("head", "epoch", 1 << 70), ("head", "epoch", True),
         ("head", "session_id", "\ud800"), ("head", "session_id", "a\x00b"), ("head", "labels", ["x"]),
         ("head", "components", {"a": "../../etc"}), ("head", "ttl", -1), ("head", "ttl", "x"),
         ("node", "payload", None), ("node", "payload", {"base64": "*"}), ("node", "refs", "x"), ("node", "hidden", 1),
         ("node", "timestamp", 1.5), ("node", "node_id", 7), ("record", "digest", "00"), ("entry", "key", None),
         ("stream", "last", "many"), ("blob", "ref", "x" * 64),
-    ):  # fmt: skip
-        yield f"{kind}.{field}={value!r}", changed(lines, kind, **{field: value}), ""
+    ]  # fmt: skip
+    for kind, field, value in wrong:
+        fields: dict[str, Any] = {field: value}
+        yield f"{kind}.{field}={value!r}", changed(lines, kind, **fields), ""
 
 
 async def test_a_forged_archive_is_an_error_that_names_the_line_and_stores_nothing(tmp_path: Path) -> None:

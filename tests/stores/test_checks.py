@@ -15,9 +15,9 @@ from lash_hookspecs.records.retention import CheckReport
 from lash_hookspecs.records.store import StreamEntry, blob_ref
 from lash_store_sql.postgres.backend import open_postgres
 from lash_store_sql.sqlite import open_sqlite
+from postgres_server import shared_server
 
 from lash_core import Agent, Lash
-from tests.support.postgres_server import shared_server
 
 
 async def sqlite(folder: Path) -> Any:

@@ -26,10 +26,12 @@ from lash_hookspecs.errors import (
     SessionMissing,
     StoreBusy,
     StoreUnavailable,
+    UnreadableData,
     WriterFenced,
 )
 from lash_hookspecs.protocols.stores import LeasedStore, StoreBackend
 from lash_hookspecs.records.store import Consumed, Fork, Head, Lease, SessionQuery, StreamEntry, Writer, blob_ref
+from lash_store_sql import reading
 from lash_store_sql.postgres.backend import PostgresBackend, open_postgres
 from postgres_proxy import Proxy, proxied
 from postgres_server import Server, private_server, shared_server
@@ -155,7 +157,7 @@ async def test_s7_a_path_is_read_in_few_round_trips_however_often_it_was_forked(
     await author.store.path(str(author.leaf))
     before = proxy.trips
     assert len(await author.store.path(str(author.leaf))) == 63
-    assert proxy.trips - before <= 5
+    assert proxy.trips - before <= 8  # and not 21
     before = proxy.trips
     await author.store.head()
     assert proxy.trips - before == 1
@@ -255,6 +257,7 @@ RACER = """
 import asyncio, json, sys
 from lash_hookspecs.errors import HeadRevisionConflict
 from lash_hookspecs.records.store import Head
+from lash_store_sql import reading
 from lash_store_sql.postgres.backend import open_postgres
 from lash_conformance.build import Author, chain
 
@@ -415,7 +418,10 @@ async def test_s12_forks_and_deletions_beside_each_other_leave_no_hole(store: Po
         await child.turn()
 
 
-async def test_a_branch_and_a_move_of_the_leaf_are_stored_under_locks(author: Author) -> None:
+async def test_a_branch_and_a_move_of_the_leaf_are_stored_under_locks_and_read_by_ranges(
+    author: Author, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_by_edges", None)
     a, b, c = await author.turn(3)
     (d,) = chain(1, a.node_id)
     await author.commit([d])
@@ -529,3 +535,15 @@ async def test_s12_a_fork_on_a_leaf_is_told_when_there_is_none(author: Author) -
     await author.turn()
     with pytest.raises(CorruptSession):
         await author.backend.session("fork").commit(commit("fork", fork=Fork("chat", "gone"), leaf="gone"))
+
+
+async def test_s9_a_head_that_cannot_be_read_is_not_written_over(url: str, author: Author) -> None:
+    await author.turn()
+    with psycopg.connect(url, options="-c search_path=lash", autocommit=True) as other:
+        other.execute("UPDATE session SET components = '{'")
+    with pytest.raises(UnreadableData) as caught:
+        await author.store.head()
+    assert caught.value.row == "head"
+    with pytest.raises(UnreadableData):
+        await author.turn()
+    assert rows(url, "SELECT components, revision FROM session") == [("{", 1)]

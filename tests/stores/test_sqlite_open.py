@@ -106,7 +106,10 @@ async def written(path: Path) -> Path:
             "sqlite:x.db",
             "sqlite:x.db: a SQLite URL is sqlite:///relative/path.db or sqlite:////absolute/path.db",
         ),
-        ("sqlite:///x.db?tmeout=5", "sqlite:///x.db?tmeout=5: unknown option 'tmeout'; known are max_value, timeout"),
+        (
+            "sqlite:///x.db?tmeout=5",
+            "sqlite:///x.db?tmeout=5: unknown option 'tmeout'; known are compression, max_value, synchronous, timeout",
+        ),
         ("sqlite:///x.db?timeout=soon", "sqlite:///x.db?timeout=soon: option 'timeout' cannot be 'soon'"),
         ("sqlite:///x.db?timeout=-1", "sqlite:///x.db?timeout=-1: option 'timeout' cannot be '-1'"),
         ("sqlite:///x.db?timeout=inf", "sqlite:///x.db?timeout=inf: option 'timeout' cannot be 'inf'"),

@@ -21,10 +21,12 @@ from lash_core.runtime.archive_export import export_sessions
 from lash_core.runtime.redacting import MARKER, redact_node
 from lash_hookspecs.errors import SessionBusy, StoreRegressed, StoreUnavailable
 from lash_hookspecs.records.payloads import decode_payload
-from lash_hookspecs.records.retention import AUDIT_STREAM
+from lash_hookspecs.records.retention import AUDIT_STREAM, Keep, Redaction, Retention
 from lash_hookspecs.records.store import StreamEntry, Writer, blob_ref
 from lash_store_sql import collecting, retaining
+from lash_store_sql.postgres.backend import open_postgres
 from lash_store_sql.sqlite import SqliteBackend, open_sqlite
+from postgres_server import shared_server
 
 from lash_core import Agent, Lash
 from tests.stores.test_sqlite_open import names_in
@@ -110,7 +112,7 @@ async def test_s8_redacted_bytes_are_in_no_file_and_no_export(path: Path, tmp_pa
 async def test_s8_a_redacted_tool_result_is_gone_from_its_event_and_the_path_stays_valid(path: Path) -> None:
     def look_up(name: str) -> str:
         """Look a person up."""
-        return f"{name} lives in a house that nobody may know of"
+        return "42 Elm St"  # too short to be looked for
 
     script = path.with_name("script.json")
     call = {"tool": "look_up", "arguments": {"name": "Zaphod"}}
@@ -120,10 +122,10 @@ async def test_s8_a_redacted_tool_result_is_gone_from_its_event_and_the_path_sta
         chat = await lash.session("chat")
         assert (await chat.turn("Where?")).outcome == "finished"
         result = next(each for each in await lash.store.session("chat").graph() if each.kind == "tool")
-        assert files_with(path.parent, b"nobody may know of")
+        assert files_with(path.parent, b"42 Elm")
         report = await redact_node(lash.store, "chat", result.node_id, who="ann", why="", at=5)
         assert report.records == 1
-    assert files_with(path.parent, b"nobody may know of") == []
+    assert files_with(path.parent, b"42 Elm") == []
     async with Lash.open(f"sqlite:///{path}", agent=agent) as lash:
         chat = await lash.session("chat", create=False)
         assert (await chat.turn("And now?")).outcome == "finished"
@@ -153,7 +155,8 @@ async def test_s8_vacuum_goes_on_where_its_budget_ended(store: SqliteBackend, mo
         side = chain(25, author.leaf)
         await author.commit(side, leaf=author.leaf)
         await store.session(name).hide([side[0].node_id])
-    steps, told = [], []
+    steps: list[Any] = []
+    told: list[Any] = []
     while not steps or not steps[-1].done:
         steps.append(await store.vacuum(grace=0, budget=0, progress=lambda *what: told.append(what)))
     assert [step.nodes for step in steps] == [10, 10, 5, 10, 10, 5]
@@ -168,7 +171,7 @@ async def test_s8_gc_goes_on_where_its_budget_ended(store: SqliteBackend, monkey
     bodies = [b"blob %d" % number for number in range(35)]
     refs = await author.store.put_blobs(bodies)
     await author.commit([node(refs=(refs[7],))])
-    steps = []
+    steps: list[Any] = []
     while not steps or not steps[-1].done:
         steps.append(await store.gc(grace=0, budget=0))
     assert sum(step.blobs for step in steps) == 34
@@ -201,11 +204,12 @@ WRITER = """
     import asyncio, sys
     from lash_hookspecs.errors import MissingBlob
     from lash_hookspecs.records.store import Writer, blob_ref
+    from lash_store_sql.postgres.backend import open_postgres
     from lash_store_sql.sqlite import open_sqlite
     from lash_conformance.build import Author, ident, node
 
     async def main():
-        store = await open_sqlite(sys.argv[1], False)
+        store = await (open_sqlite if sys.argv[1].startswith("sqlite") else open_postgres)(sys.argv[1], False)
         author = Author(store, sys.argv[2], Writer(ident(), 0))
         for number in range(int(sys.argv[3])):
             body = b"component %d of all" % (number % 7)
@@ -222,21 +226,53 @@ WRITER = """
 """
 
 
-async def test_s8_writers_in_other_processes_lose_nothing_to_a_collection(store: SqliteBackend, path: Path) -> None:
+async def sqlite_url(folder: Path) -> str:
+    await (await open_sqlite(f"sqlite:///{folder}/raced.db", True)).close()
+    return f"sqlite:///{folder}/raced.db"
+
+
+async def postgres_url(folder: Path) -> str:
+    server = shared_server()
+    return server.url_of(await asyncio.to_thread(server.fresh))
+
+
+@pytest.mark.parametrize("place", [sqlite_url, postgres_url])
+async def test_s8_writers_in_other_processes_lose_nothing_to_retention(place: Any, tmp_path: Path) -> None:
     """Attachments are put one commit ahead, components come and go; what nobody holds any more is collected."""
-    writers = [spawn(WRITER, f"sqlite:///{path}", f"w{number}", 60) for number in range(2)]
-    collected = hidden = 0
+    url = await place(tmp_path)
+    writers = [spawn(WRITER, url, f"w{number}", 60) for number in range(2)]
+    store: Any = await (open_sqlite if url.startswith("sqlite") else open_postgres)(url, False)
+    keeper = Author(store, "keeper", Writer(ident(), 0))
+    await keeper.turn(1)
+    collected = removed = redacted = 0
     while any(writer.poll() is None for writer in writers):
-        collected += (await store.gc(grace=5)).blobs
-        await store.session("w0").put_blobs([os.urandom(8)])
-        hidden += (await store.vacuum(grace=0)).nodes
+        await keeper.store.put_blobs([os.urandom(8)])
+        side, said = chain(2, keeper.leaf), node(parent=keeper.leaf, payload=b"said " + os.urandom(4).hex().encode())
+        await keeper.commit(side, leaf=keeper.leaf)
+        await keeper.commit([said])
+        await store.session("keeper").hide([side[0].node_id])
+        removed += (await store.vacuum(grace=0)).nodes
+        audit = StreamEntry(said.node_id, b"{}")
+        redaction = Redaction(
+            node_id=said.node_id, payloads={said.node_id: b"{}"}, scrub=lambda body: None, audit=audit
+        )
+        redacted += (await store.session("keeper").redact(redaction)).bytes
+        collected += (await store.gc(grace=2)).blobs
+        for name in ("w0", "w1"):
+            if await store.session(name).records(limit=1):
+                await store.session(name).prune(Retention(records=Keep(last=30)))
     assert [writer.communicate()[0].strip() for writer in writers] == ["120", "120"]
+    assert removed > 0
+    assert redacted > 0
     assert (await store.check()).findings == ()
     for name in ("w0", "w1"):
         session = store.session(name)
-        refs = {ref for each in await session.graph() for ref in each.refs}
+        nodes = await session.graph()
+        assert len(nodes) == 120
+        refs = {ref for each in nodes for ref in each.refs}
         refs |= {ref for record in await session.records() for ref in record.components.values()}
         assert len(await session.get_blobs(sorted(refs))) == 12
+    await store.close()
 
 
 async def test_s8_a_commit_brings_back_a_blob_that_was_collected_under_its_hands(

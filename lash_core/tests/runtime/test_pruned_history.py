@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from lash_conformance.build import Author
 from lash_core.runtime.reading import EventCursor, replay_events
 from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.errors import HistoryPruned
 from lash_hookspecs.records.retention import Keep, Retention
 
 from lash_core import Agent, Lash
-from lash_conformance.build import Author
 
 
 async def written(store: MemoryBackend, *, keep: Retention) -> Author:
@@ -48,8 +48,8 @@ async def test_l11_branching_to_where_no_commit_is_left_is_refused_and_names_the
         chat = await lash.session("chat")
         for text in ("One.", "Two.", "Three."):
             await chat.turn(text)
-        path = await lash.store.session("chat").path(chat.head.leaf if chat.head else "")
         store = lash.store.session("chat")
+        path = await store.graph()
         await store.prune(Retention(records=Keep(last=2)))  # type: ignore[attr-defined]
         with pytest.raises(HistoryPruned) as caught:
             await chat.branch(path[1].node_id)

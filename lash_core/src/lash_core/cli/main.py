@@ -29,7 +29,7 @@ COMMANDS = {
     "turns": ("lash_core.cli.turns", "turns", "List, continue and abandon interrupted turns."),
     "tasks": ("lash_core.cli.tasks", "tasks", "List, show and cancel background tasks."),
     "usage": ("lash_core.cli.usage", "usage", "Show what sessions have used."),
-    "store": ("lash_core.cli.store", "store", "Look after the store: check, clean up, back up, copy, migrate."),
+    "store": ("lash_core.cli.store", "store", "Look after the store: migrate, check, clean up, back up, copy."),
     "doctor": ("lash_core.cli.doctor", "doctor", "Say what is installed and configured, and what is wrong."),
     "plugins": ("lash_core.cli.plugins", "plugins", "Show the installed plugins."),
 }

@@ -19,6 +19,7 @@ from lash_core.cli.options import Shared, common
 from lash_core.cli.output import print_json, print_text
 from lash_core.cli.progress import TellProgress
 from lash_core.cli.store_access import amount, existing_store, print_report, unable
+from lash_core.config import locate_store
 from lash_core.plugins import PluginManager
 from lash_core.runtime.archive_export import export_sessions, families
 from lash_core.runtime.archive_import import Imported, import_archive
@@ -47,9 +48,7 @@ def backup(shared: Shared, destination: str) -> None:
 @click.argument("destination", metavar="DST")
 @common
 def copy(shared: Shared, source: str, destination: str) -> None:
-    """Copy every session of the store SRC into the store DST, both URLs; run again, it goes on where it stopped."""
-    if source == destination:
-        raise ConfigurationError("SRC and DST are the same store")
+    """Copy every session of the store SRC into the store DST, both URLs or names; again, and it goes on."""
     told = run_async(_copy(shared, source, destination), shared)
     if shared.json:
         print_json(
@@ -74,9 +73,12 @@ def copy(shared: Shared, source: str, destination: str) -> None:
 async def _copy(shared: Shared, source: str, destination: str) -> Imported:
     settings = shared.settings()
     plugins = PluginManager.discover(settings.plugins, builtins=BUILTINS)
-    opened = [await open_backend(plugins, source, False)]
+    urls = [locate_store(shared.settings(store=given)).url for given in (source, destination)]
+    if urls[0] == urls[1]:
+        raise ConfigurationError("SRC and DST are the same store")
+    opened = [await open_backend(plugins, urls[0], False)]
     try:
-        opened.append(await open_backend(plugins, destination, True))
+        opened.append(await open_backend(plugins, urls[1], True))
         read, written = (of_tenant(backend, settings.tenant) for backend in opened)
         return await _copy_families(read, written)
     finally:

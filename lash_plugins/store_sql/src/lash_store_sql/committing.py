@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import attrs
 from lash_hookspecs.errors import (
     CommitIdReused,
     HeadRevisionConflict,
@@ -40,6 +41,7 @@ def write_commit(connection: Connection, name: Name, commit: Commit, max_value: 
     """Store a commit in one transaction."""
     digest = commit_digest(commit)
     blobs = list(pack_missing(connection, name.tenant, dict(commit.blobs))) if commit.blobs else []
+    packed = _pack_bodies(connection, commit)
     connection.begin_write(name)
     stored = find(connection, name, lock=True)
     if stored is not None:
@@ -50,13 +52,21 @@ def write_commit(connection: Connection, name: Name, commit: Commit, max_value: 
         _refuse(connection, name, commit, stored)
         stored = _begin(connection, name, commit)
     try:
-        _write(connection, name, commit, digest, stored, blobs, max_value)
+        _write(connection, name, commit, packed, digest, stored, blobs, max_value)
     except connection.IntegrityError as error:
         if connection.shared:  # all of it is rolled back, and this commit comes again alone
             raise
         return _explain(connection, name, commit, digest, stored, error)
     connection.commit()
     return Receipt(commit.session_id, commit.commit_id, stored.revision + 1, digest)
+
+
+def _pack_bodies(connection: Connection, commit: Commit) -> Commit:
+    """Compress payloads and document, where they are stored so; what they were is checked and digested before."""
+    if (pack := connection.pack) is None:
+        return commit
+    nodes = tuple(attrs.evolve(node, payload=pack(node.payload)) for node in commit.nodes)
+    return attrs.evolve(commit, nodes=nodes, record=pack(commit.record))
 
 
 def pack_missing(connection: Connection, tenant: str, blobs: dict[str, bytes]) -> Iterator[PackedBlob]:
@@ -150,6 +160,7 @@ def _write(
     connection: Connection,
     name: Name,
     commit: Commit,
+    packed: Commit,
     digest: str,
     stored: Stored,
     blobs: list[PackedBlob],
@@ -161,7 +172,7 @@ def _write(
         connection.sql.ADD_RECORD,
         (
             stored.key << SHIFT | revision, stored.key, connection.pack_id(commit.commit_id), bytes.fromhex(digest),
-            epoch, leaf, commit.open_turn, commit.committed_at, components, commit.record,
+            epoch, leaf, commit.open_turn, commit.committed_at, components, packed.record,
         ),
     )  # fmt: skip
     _check_refs(connection, name.tenant, commit, stored)
@@ -171,7 +182,7 @@ def _write(
     if commit.blobs:
         add_blobs(connection, name.tenant, commit.blobs, blobs)
     stored_at = max(stored.stored_at, connection.stamp())
-    places = _add_nodes(connection, commit, stored, stored_at)
+    places = _add_nodes(connection, packed, stored, stored_at)
     tail_pos = places[commit.nodes[-1].node_id] if places else stored.tail_pos
     leaf_pos = _leaf_pos(connection, commit, stored, places)
     for consumed in commit.consumed:

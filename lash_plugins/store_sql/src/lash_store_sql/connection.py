@@ -5,7 +5,7 @@ The units in `reading`, `listing`, `lanes` and `stored` are written against this
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
@@ -91,6 +91,11 @@ class Connection(Protocol):
     @property
     def shared(self) -> bool:
         """Whether other units write in the same transaction: an error undoes them too."""
+        ...
+
+    @property
+    def pack(self) -> Callable[[bytes], bytes] | None:
+        """What compresses payloads and commit documents, if they are stored so."""
         ...
 
     def guard_graph(self, graph: int, *, alone: bool) -> None:

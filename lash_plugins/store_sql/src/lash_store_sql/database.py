@@ -38,6 +38,7 @@ class Location:
         path: The file, absolute.
         url: The URL, without secrets.
         timeout: Seconds for which contention is waited out.
+        compression: ``zstd`` to store payloads and commit documents compressed from now on.
         synchronous: ``full`` makes a commit durable before it is acknowledged; ``normal`` leaves the last ones to the
             next checkpoint: they survive the process, not the machine.
         max_value: The largest value in bytes.
@@ -47,6 +48,7 @@ class Location:
     url: str
     timeout: float = 10.0
     synchronous: Literal["full", "normal"] = "full"
+    compression: Literal["zstd"] | None = None
     # One row holds at most 1 GB in SQLite, and a commit record is one row.
     max_value: int = 256 * 1024 * 1024
 
@@ -102,7 +104,18 @@ def _synchronous(text: str) -> str:
     return text
 
 
-_OPTIONS: dict[str, Callable[[str], Any]] = {"timeout": _seconds, "max_value": _count, "synchronous": _synchronous}
+def _compression(text: str) -> str | None:
+    if text not in ("zstd", "none"):
+        raise ValueError(text)
+    return None if text == "none" else text
+
+
+_OPTIONS: dict[str, Callable[[str], Any]] = {
+    "timeout": _seconds,
+    "max_value": _count,
+    "synchronous": _synchronous,
+    "compression": _compression,
+}
 
 
 def make_file(path: Path) -> None:

@@ -14,7 +14,7 @@ from lash_store_sql.collecting import reached_refs
 from lash_store_sql.connection import Connection, Name
 from lash_store_sql.lanes import add_entries
 from lash_store_sql.retaining import found
-from lash_store_sql.rows import SHIFT, dump_mapping, load_mapping, pack_body, split_refs, unpack_body, unpack_id
+from lash_store_sql.rows import SHIFT, dump_mapping, load_mapping, pack_body, plain, split_refs, unpack_body, unpack_id
 
 __all__ = ["redact_node"]
 
@@ -81,8 +81,9 @@ def redact_node(connection: Connection, name: Name, redaction: Redaction, dry_ru
 
 def _redact_nodes(connection: Connection, name: Name, graph: int, redaction: Redaction, tally: _Tally) -> None:
     left = set(redaction.payloads)
-    for pos, packed, payload, refs in connection.execute(connection.sql.PAYLOADS, (graph,)).fetchall():
+    for pos, packed, stored, refs in connection.execute(connection.sql.PAYLOADS, (graph,)).fetchall():
         node_id = unpack_id(packed, "node")
+        payload = plain(stored, f"node {node_id}")
         marker = redaction.payloads.get(node_id)
         if marker is not None:
             left.discard(node_id)
@@ -148,7 +149,7 @@ def _scrub_session(
     window = (key << SHIFT, key << SHIFT | _LOW)
     for record, _, _, stored, body in connection.execute(connection.sql.RECORD_BODIES, window).fetchall():
         refs = components.scrubbed(stored, f"commit record {record & _LOW}")
-        document = tally.scrub(redaction.scrub, body)
+        document = tally.scrub(redaction.scrub, plain(body, f"commit record {record & _LOW}"))
         if refs is not None or document is not None:
             tally.records += document is not None
             values = (refs if refs is not None else stored, document if document is not None else body, record)

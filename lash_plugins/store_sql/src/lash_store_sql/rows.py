@@ -24,6 +24,7 @@ __all__ = [
     "pack_bytes",
     "pack_body",
     "pack_id",
+    "plain",
     "unpack_body",
     "unpack_id",
     "unpack_optional",
@@ -138,13 +139,23 @@ def load_head(session_id: str, columns: tuple[Any, ...]) -> Head:
     )
 
 
+def plain(stored: bytes, row: str) -> bytes:
+    """Give a payload or a document as it was handed over; see `lash_store_sql.packing`."""
+    if stored[:1] != b"\xff":
+        return stored
+    from lash_store_sql.packing import unpack
+
+    return unpack(stored, row)
+
+
 def load_nodes(rows: list[tuple[Any, ...]]) -> list[Node]:
     """Make nodes of rows of the statements ``RANGE`` and ``NODE``."""
     nodes = []
     for node_id, parent, timestamp, kind, payload, hidden, refs in rows:
         own = node_id.hex() if type(node_id) is bytes and len(node_id) == 16 else unpack_id(node_id, "node")
         above = parent.hex() if type(parent) is bytes and len(parent) == 16 else unpack_optional(parent, f"node {own}")
-        nodes.append(Node(own, above, timestamp, kind, payload, hidden != 0, split_refs(refs) if refs else ()))
+        body = payload if payload[:1] != b"\xff" else plain(payload, f"node {own}")
+        nodes.append(Node(own, above, timestamp, kind, body, hidden != 0, split_refs(refs) if refs else ()))
     return nodes
 
 
@@ -170,7 +181,7 @@ def load_record(columns: tuple[Any, ...]) -> CommitRecord:
         leaf=unpack_optional(leaf, row),
         open_turn=open_turn,
         components=load_mapping(components, row),
-        record=body,
+        record=plain(body, row),
         committed_at=committed_at,
     )
 

@@ -58,7 +58,8 @@ async def open_sqlite(url: str, create: bool, *, clock: Callable[[], float] = ti
 
     Args:
         url: Options: ``timeout`` (seconds for which contention is waited out, 10), ``max_value`` (the largest value
-            in bytes, 256 MiB), ``synchronous`` (``full``; with ``normal`` the last commits survive the process only).
+            in bytes, 256 MiB), ``synchronous`` (``full``; with ``normal`` the last commits survive the process only),
+            ``compression`` (``none``; ``zstd`` needs the extra ``lash-store-sql[zstd]``).
         create: Whether a file that is not there may be made.
         clock: Seconds; judges when leases expire.
 
@@ -219,6 +220,10 @@ class SqliteBackend(Upkeep):
     def _queued(self, connect: Callable[[], SqliteConnection]) -> SqliteConnection:
         connection = self._timed(connect)
         connection.turns = Turns(self.path.with_name(self.path.name + "-turns"))
+        if self._location.compression is not None:
+            from lash_store_sql.packing import compressor
+
+            connection.pack = compressor()
         return connection
 
     def _kept(self) -> tuple[SqliteBackend, str]:

@@ -29,6 +29,7 @@ class SqliteConnection(sqlite3.Connection):
         kept: Whether the unit that runs in it has committed.
         turns: The queue of the processes that write; ``None`` for a connection that only reads.
         patience: Seconds for which the turn is waited for.
+        pack: Compresses payloads and commit documents, if they are stored so; see `lash_store_sql.packing`.
     """
 
     sql: ClassVar[ModuleType] = statements
@@ -38,6 +39,7 @@ class SqliteConnection(sqlite3.Connection):
     kept = False
     turns: Turns | None = None
     patience = 0.0
+    pack: Callable[[bytes], bytes] | None = None
     _without_until = 0.0
 
     def begin_read(self) -> None:

@@ -24,6 +24,9 @@ from lash_store_sql.rows import SHIFT, dump_mapping, join_refs, pack_body, pack_
 
 __all__ = ["store_commit"]
 
+#: A node or commit id that is there, a blob that just went, a head that cannot be read.
+_NOT_PLAIN = (psycopg.IntegrityError, psycopg.errors.DivisionByZero, psycopg.errors.InvalidTextRepresentation)
+
 _LOW = (1 << SHIFT) - 1
 
 
@@ -31,7 +34,7 @@ def store_commit(connection: PostgresConnection, name: Name, commit: Commit, max
     """Store a commit in one round trip if it is a plain one and all is as it expects."""
     if values := _values(name, commit, max_value):
         store = _first if commit.expected_revision is None else _next
-        with contextlib.suppress(psycopg.IntegrityError, psycopg.errors.DivisionByZero):
+        with contextlib.suppress(*_NOT_PLAIN):
             if revision := store(connection, name, commit, values):
                 return Receipt(commit.session_id, commit.commit_id, revision, values["digest"].hex())
         if connection.in_transaction:

@@ -41,6 +41,7 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
     pack_id = staticmethod(pack_bytes)
     namespace: str = ""
     shared = False
+    pack = None
     IntegrityError = psycopg.IntegrityError
 
     def execute(  # type: ignore[override]

@@ -10,6 +10,8 @@ UPDATE waits for whoever holds the row and then looks again, so it is the compar
 The subqueries see what was there when the statement began. Where one asks for the session's own leaf, ``seen`` makes
 sure that this is still the row that the UPDATE found.
 
+A head whose components cannot be read is not written over either (S9): the cast to ``json`` fails.
+
 What is not the plain case (a branch, a move of the leaf elsewhere, several runs of nodes) gives no row either:
 places of other sessions' nodes are looked up under locks, in `lash_store_sql.committing`.
 """
@@ -57,6 +59,7 @@ head AS (
         )
     WHERE session.tenant = :tenant AND session.session_id = :session_id
         AND session.incarnation = :incarnation AND session.revision = :expected AND session.epoch <= :epoch
+        AND session.components::json IS NOT NULL
         AND (:parent::bytea IS NULL OR (session.leaf = :parent::bytea AND session.leaf_pos IS NOT NULL))
         AND (:leaf::bytea IS NULL OR :behind_leaf::bigint IS NOT NULL OR session.leaf = :leaf::bytea)
         AND (session.components = :components AND :known OR {_BLOBS_ARE_THERE})
