@@ -100,7 +100,8 @@ def test_fork_branch_tree_and_delete(lash: Lash) -> None:
         2,
         "lash: deleting cannot be undone: say --yes, or --dry-run to see what it would do See lash delete --help.\n",
     )
-    assert lash("delete", "s1", "--yes", *STORE).out == "deleted session s1\n"
+    gone, kept = lash("delete", "s1", "--yes", *STORE).out.splitlines()
+    assert (gone, kept.endswith("; 2 nodes stay for s2")) == ("deleted session s1", True)
     assert [row["session_id"] for row in json.loads(lash("sessions", "list", "--json", *STORE).out)] == ["s2"]
     assert lash("sessions", "show", "s1", *STORE).err == (
         "lash: session 's1' was deleted; `lash sessions list` shows which there are\n"
