@@ -79,7 +79,8 @@ def blind(known: Known, **checks: Any) -> Known:
     """Replace checks of what is known by others."""
     made = type("Blind", (Known,), {name: staticmethod(check) for name, check in checks.items()})
     fields = {field.name: getattr(known, field.name) for field in attrs.fields(Known)}
-    return made(**fields)
+    blinded: Known = made(**fields)
+    return blinded
 
 
 def nothing(*_: object) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Collection
-from functools import cache
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -98,6 +97,7 @@ class StoreConformance(
     tenants: ClassVar[bool] = False
     processes: ClassVar[bool] = True
     server_fixture: ClassVar[str | None] = None
+    _told: ClassVar[tuple[dict[str, str | None], dict[str, str | None]]]
 
     @classmethod
     def lash_opener(cls) -> Opener:
@@ -108,11 +108,14 @@ class StoreConformance(
     @classmethod
     def lash_not_run(cls, clause: Clause) -> str | None:
         """Say why a test of a clause is left out for this store; ``None`` when it is run."""
-        if reason := _first(_exemptions(cls), clause):
+        if "_told" not in vars(cls):
+            cls._told = _exemptions(cls), _lacks(cls)
+        exemptions, lacks = cls._told
+        if reason := _first(exemptions, clause):
             return f"does not apply: {reason}"
         if clause.level not in {*cls.levels, *(["durable"] if cls.durability != "none" else [])}:
             return f"not run: level {clause.level} not declared"
-        reason = _first(_lacks(cls), clause)
+        reason = _first(lacks, clause)
         return f"not run: {reason}" if reason else None
 
     @pytest.fixture
@@ -182,7 +185,6 @@ def _first(reasons: dict[str, str | None], clause: Clause) -> str | None:
     return next((reason for need in clause.needs if (reason := reasons.get(need))), None)
 
 
-@cache
 def _exemptions(suite: type[StoreConformance]) -> dict[str, str | None]:
     return {
         "folder": None if "{folder}" in suite.store_url else "the store keeps nothing in a folder",
@@ -191,7 +193,6 @@ def _exemptions(suite: type[StoreConformance]) -> dict[str, str | None]:
     }
 
 
-@cache
 def _lacks(suite: type[StoreConformance]) -> dict[str, str | None]:
     """Tell, for each need of a clause, why it is not met."""
     seams = suite.lash_opener().seams
