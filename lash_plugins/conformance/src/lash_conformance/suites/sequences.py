@@ -13,7 +13,7 @@ from lash_conformance.place import Place
 __all__ = ["SequenceClauses"]
 
 #: Sequences per run, and the most calls in one.
-EXAMPLES, STEPS = 25, 30
+EXAMPLES, STEPS = 15, 30
 
 
 class SequenceClauses(Clauses, level="core"):
