@@ -40,6 +40,7 @@ def known_tests() -> frozenset[str]:
         for folder in ("tests", "hookspecs", "lash_core", "lash_plugins")
         for path in ROOT.glob(f"{folder}/**/test_*.py")
     ]
+    files += ROOT.glob("lash_plugins/conformance/src/lash_conformance/suites/*.py")
     return frozenset(
         node.name
         for path in files

@@ -20,7 +20,7 @@ from probes import ProbeModel, calls, says
 from script_files import plugins
 
 from lash_core import Agent, Attachment, Lash, RuntimeEnvironment, tool
-from tests.stores.conftest import jsonl_module
+from tests.stores.examples import example
 from tests.strict_server import StrictServer
 
 LIFE = """
@@ -65,7 +65,7 @@ async def sqlite(folder: Path) -> StoreBackend:
 
 
 async def jsonl(folder: Path) -> StoreBackend:
-    backend: StoreBackend = await jsonl_module().open_jsonl(f"jsonl:{folder}/store", True)
+    backend: StoreBackend = await example("jsonl_store").open_jsonl(f"jsonl:{folder}/store", True)
     return backend
 
 

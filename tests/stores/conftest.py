@@ -6,8 +6,6 @@ A module of the contract suite names its level in ``LEVEL``; its tests run over 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -15,15 +13,14 @@ from typing import Any
 
 import attrs
 import pytest
+from lash_conformance.build import Author
 from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.protocols.stores import StoreBackend
 from lash_store_sql.postgres.backend import PostgresBackend, open_postgres
 from lash_store_sql.sqlite import open_sqlite
 from postgres_server import shared_server
 
-from tests.stores.build import Author
-
-JSONL = Path(__file__).parents[2] / "docs/examples/jsonl_store/src/lash_jsonl_store/__init__.py"
+from tests.stores.examples import example
 
 
 @attrs.define
@@ -34,18 +31,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def jsonl_module() -> Any:
-    """Import the example, which no development environment installs."""
-    name = "lash_jsonl_store"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, JSONL)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
 
 
 async def memory(folder: Path, clock: Clock) -> StoreBackend:
@@ -62,23 +47,19 @@ async def postgres(folder: Path, clock: Clock) -> StoreBackend:
 
 
 async def jsonl(folder: Path, clock: Clock) -> StoreBackend:
-    backend: StoreBackend = await jsonl_module().open_jsonl(f"jsonl:{folder}/store", True)
+    backend: StoreBackend = await example("jsonl_store").open_jsonl(f"jsonl:{folder}/store", True)
     return backend
 
 
 STORES: dict[str, list[Callable[[Path, Clock], Awaitable[StoreBackend]]]] = {
-    "core": [memory, sqlite, postgres, jsonl],
-    "concurrent": [memory, sqlite],
-    "sharing": [memory, sqlite, postgres],
-    "tenants": [memory, sqlite, postgres],
-    "unshared": [jsonl],
     "durable": [sqlite, postgres, jsonl],
     "retention": [memory, sqlite, postgres],
+    "sharing": [memory, sqlite, postgres],
 }
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "backend" in metafunc.fixturenames:
+    if "backend" in metafunc.fixturenames and hasattr(metafunc.module, "LEVEL"):
         stores = STORES[metafunc.module.LEVEL]
         metafunc.parametrize("backend", stores, indirect=True, ids=[store.__name__ for store in stores])
 

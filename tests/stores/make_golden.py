@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lash_conformance.build import Author, holder, node
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.store import Consumed, Fork, StreamEntry, Writer, blob_ref
 from lash_store_sql import statements
@@ -24,7 +25,6 @@ from lash_store_sql.sqlite import open_sqlite
 from lash_store_sql.statements import SCHEMA_VERSION
 
 from lash_core import Agent, Lash
-from tests.stores.build import Author, holder, node
 
 FOLDER = Path(__file__).parent / "golden"
 

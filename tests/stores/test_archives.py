@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 import pytest
+from lash_conformance.build import Author, chain, node
 from lash_core.runtime.archive_export import export_sessions, families
 from lash_core.runtime.archive_import import import_archive
 from lash_core.stores.memory import MemoryBackend
@@ -23,7 +24,6 @@ from lash_store_sql.sqlite import open_sqlite
 from postgres_server import shared_server
 
 from lash_core import Agent, Lash
-from tests.stores.build import Author, chain, node
 
 HOSTILE = "tricky \u2028\u2029\x85\x1c 'quoted' \"double\" \\ \U0001f600 \u202e"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
+from lash_conformance.build import Author, chain, node
 from lash_hookspecs.records.retention import CheckReport
 from lash_hookspecs.records.store import StreamEntry, blob_ref
 from lash_store_sql.postgres.backend import open_postgres
@@ -17,7 +18,6 @@ from lash_store_sql.sqlite import open_sqlite
 from postgres_server import shared_server
 
 from lash_core import Agent, Lash
-from tests.stores.build import Author, chain, node
 
 
 async def sqlite(folder: Path) -> Any:

@@ -10,12 +10,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from lash_conformance.build import Author, chain, node
 from lash_hookspecs.errors import ConfigurationError, UnreadableData
 from lash_hookspecs.records.retention import Redaction
 from lash_hookspecs.records.store import StreamEntry
 from lash_store_sql.sqlite import open_sqlite
-
-from tests.stores.build import Author, chain, node
 
 SAID = b'{"role":"user","parts":[{"kind":"text","text":"the train to Bern leaves at nine from platform seven"}]}' * 4
 #: What a payload never is, and what must come back all the same.

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import attrs
 import pytest
+from lash_conformance.build import Author, chain, holder
 from lash_hookspecs.errors import (
     CommitIdReused,
     CorruptSession,
@@ -28,8 +29,6 @@ from lash_hookspecs.records.store import Absent, Head, Receipt, StreamEntry
 from lash_store_sql.sqlite import SqliteBackend, open_sqlite
 from lash_store_sql.sqlite_connection import SqliteConnection
 from lash_store_sql.turns import Turns
-
-from tests.stores.build import Author, chain, holder
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -242,7 +241,7 @@ def child(code: str, path: Path, *arguments: object) -> subprocess.Popen[str]:
         "from pathlib import Path\n"
         "from lash_hookspecs.errors import StoreFull\n"
         "from lash_store_sql.sqlite import open_sqlite\n"
-        "from tests.stores.build import Author, chain\n"
+        "from lash_conformance.build import Author, chain\n"
         "async def main():\n"
         "    store = await open_sqlite(f'sqlite:///{sys.argv[1]}', True)\n"
         f"{textwrap.indent(textwrap.dedent(code), '    ')}\n"

@@ -8,16 +8,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from lash_conformance.build import INCARNATION, Author
 from lash_hookspecs.errors import StoreUnavailable, UnreadableData
 from lash_hookspecs.protocols.stores import StoreBackend
 
-from tests.stores.build import INCARNATION, Author
-from tests.stores.conftest import JSONL, Clock, jsonl, jsonl_module
+from tests.stores.examples import example, source
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[StoreBackend]:
-    opened = await jsonl(tmp_path, Clock())
+    opened: StoreBackend = await example("jsonl_store").open_jsonl(f"jsonl:{tmp_path}/store", True)
     yield opened
     await opened.close()
 
@@ -75,9 +75,10 @@ async def test_s8_the_bytes_of_a_deleted_session_vanish(tmp_path: Path, author: 
 
 async def test_a_store_that_is_not_there_is_not_made_unasked(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable) as caught:
-        await jsonl_module().open_jsonl(f"jsonl:{tmp_path}/none", False)
+        await example("jsonl_store").open_jsonl(f"jsonl:{tmp_path}/none", False)
     assert str(caught.value) == f"there is no store at {tmp_path}/none"
 
 
 def test_the_example_for_authors_has_at_most_250_lines() -> None:
-    assert len(JSONL.read_text(encoding="utf-8").splitlines()) <= 250, "more would say that the protocol is too fat"
+    lines = source("jsonl_store").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 250, "more would say that the protocol is too fat"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lash_conformance.build import Author, holder, ident
 from lash_hookspecs.errors import SessionDeleted, StoreUnavailable, UnsupportedSchema
 from lash_hookspecs.records.store import Deleted, Head, StreamRow, Writer
 from lash_store_sql.database import PAGE_SIZE
@@ -19,7 +20,6 @@ from lash_store_sql.sqlite import SqliteBackend, open_sqlite
 from lash_store_sql.statements import SCHEMA_VERSION
 
 from lash_core import Agent, Lash
-from tests.stores.build import Author, holder, ident
 from tests.stores.test_sqlite_open import AS_NOBODY, open_folder, run
 
 __all__ = ["open_folder"]

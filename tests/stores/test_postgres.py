@@ -16,6 +16,7 @@ from functools import partial
 import attrs
 import psycopg
 import pytest
+from lash_conformance.build import INCARNATION, Author, chain, commit, holder, ident, node
 from lash_hookspecs.errors import (
     CorruptSession,
     HeadRevisionConflict,
@@ -34,8 +35,6 @@ from lash_store_sql import reading
 from lash_store_sql.postgres.backend import PostgresBackend, open_postgres
 from postgres_proxy import Proxy, proxied
 from postgres_server import Server, private_server, shared_server
-
-from tests.stores.build import INCARNATION, Author, chain, commit, holder, ident, node
 
 ANN, BOB = holder("ann", "one"), holder("bob", "two")
 
@@ -260,7 +259,7 @@ from lash_hookspecs.errors import HeadRevisionConflict
 from lash_hookspecs.records.store import Head
 from lash_store_sql import reading
 from lash_store_sql.postgres.backend import open_postgres
-from tests.stores.build import Author, chain
+from lash_conformance.build import Author, chain
 
 async def main(url, name, attempts):
     store = await open_postgres(url, False)

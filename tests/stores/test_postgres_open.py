@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import pytest
+from lash_conformance.build import INCARNATION, Author, holder
 from lash_hookspecs.errors import ConfigurationError, LashError, PluginError, StoreError, StoreUnavailable
 from lash_hookspecs.errors import UnsupportedSchema as Unsupported
 from lash_hookspecs.records.store import Consumed, Head, SessionQuery, StreamEntry
@@ -19,8 +20,6 @@ from lash_store_sql.postgres import statements
 from lash_store_sql.postgres.backend import PostgresBackend, migrate_postgres, open_postgres
 from lash_store_sql.postgres.url import parse_url
 from postgres_server import Server, private_server, shared_server
-
-from tests.stores.build import INCARNATION, Author, holder
 
 PLAIN = "p@ss:w0rd/?#%"
 SECRET = quote(PLAIN, safe="")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from lash_conformance.build import INCARNATION, Author, chain, ident, node
 from lash_hookspecs.errors import (
     CorruptSession,
     InvalidInput,
@@ -25,8 +26,6 @@ from lash_hookspecs.errors import (
 from lash_hookspecs.records.store import Head, SessionQuery, StreamEntry, blob_ref
 from lash_store_sql import reading, statements
 from lash_store_sql.sqlite import SqliteBackend, open_sqlite
-
-from tests.stores.build import INCARNATION, Author, chain, ident, node
 
 
 @pytest.fixture
@@ -60,7 +59,7 @@ def child(code: str, path: Path) -> subprocess.Popen[str]:
     from lash_hookspecs.errors import HeadRevisionConflict, StoreFull
     from lash_hookspecs.records.store import Head
     from lash_store_sql.sqlite import open_sqlite
-    from tests.stores.build import Author, chain
+    from lash_conformance.build import Author, chain
     async def main():
         store = await open_sqlite("sqlite:///" + sys.argv[1], True)
     """

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from lash_conformance.build import Author
 from lash_hookspecs.errors import ConfigurationError, StoreError, StoreUnavailable, UnsupportedSchema
 from lash_store_sql.sqlite import open_sqlite
-
-from tests.stores.build import Author
 
 
 def run(code: str, *arguments: object, **options: object) -> str:
@@ -38,7 +37,7 @@ AS_NOBODY = """
     import asyncio, os, sys
     from lash_hookspecs.errors import LashError
     from lash_store_sql.sqlite import open_sqlite
-    from tests.stores.build import Author
+    from lash_conformance.build import Author
     if os.geteuid() == 0:
         os.setgroups([]); os.setgid(65534); os.setuid(65534)
     async def main():
@@ -199,7 +198,7 @@ def test_new_files_are_private_whatever_the_umask(tmp_path: Path, umask: int) ->
         """
         import asyncio, os, pathlib, sys
         from lash_store_sql.sqlite import open_sqlite
-        from tests.stores.build import Author
+        from lash_conformance.build import Author
         os.umask(int(sys.argv[2]))
         async def main():
             store = await open_sqlite("sqlite:///" + sys.argv[1], True)
@@ -316,7 +315,7 @@ def test_the_default_path_imports_no_heavy_library(tmp_path: Path) -> None:
         assert "sqlite3" not in sys.modules and "lash_store_sql.sqlite" not in sys.modules
         offer, *_ = stores(OfferContext(api="0.1"))
         async def main():
-            from tests.stores.build import Author
+            from lash_conformance.build import Author
             store = await offer.open("sqlite:///" + sys.argv[1], True)
             author = Author(store)
             await author.turn()

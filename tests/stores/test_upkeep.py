@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lash_conformance.build import Author, chain, holder, ident, node
 from lash_core.runtime.archive_export import export_sessions
 from lash_core.runtime.redacting import MARKER, redact_node
 from lash_hookspecs.errors import SessionBusy, StoreRegressed, StoreUnavailable
@@ -28,7 +29,6 @@ from lash_store_sql.sqlite import SqliteBackend, open_sqlite
 from postgres_server import shared_server
 
 from lash_core import Agent, Lash
-from tests.stores.build import Author, chain, holder, ident, node
 from tests.stores.test_sqlite_open import names_in
 
 SECRET = "my card number is 4711-0815-4711-0815"
@@ -206,7 +206,7 @@ WRITER = """
     from lash_hookspecs.records.store import Writer, blob_ref
     from lash_store_sql.postgres.backend import open_postgres
     from lash_store_sql.sqlite import open_sqlite
-    from tests.stores.build import Author, ident, node
+    from lash_conformance.build import Author, ident, node
 
     async def main():
         store = await (open_sqlite if sys.argv[1].startswith("sqlite") else open_postgres)(sys.argv[1], False)

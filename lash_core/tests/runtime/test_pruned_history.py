@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from lash_conformance.build import Author
 from lash_core.runtime.reading import EventCursor, replay_events
 from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.errors import HistoryPruned
 from lash_hookspecs.records.retention import Keep, Retention
 
 from lash_core import Agent, Lash
-from tests.stores.build import Author
 
 
 async def written(store: MemoryBackend, *, keep: Retention) -> Author:

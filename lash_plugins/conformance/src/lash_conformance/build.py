@@ -1,4 +1,4 @@
-"""What the store tests are made of: ids, nodes, commits, and a writer that follows its own session."""
+"""What a store is fed with: ids, nodes, commits, and a writer that follows its own session."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ __all__ = ["INCARNATION", "Author", "chain", "commit", "holder", "ident", "node"
 
 # Two processes of one test must not make the same ids.
 _numbers = itertools.count(os.getpid() << 32)
+
+
+def _begin_anew() -> None:
+    global _numbers
+    _numbers = itertools.count(os.getpid() << 32)
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 #: The first life of whatever session a test writes.
 INCARNATION = f"{0xAB:032x}"
@@ -75,10 +83,12 @@ class Author:
 
     @property
     def store(self) -> SessionStore:
+        """The session's store."""
         return self.backend.session(self.session_id)
 
     @property
     def ids(self) -> list[str]:
+        """The ids of the nodes that it has written."""
         return [written.node_id for written in self.written]
 
     def next(self, nodes: Sequence[Node] = (), **fields: Any) -> Commit:

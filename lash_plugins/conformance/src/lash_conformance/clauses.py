@@ -1,0 +1,98 @@
+"""The clauses that can be proved at a store, and what a test of one needs to be run."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import attrs
+import pytest
+
+__all__ = ["CLAUSES", "Clause", "Clauses", "clause_of", "needs"]
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+#: Number → what the names of its tests call it, and its sentence in short.
+CLAUSES: dict[str, tuple[str, str]] = {
+    "S1": ("one_session", "a backend is a database, a handle is one session, and a listing is cheap"),
+    "S2": ("atomic", "one commit is seen whole or not at all"),
+    "S3": ("compare_and_swap", "a commit at another revision than the stored one is refused"),
+    "S4": ("replay", "a commit that is sent again returns its first receipt"),
+    "S5": ("fencing", "a writer of an older epoch is refused, and told by whom"),
+    "S6": ("blobs", "blobs are named by their content, and a missing one is said"),
+    "S7": ("reads", "reads give what is asked for, and parent edges are the truth"),
+    "S8": ("retention", "what is deleted stays dead, and what is in use stays"),
+    "S9": ("unreadable", "what cannot be read is an error and never no session"),
+    "S10": ("migration", "an older schema is brought forward, a newer one is refused"),
+    "S11": ("hostile", "values are only values, and limits are kept"),
+    "S12": ("forks", "a fork shares the graph, or is refused"),
+    "S13": ("contention", "contention is waited out or told; no driver's error reaches a caller"),
+    "S14": ("streams", "streams are sequenced, idempotent by key, and used up by commits"),
+    "S15": ("levels", "the store is what it declares"),
+    "G2": ("payloads", "ids and payloads come back as they were"),
+    "G3": ("leaf", "an unset or dangling leaf is reported and not healed"),
+    "G4": ("corrupt", "a dangling parent and a cycle are named"),
+    "G5": ("node_ids", "a node id is stored once in a graph"),
+    "ALL": ("model", "any sequence of calls is answered as the contract says"),
+    "L14": ("open_turns", "sessions with an open turn are listed without loading them"),
+}
+
+_NAME = re.compile(r"test_([A-Z]+\d*)_([a-z_]+?)__[a-zA-Z0-9_]+")
+
+
+@attrs.frozen
+class Clause:
+    """What a test of the kit is about.
+
+    Attributes:
+        number: The clause.
+        level: The level that it belongs to.
+        needs: What the store's author has to supply for it; see `lash_conformance.suite`.
+    """
+
+    number: str
+    level: str
+    needs: tuple[str, ...]
+
+
+def needs(*what: str) -> Callable[[T], T]:
+    """Say what a test needs besides its level."""
+
+    def mark(function: T) -> T:
+        function.lash_needs = what  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+class Clauses:
+    """A set of tests of one level; each is named ``test_S3_compare_and_swap__and_then_a_sentence``."""
+
+    level: ClassVar[str]
+
+    def __init_subclass__(cls, *, level: str = "", **options: Any) -> None:
+        """Hold the names to their form, and make each test know its clause."""
+        super().__init_subclass__(**options)
+        if not level:
+            return
+        cls.level = level
+        for name, function in vars(cls).items():
+            if name.startswith("test"):
+                function.lash_clause = Clause(_number(name), level, getattr(function, "lash_needs", ()))
+                if inspect.iscoroutinefunction(function):
+                    pytest.mark.asyncio(function)
+
+
+def clause_of(function: object) -> Clause | None:
+    """Give the clause that a test function of the kit is about; ``None`` for anybody else's."""
+    found: Clause | None = getattr(function, "lash_clause", None)
+    return found
+
+
+def _number(name: str) -> str:
+    found = _NAME.fullmatch(name)
+    if found is None or CLAUSES.get(found[1], ("",))[0] != found[2]:
+        raise TypeError(f"{name} is not named after a clause of lash_conformance.clauses.CLAUSES")
+    return found[1]

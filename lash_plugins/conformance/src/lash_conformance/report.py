@@ -1,0 +1,178 @@
+"""What was proved of each store: a line for people, and a JSON document."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import pytest
+from lash_hookspecs.version import HOOKSPEC_API
+
+from lash_conformance import __version__
+from lash_conformance.clauses import CLAUSES
+
+__all__ = ["Report", "write_report"]
+
+Outcome = Literal["passed", "failed", "not run", "does not apply"]
+
+_EXEMPT = "does not apply: "
+
+
+@attrs.define
+class Ran:
+    """How one test ended.
+
+    Attributes:
+        about: What it is about: store, clause, level.
+        outcome: ``passed`` only when all of it did.
+        seconds: How long it took, set up and cleaned up.
+        reason: Why it was not run, or in what it failed.
+    """
+
+    about: dict[str, Any]
+    outcome: Outcome = "not run"
+    seconds: float = 0.0
+    reason: str = ""
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Take one phase into account."""
+        self.seconds += report.duration
+        if report.failed or hasattr(report, "wasxfail"):
+            self.outcome = "failed"
+            self.reason = _last_line(report)
+        elif report.skipped and self.outcome != "failed":
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            self.reason = reason.removeprefix("Skipped: ").removeprefix("not run: ")
+            if self.reason.startswith(_EXEMPT):
+                self.outcome, self.reason = "does not apply", self.reason.removeprefix(_EXEMPT)
+        elif report.when == "call" and report.passed:
+            self.outcome = "passed"
+
+
+@attrs.define
+class Report:
+    """How the tests of all stores ended.
+
+    Attributes:
+        tests: By node id.
+        declared: What each store declared when it was open.
+    """
+
+    tests: dict[str, Ran] = attrs.field(factory=dict)
+    declared: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+
+    @property
+    def stores(self) -> list[str]:
+        """The stores, in the order of their tests."""
+        return list(dict.fromkeys(ran.about["store"] for ran in self.tests.values()))
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Take one phase of one test into account; tests of others are left alone."""
+        properties = dict(report.user_properties)
+        about: Any = properties.get("lash_about")
+        if about is None:
+            return
+        self.tests.setdefault(report.nodeid, Ran(about)).add(report)
+        if "lash_declared" in properties:
+            declared: Any = properties["lash_declared"]
+            self.declared[about["store"]] = declared
+
+    def of(self, store: str, clause: str) -> dict[str, Ran]:
+        """Give the tests of a clause at a store, by name."""
+        return {
+            node.removeprefix(store).lstrip(":"): ran
+            for node, ran in self.tests.items()
+            if (ran.about["store"], ran.about["clause"]) == (store, clause)
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Tell the outcome of each clause, those alike together."""
+        for store in self.stores:
+            about = next(ran.about for ran in self.tests.values() if ran.about["store"] == store)
+            claims = f"{', '.join(about['levels'])}; durability {about['durability']}"
+            yield f"{store.rpartition('::')[2]} ({about['url']}) claims {claims}"
+            told: dict[str, dict[str, list[str]]] = {}
+            for clause in CLAUSES:
+                ran = list(self.of(store, clause).values())
+                told.setdefault(outcome_of(ran), {}).setdefault(_counts(ran), []).append(clause)
+            for outcome in ("failed", "passed", "passed in part", "not run"):
+                for counts, clauses in told.get(outcome, {}).items():
+                    yield f"  {outcome}: {' '.join(clauses)} ({counts})"
+
+
+def outcome_of(ran: list[Ran]) -> str:
+    """Give the outcome of a clause; it has passed only when all of its tests were run."""
+    outcomes = {each.outcome for each in ran} - {"does not apply"}
+    if "failed" in outcomes:
+        return "failed"
+    if outcomes == {"passed"}:
+        return "passed"
+    return "passed in part" if "passed" in outcomes else "not run"
+
+
+def write_report(path: Path, report: Report, *, effort: int) -> None:
+    """Write the JSON document; the page about the kit explains its fields."""
+    document = {
+        "lash_conformance": __version__,
+        "hook_api": HOOKSPEC_API,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "effort": effort,
+        "stores": [_store(report, store) for store in report.stores],
+    }
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _store(report: Report, store: str) -> dict[str, Any]:
+    about = next(ran.about for ran in report.tests.values() if ran.about["store"] == store)
+    return {
+        "store": store,
+        "url": about["url"],
+        "claimed": {"levels": about["levels"], "durability": about["durability"]},
+        "declared": report.declared.get(store),
+        "clauses": {clause: _clause(clause, report.of(store, clause)) for clause in CLAUSES},
+    }
+
+
+def _clause(clause: str, tests: dict[str, Ran]) -> dict[str, Any]:
+    return {
+        "title": CLAUSES[clause][1],
+        "outcome": outcome_of(list(tests.values())),
+        "tests": [
+            {
+                "test": name,
+                "level": ran.about["level"],
+                "outcome": ran.outcome,
+                "seconds": round(ran.seconds, 4),
+                "reason": ran.reason,
+            }
+            for name, ran in tests.items()
+        ],
+    }
+
+
+def _counts(ran: list[Ran]) -> str:
+    if not ran:
+        return "no test was selected"
+    counted = [
+        f"{number} {outcome}"
+        for outcome in ("failed", "passed")
+        if (number := sum(each.outcome == outcome for each in ran))
+    ]
+    reasons: dict[str, int] = {}
+    for each in ran:
+        if each.outcome == "not run":
+            reasons[each.reason] = reasons.get(each.reason, 0) + 1
+    return "; ".join([*counted, *(f"{number} not run: {reason}" for reason, number in reasons.items())])
+
+
+def _last_line(report: pytest.TestReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = getattr(crash, "message", None) or getattr(report, "wasxfail", "") or str(report.longrepr)
+    return str(text).strip().partition("\n")[0][:300]
