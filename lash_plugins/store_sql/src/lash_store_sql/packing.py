@@ -7,6 +7,7 @@ trained on the project's own text, not on anybody's sessions: what is deleted or
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Callable
 from importlib.resources import files
@@ -22,7 +23,7 @@ __all__ = ["INSTALL", "compressor", "unpack"]
 INSTALL = "install it with: pip install 'lash-store-sql[zstd]'"
 
 _PLAIN, _FIRST = 0, 1
-_DICTIONARIES = {_FIRST: "dictionary-1.zdict"}
+_DICTIONARIES = {_FIRST: "dictionary_1.txt"}
 _LEVEL = 3
 #: Below this, what is saved is less than what unpacking costs.
 _SMALL = 96
@@ -76,8 +77,8 @@ def unpack(stored: bytes, row: str) -> bytes:
 
 
 def _dictionary(number: int) -> Any:
-    body = files("lash_store_sql").joinpath(_DICTIONARIES[number]).read_bytes()
-    dictionary = _library().ZstdCompressionDict(body)
+    text = files("lash_store_sql").joinpath(_DICTIONARIES[number]).read_bytes()  # in Base64
+    dictionary = _library().ZstdCompressionDict(base64.b64decode(text))
     if number == _FIRST:
         dictionary.precompute_compress(level=_LEVEL)
     return dictionary
