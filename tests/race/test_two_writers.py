@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-import attrs
 import pytest
 import race_worker
 from lash_core.app import open_backend
@@ -22,43 +20,11 @@ from lash_core.plugins.manager import PluginManager
 from lash_hookspecs.records.payloads import Message, decode_payload
 from lash_hookspecs.records.state import HeadDocument
 from lash_hookspecs.records.store import Commit, Head, Writer
+from postgres_server import shared_server
+from raw_rows import Rows, postgres_rows, sqlite_rows
 
 #: Attempts of each writer: what CI makes together, and what `make race` makes.
 SOME, MANY = 250, 10_000
-
-
-@attrs.frozen
-class Rows:
-    """What raw SQL finds.
-
-    Attributes:
-        nodes: Node id → parent's id and payload.
-        records: Commit id → revision and digest.
-        revision: The head's.
-    """
-
-    nodes: Mapping[str, tuple[str | None, bytes]]
-    records: Mapping[str, tuple[int, str]]
-    revision: int
-
-
-def shown(value: object) -> str | None:
-    """Give an id as text; one of 32 hex digits is stored as 16 bytes."""
-    return value.hex() if isinstance(value, bytes) else value  # type: ignore[return-value]
-
-
-def sqlite_rows(path: Path) -> Rows:
-    with sqlite3.connect(path) as connection:
-        nodes = {
-            str(shown(node_id)): (shown(parent), payload)
-            for node_id, parent, payload in connection.execute("SELECT node_id, parent, payload FROM node")
-        }
-        records = {
-            str(shown(commit_id)): (key & 0xFFFFFFFF, digest.hex())
-            for key, commit_id, digest in connection.execute("SELECT key, commit_id, digest FROM record")
-        }
-        [(revision,)] = connection.execute("SELECT revision FROM session")
-    return Rows(nodes, records, revision)
 
 
 def begin_session(url: str) -> None:
@@ -135,7 +101,7 @@ def check_commits(told: Mapping[str, Sequence[dict[str, Any]]], rows: Rows) -> N
     share = len(refused) / (len(granted) + len(refused))
     assert share >= 0.2, f"only {share:.0%} of the attempts met the other one"
     assert sorted(each["revision"] for each in granted) == list(range(2, len(granted) + 2))
-    assert rows.revision == len(granted) + 1
+    assert rows.revisions == {race_worker.SESSION: len(granted) + 1}
     assert {each["commit_id"]: (each["revision"], each["digest"]) for each in granted} == {
         commit_id: found for commit_id, found in rows.records.items() if commit_id != "first"
     }
@@ -182,21 +148,31 @@ def ledger_of(url: str) -> int:
     return asyncio.run(read())
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Callable[[], Rows]]:
+    """A database: its URL, and what raw SQL finds in it."""
+    if request.param == "sqlite":
+        path = tmp_path / "race.db"
+        return f"sqlite:///{path}", lambda: sqlite_rows(path)
+    server = shared_server()
+    database = server.fresh()
+    return server.url_of(database), lambda: postgres_rows(server, database)
+
+
 @pytest.mark.parametrize("attempts", [SOME, pytest.param(MANY, marks=pytest.mark.full)])
-def test_of_two_writers_on_sqlite_each_receipt_is_stored_whole_and_no_stale_attempt_is(
-    tmp_path: Path, attempts: int
+def test_of_two_writers_each_receipt_is_stored_whole_and_no_stale_attempt_is(
+    place: tuple[str, Callable[[], Rows]], attempts: int
 ) -> None:
-    path = tmp_path / "race.db"
-    begin_session(f"sqlite:///{path}")
-    check_commits(race(f"sqlite:///{path}", "commits", attempts), sqlite_rows(path))
+    url, rows = place
+    begin_session(url)
+    check_commits(race(url, "commits", attempts), rows())
 
 
 @pytest.mark.parametrize("attempts", [SOME // 5, pytest.param(MANY // 10, marks=pytest.mark.full)])
-def test_of_two_turns_on_sqlite_that_run_at_once_no_answer_that_was_paid_for_is_lost(
-    tmp_path: Path, attempts: int
+def test_of_two_turns_that_run_at_once_no_answer_that_was_paid_for_is_lost(
+    place: tuple[str, Callable[[], Rows]], attempts: int
 ) -> None:
-    path = tmp_path / "race.db"
-    url = f"sqlite:///{path}"
+    url, rows = place
     begin_session(url)
     told = race(url, "turns", attempts)
-    check_turns(told, sqlite_rows(path), ledger_of(url))
+    check_turns(told, rows(), ledger_of(url))

@@ -2,6 +2,7 @@
 
 It says ``ready``, waits for a line, and prints one JSON object per attempt. ``commits`` talks to the store itself;
 ``turns`` runs turns of a runtime whose store has no leases, so two may run at once and the first to commit wins.
+``writes`` commits to a session of its own until it is killed, and tells of each commit before and after.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ from lash_core.plugins.manager import PluginManager
 from lash_core.runtime.environment import RuntimeEnvironment
 from lash_core.runtime.policy import SessionSpec
 from lash_core.runtime.runtime import LashRuntime
-from lash_hookspecs.errors import ConflictBranched, HeadRevisionConflict, SessionError, TurnError
+from lash_hookspecs.errors import (
+    ConflictBranched,
+    HeadRevisionConflict,
+    SessionError,
+    StoreBusy,
+    StoreError,
+    StoreUnavailable,
+    TurnError,
+)
 from lash_hookspecs.markers import implements
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
 from lash_hookspecs.records.graph import Node
@@ -108,6 +117,44 @@ async def commits(backend: StoreBackend, attempts: int, name: str) -> None:
             say(**told, refused=False, revision=receipt.revision, digest=receipt.digest)
 
 
+async def writes(backend: StoreBackend, attempts: int, name: str) -> None:
+    """Commit for ever; a commit that a lost server has not answered is sent again under its id."""
+    store = backend.session(name)
+    while True:
+        try:
+            head = await store.head()
+        except StoreError:
+            await asyncio.sleep(0.02)
+            continue
+        known = head if isinstance(head, Head) else None
+        parent, nodes = known.leaf if known else None, []
+        for _ in range(1 + secrets.randbelow(3)):
+            node_id = secrets.token_hex(16)
+            nodes.append(Node(node_id, parent, 1, "message", f"{name} {node_id}".encode() * 40))
+            parent = node_id
+        commit = Commit(
+            session_id=name,
+            commit_id=secrets.token_hex(8),
+            writer=Writer(known.incarnation if known else secrets.token_hex(8), known.epoch if known else 0),
+            expected_revision=known.revision if known else None,
+            leaf=parent,
+            state=b"{}",
+            record=b"{}",
+            committed_at=1,
+            nodes=tuple(nodes),
+        )
+        say(
+            tries=commit.commit_id, nodes=[[node.node_id, node.parent_node_id, node.payload.decode()] for node in nodes]
+        )
+        receipt = None
+        while receipt is None:
+            try:
+                receipt = await store.commit(commit)
+            except (StoreUnavailable, StoreBusy):
+                await asyncio.sleep(0.02)
+        say(done=commit.commit_id, revision=receipt.revision, digest=receipt.digest)
+
+
 async def turns(backend: StoreBackend, attempts: int, name: str) -> None:
     """Run turns with ``on_conflict="branch"``; every answer is on the path or on a branch that is told."""
     model = Numbered(name, backend.session(SESSION))
@@ -143,7 +190,7 @@ async def main() -> None:
     say(ready=True)
     await asyncio.to_thread(sys.stdin.readline)
     try:
-        await {"commits": commits, "turns": turns}[does](backend, attempts, name)
+        await {"commits": commits, "turns": turns, "writes": writes}[does](backend, attempts, name)
     finally:
         await backend.close()
 
