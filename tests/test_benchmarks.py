@@ -13,7 +13,13 @@ RUN = Path(__file__).parents[1] / "benchmarks" / "run.py"
 NAMES = ("commit", "reads", "disk", "writers", "parked", "listing", "startup")
 
 
-@pytest.mark.parametrize("name", NAMES)
+#: Those that every run of the tests tries; `make bench` runs them all.
+QUICK = ("commit", "listing")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.full) for name in NAMES]
+)
 def test_a_benchmark_runs_with_tiny_sizes_and_tells_figures_with_goals(name: str) -> None:
     command = [sys.executable, str(RUN), "--smoke", "--json", "--only", name]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
