@@ -31,7 +31,8 @@ crash: $(READY) ## the crash and race tests with their long matrices
 race: $(READY) ## two writers on one session: 10,000 attempts each, and 1,000 turns each
 	@$(BIN)/pytest $(PYTEST_FLAGS) tests/race -m ""
 
-conformance: $(READY) ## every store through the conformance kit, ten times the attempts; writes conformance.json
+conformance: $(READY) ## the kit against all broken stores, and every store through it, ten times the attempts; writes conformance.json
+	@$(BIN)/pytest $(PYTEST_FLAGS) lash_plugins/conformance/tests -m ""
 	@$(BIN)/pytest $(PYTEST_FLAGS) tests/stores/test_conformance.py --lash-effort 10 --lash-report conformance.json
 
 soak: $(READY) ## 3,000 turns in a session; 10,000 openings, 1,000 sessions parked for another process, long lifecycle walks

@@ -77,13 +77,13 @@ def test_a_password_in_a_store_url_is_in_no_error_no_traceback_and_no_file(folde
     ]
     ran = folder.lash_each(*commands)
     refused = [each for each, command in zip(ran, commands, strict=True) if not command[-3].startswith("memory:")]
-    assert {each.code for each in refused} == {2}
+    assert {each.code for each in refused} <= {2, 5}, "what cannot be is wrong usage; a server that is not there is not"
     assert all("Traceback" in each.err for each in refused)
     assert all(list(each.document) == ["error"] for each in refused)
     by_variable = folder.lash_each(["run", "hello", "--debug"], LASH_STORE=STORES[0].format(canary))
     folder.write(lash__toml=f'[lash]\nstore = "{STORES[0].format(canary)}"\n')
     by_file = folder.lash_each(["run", "hello", "--debug"], ["sessions", "list", "--debug"])
-    assert {each.code for each in (*by_variable, *by_file)} == {2}
+    assert {each.code for each in (*by_variable, *by_file)} == {5}
     assert leaks(folder, canary, [*ran, *by_variable, *by_file], known=["lash.toml"]) == []
 
 

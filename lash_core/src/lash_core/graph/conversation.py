@@ -167,8 +167,6 @@ def repair(conversation: Conversation, known: Mapping[str, ToolStatus] | None = 
 
 def invalid_messages(messages: Sequence[ModelMessage]) -> str | None:
     """Say why messages are not provider-valid; ``None`` when they are."""
-    if not messages:
-        return "there is no message"
     expected: tuple[str, ...] = ()
     seen: set[str] = set()
     for place, message in enumerate(messages, 1):

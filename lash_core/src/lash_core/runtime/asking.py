@@ -135,7 +135,7 @@ async def _prepared(session: OpenSession, asked: Asked, messages: tuple[ModelMes
         messages=messages,
     )
     prepared: tuple[ModelMessage, ...] = await hooks.transform(lash_prepare_history, context)
-    problem = invalid_messages(prepared)
+    problem = invalid_messages(prepared) if prepared else "there is no message"
     if problem:
         raise PluginError(
             f"the history that plugins prepared for session {session.session_id!r} is refused: {problem}",
