@@ -108,7 +108,7 @@ def test_a_class_that_claims_nothing_is_told_what_to_say(tmp_path: Path) -> None
 def test_the_script_of_a_run_that_failed_shows_it_again(tmp_path: Path, session: str) -> None:
     done = run(tmp_path, "-k", "test_ALL", "--lash-effort=2", session=session)
     assert done.returncode == 1, done.stdout
-    (path,) = (word.rstrip(",") for word in done.stdout.split() if word.endswith("replay.py,"))
+    (path,) = {word.rstrip(",") for word in done.stdout.split() if word.endswith("replay.py,")}
     script = Path(path).read_text()
     assert script in done.stdout
     assert script.count("\n") < 60, "it is the smallest sequence that fails"
