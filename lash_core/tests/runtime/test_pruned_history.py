@@ -50,7 +50,7 @@ async def test_l11_branching_to_where_no_commit_is_left_is_refused_and_names_the
             await chat.turn(text)
         store = lash.store.session("chat")
         path = await store.graph()
-        await store.prune(Retention(records=Keep(last=2)))  # type: ignore[attr-defined]
+        await store.prune(Retention(records=Keep(last=2)))  # type: ignore[attr-defined]  # of level retention
         with pytest.raises(HistoryPruned) as caught:
             await chat.branch(path[1].node_id)
         assert str(caught.value) == (

@@ -25,7 +25,7 @@ def nothing(step: str) -> None:
     """Go on."""
 
 
-class Backend(jsonl.JsonlBackend):  # type: ignore[misc]
+class Backend(jsonl.JsonlBackend):  # type: ignore[misc]  # loaded by its path
     """The honest one, with a crash seam."""
 
     crash_point: CrashPoint = staticmethod(nothing)
@@ -44,7 +44,7 @@ class Backend(jsonl.JsonlBackend):  # type: ignore[misc]
         await asyncio.to_thread(AcknowledgesBeforeItWrites.flush)
 
 
-class Session(jsonl.JsonlSession):  # type: ignore[misc]
+class Session(jsonl.JsonlSession):  # type: ignore[misc]  # loaded by its path
     """The honest one: it tells of each step of a write."""
 
     crash_point: CrashPoint = staticmethod(nothing)

@@ -96,7 +96,7 @@ def check_policy(value: str) -> PluginPolicy:
     """
     if value not in get_args(PluginPolicy):
         raise PolicyError(f"plugins: {value!r} is no policy; use 'compatible' or 'strict'")
-    policy: PluginPolicy = value  # type: ignore[assignment]
+    policy: PluginPolicy = value  # type: ignore[assignment]  # checked just before
     return policy
 
 

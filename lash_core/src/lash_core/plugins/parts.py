@@ -179,7 +179,7 @@ async def restore_parts(parts: Sequence[Part], kept: Sequence[tuple[int, Any]], 
 async def close_parts(parts: Sequence[Part], watchdog: Watchdog) -> None:
     """Close parts; what goes wrong is logged."""
     handlers = [
-        part.calling("close", lambda _, part=part: part.plugin.close())  # type: ignore[misc]
+        part.calling("close", lambda _, part=part: part.plugin.close())  # type: ignore[misc]  # bound early, per round
         for part in parts
         if inspect.iscoroutinefunction(getattr(part.plugin, "close", None))  # one that broke a rule may have none
     ]

@@ -151,14 +151,14 @@ class SessionHooks:
         value: Any = getattr(context, info.field)
         for position, handler in enumerate(handlers):
             if position:
-                context = attrs.evolve(context, **{info.field: value})  # type: ignore[misc]
+                context = attrs.evolve(context, **{info.field: value})  # type: ignore[misc]  # the field is the spec's
             (value,) = await ask((handler,), context, info.deadline, self._watchdog)
             if isinstance(value, Failed):
                 raise self._error(handler, value.reason) from value.error
             wrong = wrong_value(info, value)
             if wrong:
                 raise self._error(handler, wrong)
-        return value  # type: ignore[no-any-return]
+        return value  # type: ignore[no-any-return]  # `wrong_value` has looked
 
     async def guard(self, spec: Callable[[C], Coroutine[Any, Any, Decision]], context: C) -> Denial | None:
         """Ask all guards, together; one that fails, is late or answers nonsense denies.

@@ -61,7 +61,7 @@ def needs(*what: str) -> Callable[[T], T]:
     """Say what a test needs besides its level."""
 
     def mark(function: T) -> T:
-        function.lash_needs = what  # type: ignore[attr-defined]
+        function.lash_needs = what  # type: ignore[attr-defined]  # read by the collector
         return function
 
     return mark

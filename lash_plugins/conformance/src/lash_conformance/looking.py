@@ -26,5 +26,5 @@ async def everything(author: Author, *streams: str) -> tuple[object, ...]:
 
 async def names(backend: StoreBackend, **query: object) -> list[str]:
     """List the ids of sessions."""
-    page = await backend.sessions(SessionQuery(**query))  # type: ignore[arg-type]
+    page = await backend.sessions(SessionQuery(**query))  # type: ignore[arg-type]  # fields by name
     return [row.head.session_id for row in page.rows]

@@ -51,7 +51,7 @@ class Refused(Exception):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Refused) and (self.error, self.fields) == (other.error, other.fields)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # it changes, so it is no key
 
 
 @attrs.define

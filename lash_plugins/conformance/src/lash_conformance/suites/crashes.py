@@ -72,7 +72,7 @@ class CrashClauses(Clauses, level="durable"):
         for kill in range(KILLS * place.effort):
             sessions = [f"chat-{kill}-{writer}" for writer in range(writers)]
             lives = [nursery.bear("write", url=place.url, session=session) for session in sessions]
-            told = [await _until_receipts(life, random.randint(0, 12)) for life in lives]  # noqa: S311
+            told = [await _until_receipts(life, random.randint(0, 12)) for life in lives]  # noqa: S311  # any moment
             for life in lives:
                 life.kill()
             for life, lines in zip(lives, told, strict=True):

@@ -437,7 +437,7 @@ class RetentionClauses(Clauses, level="retention"):
         self, author: Author, sleep_for: Sleep
     ) -> None:
         await author.turn(1, ttl=60.0)
-        await author.store.take_lease(holder(), 30.0)  # type: ignore[attr-defined]
+        await author.store.take_lease(holder(), 30.0)  # type: ignore[attr-defined]  # of level concurrent
         report = await upkeep(author).expire(now=4_000_000_000_000_000)
         assert (report.session_ids, report.leased) == ((), 1)
         await sleep_for(31)

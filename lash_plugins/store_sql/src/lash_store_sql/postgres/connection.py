@@ -44,7 +44,7 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
     pack = None
     IntegrityError = psycopg.IntegrityError
 
-    def execute(  # type: ignore[override]
+    def execute(  # type: ignore[override]  # the units of both databases call it so
         self, statement: str, parameters: Sequence[Any] = (), /, *, prepare: bool | None = None
     ) -> Rows:
         """Run one statement."""
