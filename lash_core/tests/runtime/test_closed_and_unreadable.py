@@ -7,8 +7,10 @@ import pytest
 from families import environment as family_environment
 from families import ledger
 from families import opened as family_opened
-from lash_hookspecs.errors import SessionError, UnreadableData
+from lash_core.process import this_process
+from lash_hookspecs.errors import SessionBusy, SessionError, UnreadableData
 from lash_hookspecs.records.sessions import SessionCreateRequest
+from lash_hookspecs.records.store import Deleted
 from lash_hookspecs.records.turn import TurnInput
 from lifetimes import DurableBackend, environment, opened, say
 
@@ -68,3 +70,19 @@ async def test_a_parent_that_is_another_of_that_name_pays_for_no_child_of_the_fi
     await child.turn(TurnInput(text="work"))
     await reborn.turn(TurnInput(text="more"))
     assert set(ledger(reborn)) == {"turn"}
+
+
+async def test_a_session_that_cannot_be_read_can_be_deleted_unless_somebody_works_on_it() -> None:
+    backend = DurableBackend()
+    await say(await opened(environment(backend)), "hello")
+    backend.living["s"].head = attrs.evolve(backend.living["s"].head, state=b"{")
+    lash, store = Lash(environment(backend), Agent()), backend.session("s")
+    with pytest.raises(UnreadableData):
+        await lash.session("s")
+    lease = await store.take_lease(this_process("another"), 60.0)
+    with pytest.raises(SessionBusy):
+        await lash.delete("s")
+    await store.release_lease(lease)
+    await lash.delete("s")
+    assert isinstance(await store.head(), Deleted)
+    await say(await opened(environment(backend)), "another life")

@@ -8,7 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from lash_hookspecs.errors import ConfigurationError, LashError, SessionBusy, SessionMissing
+from lash_hookspecs.errors import (
+    ConfigurationError,
+    CorruptSession,
+    LashError,
+    MissingBlob,
+    SessionBusy,
+    SessionMissing,
+    UnreadableData,
+)
 from lash_hookspecs.protocols.attachments import AttachmentStore
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import StoreBackend
@@ -28,6 +36,7 @@ from lash_core.plugins.manager import PluginManager
 from lash_core.runtime.archive_export import Exported, export_sessions
 from lash_core.runtime.archive_files import new_file, readable_file
 from lash_core.runtime.archive_import import Imported, import_archive
+from lash_core.runtime.ending import delete_unreadable
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
 from lash_core.runtime.parked import ParkedSession
 from lash_core.runtime.policy import SessionSpec
@@ -243,7 +252,7 @@ class Lash:
         return [each async for each in self.sessions(open_turn=True) if each.status == "interrupted"]
 
     async def delete(self, session_id: str, *, with_forks: bool = False) -> DeleteReport | None:
-        """Delete a session; its writers are refused for ever (S8).
+        """Delete a session, also one that cannot be read; its writers are refused for ever (S8).
 
         Args:
             session_id: The session.
@@ -257,7 +266,13 @@ class Lash:
             SessionBusy: A turn of it runs, or of a fork that was to go with it.
             ConfigurationError: The store cannot delete forks with it.
         """
-        session = await self.session(session_id, create=False)
+        try:
+            session = await self.session(session_id, create=False)
+        except (UnreadableData, CorruptSession, MissingBlob):
+            if with_forks:
+                raise
+            await delete_unreadable(session_id, self.env)
+            return None
         return await session.delete(with_forks=with_forks)
 
     async def export(self, session_id: str, path: str | Path) -> Exported:

@@ -8,15 +8,18 @@ import logging
 from lash_hookspecs.errors import ConfigurationError, LashError, SessionBusy, SessionMissing
 from lash_hookspecs.protocols.retention import RetainedSession
 from lash_hookspecs.records.retention import DeleteReport
+from lash_hookspecs.records.store import Head
 from lash_hookspecs.specs.events import SessionClosed, lash_on_session_closed
 
+from lash_core.process import this_process
+from lash_core.runtime.environment import RuntimeEnvironment
 from lash_core.runtime.handoffs import relink_around
-from lash_core.runtime.lease import is_live, read_lease
+from lash_core.runtime.lease import is_live, read_lease, take_lease
 from lash_core.runtime.opened import OpenSession
 from lash_core.runtime.resident import Change
 from lash_core.runtime.session_stores import find_store
 
-__all__ = ["close", "delete", "end", "save"]
+__all__ = ["close", "delete", "delete_unreadable", "end", "save"]
 
 _log = logging.getLogger("lash.runtime")
 
@@ -105,6 +108,26 @@ async def delete(session: OpenSession, *, with_forks: bool = False) -> DeleteRep
             session.write_off()
     await session.stop_tasks()
     return report
+
+
+async def delete_unreadable(session_id: str, env: RuntimeEnvironment) -> None:
+    """Delete a session that cannot be opened, under its lease; no chain of handoffs is closed around it.
+
+    Raises:
+        SessionMissing: There is none.
+        SessionBusy: A turn of it runs; nothing was deleted.
+    """
+    assert env.store is not None
+    store = env.store.session(session_id)
+    head = await store.head()
+    if not isinstance(head, Head):
+        raise SessionMissing(f"there is no session {session_id!r}", session_id=session_id)
+    lease = await take_lease(session_id, store, this_process(env.name), env)
+    try:
+        await store.delete(incarnation=head.incarnation, deleted_at=env.clock())
+    finally:
+        if lease is not None:
+            await lease.release()
 
 
 async def _erase(session: OpenSession, with_forks: bool) -> DeleteReport | None:
