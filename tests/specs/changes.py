@@ -45,7 +45,9 @@ class Change:
 
 def changes(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[Change]:
     """Compare two descriptions, entry by entry and line by line."""
-    found = [Change(f"- {title}", True, f"the {entry.kind} is gone") for title, entry in before.items() if title not in after]
+    found = [
+        Change(f"- {title}", True, f"the {entry.kind} is gone") for title, entry in before.items() if title not in after
+    ]
     for title, entry in after.items():
         if title not in before:
             found.append(Change(f"+ {title}", False, f"a new {entry.kind}"))
@@ -79,12 +81,12 @@ def _between(before: Entry, after: Entry) -> Iterator[Change]:
 
 
 def _gone(key: str) -> tuple[bool, str]:
-    word = key.split(" ")[0]
+    word = key.split(" ", maxsplit=1)[0]
     return True, f"the {word} is gone" if word in _MEMBERS else "it was said and is not"
 
 
 def _new(key: str, value: str, entry: Entry) -> tuple[bool, str]:
-    word = key.split(" ")[0]
+    word = key.split(" ", maxsplit=1)[0]
     if entry.kind == "protocol" and entry.name not in GIVEN:
         return True, f"who implements the protocol lacks the new {word}"
     if word == "field" and " = " not in value and not value.startswith("ClassVar"):
@@ -97,7 +99,7 @@ def _new(key: str, value: str, entry: Entry) -> tuple[bool, str]:
 
 
 def _changed(key: str, before: str, after: str, entry: Entry) -> tuple[bool, str]:
-    word = key.split(" ")[0]
+    word = key.split(" ", maxsplit=1)[0]
     if word == "field" and after.startswith(f"{before} = "):
         return False, "a field has a default now"
     if word == "deadline":

@@ -65,7 +65,8 @@ def parsed(text: str) -> dict[str, Entry]:
     for block in text.strip().split("\n\n"):
         title, *lines = block.splitlines()
         facts = dict(line.strip().split(": ", 1) for line in lines)
-        found[title] = Entry(*title.split(" ", 1), facts)
+        kind, name = title.split(" ", 1)
+        found[title] = Entry(kind, name, facts)
     return found
 
 

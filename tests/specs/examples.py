@@ -18,7 +18,17 @@ __all__ = ["YOURS", "example", "import_lines", "yours_in"]
 
 #: Names in examples that stand for what their reader has.
 YOURS = frozenset(
-    {"Budget", "ClockTools", "EchoProvider", "ScriptedMode", "budgets", "is_open", "open_redis"}
+    {
+        "Budget",
+        "ClockTools",
+        "EchoProvider",
+        "OneByOne",
+        "ScriptedMode",
+        "budgets",
+        "flush_command",
+        "is_open",
+        "open_redis",
+    }
 )
 
 #: Where names come from that are not the contract's.
@@ -91,7 +101,7 @@ def _home(name: str, spec: Callable[..., Any]) -> str:
         return spec.__module__
     if len(homes) != 1:
         raise LookupError(
-            f"the example of {spec.__name__} uses {name!r}, which {'nobody defines' if not homes else f'{homes} define'}: "
+            f"the example of {spec.__name__} uses {name!r}, which {f'{homes} define' if homes else 'nobody defines'}: "
             "define it there, or list it in tests/specs/examples.py as what the reader has"
         )
     return homes[0]

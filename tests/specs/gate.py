@@ -50,9 +50,7 @@ def snapshots(root: Path = ROOT) -> list[Snapshot]:
     return [_read(path) for path in sorted(paths, key=lambda path: _numbers(path.stem))]
 
 
-def problems(
-    root: Path = ROOT, *, version: str = HOOKSPEC_API, now: Mapping[str, Entry] | None = None
-) -> list[str]:
+def problems(root: Path = ROOT, *, version: str = HOOKSPEC_API, now: Mapping[str, Entry] | None = None) -> list[str]:
     """Tell what is wrong with the contract and its snapshots; nothing when nothing is.
 
     Args:
@@ -103,8 +101,8 @@ def _against_published(last: Snapshot, now: Mapping[str, Entry], version: str) -
     if _numbers(version) >= _numbers(needed):
         return []
     return [
-        f"hook API {last.version} is published, and the contract is not what {FOLDER}/{last.version}.txt says. Take the "
-        f'change back, or bring it as {needed}: HOOKSPEC_API = "{needed}" in lash_hookspecs/version.py, a fragment '
+        f"hook API {last.version} is published, and the contract is not what {FOLDER}/{last.version}.txt says. Take "
+        f'the change back, or bring it as {needed}: HOOKSPEC_API = "{needed}" in lash_hookspecs/version.py, a fragment '
         f"changelog.d/+NAME.hook-api.md that says `Hook API {needed}`, a plugin tests/frozen/api_"
         f"{needed.replace('.', '_')}, then `make specs`.\n{_lines(differ)}"
     ]

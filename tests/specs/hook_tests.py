@@ -9,9 +9,8 @@ __all__ = ["HOOK_TESTS"]
 _ACTIONS = "lash_core/tests/runtime/test_actions.py"
 _CALLS = "lash_core/tests/tools/test_call_hooks.py"
 _LIFE = "lash_core/tests/runtime/test_lifecycle_hooks.py"
-_MANAGER = "lash_core/tests/plugins/test_manager.py"
+_OFFERS = "tests/specs/test_offers.py"
 _PARKING = "lash_core/tests/runtime/test_lifecycle_parking.py"
-_PARTS = "lash_core/tests/plugins/test_session_plugins.py"
 _WRITERS = "lash_core/tests/runtime/test_lifecycle_writers.py"
 
 HOOK_TESTS: Mapping[str, str] = {
@@ -27,11 +26,19 @@ HOOK_TESTS: Mapping[str, str] = {
     "lash_guard_tool_call": f"{_CALLS}::test_one_denial_is_enough_wherever_it_comes_from",
     "lash_guard_turn": f"{_LIFE}::test_a_guard_denies_a_turn_before_anything_is_written",
     "lash_offer_actions": f"{_ACTIONS}::test_an_action_is_invoked_with_checked_arguments_and_gives_json",
-    "lash_offer_modes": f"{_MANAGER}::test_offers_of_every_kind_are_found_by_name",
-    "lash_offer_providers": f"{_MANAGER}::test_offers_of_every_kind_are_found_by_name",
-    "lash_offer_session_plugins": f"{_PARTS}::test_each_session_has_parts_of_its_own_and_says_which_session_it_is",
-    "lash_offer_stores": f"{_MANAGER}::test_offers_of_every_kind_are_found_by_name",
-    "lash_offer_tools": f"{_MANAGER}::test_offers_of_every_kind_are_found_by_name",
+    "lash_offer_commands": (
+        "tests/cli/test_plugin_commands.py::test_a_command_is_told_what_stands_before_it_and_answers_as_any"
+    ),
+    "lash_offer_hosts": f"{_OFFERS}::test_turns_run_on_the_host_that_a_plugin_offers",
+    "lash_offer_modes": f"{_OFFERS}::test_a_session_is_conducted_by_the_mode_that_is_offered_under_its_name",
+    "lash_offer_providers": (
+        f"{_OFFERS}::test_a_model_is_asked_of_the_provider_that_offers_what_stands_before_its_colon"
+    ),
+    "lash_offer_session_plugins": (
+        f"{_OFFERS}::test_a_session_is_given_its_part_and_a_store_keeps_what_the_part_keeps"
+    ),
+    "lash_offer_stores": f"{_OFFERS}::test_a_url_is_opened_by_the_store_that_offers_its_scheme",
+    "lash_offer_tools": f"{_OFFERS}::test_a_model_calls_the_tools_of_a_set_that_the_agent_names",
     "lash_on_committed": (
         f"{_LIFE}::test_observers_hear_of_a_turn_before_and_after_it_is_durable_in_order_and_harm_nothing"
     ),
@@ -56,13 +63,9 @@ HOOK_TESTS: Mapping[str, str] = {
     "lash_rewrite_history": (
         "lash_core/tests/runtime/test_lifecycle_residency.py::test_a_rewrite_leaves_the_old_path_as_a_branch"
     ),
-    "lash_transform_config": f"{_WRITERS}::test_a_plugin_that_cannot_change_a_configuration_leaves_it_as_it_was",
-    "lash_transform_mode_state": (
-        f"{_LIFE}::test_plugins_change_what_a_mode_kept_and_their_error_stops_the_opening"
-    ),
-    "lash_transform_reply": (
-        f"{_LIFE}::test_plugins_change_what_is_streamed_and_what_is_committed_each_on_its_own"
-    ),
+    "lash_transform_config": f"{_OFFERS}::test_a_configuration_is_stored_as_plugins_have_changed_it",
+    "lash_transform_mode_state": (f"{_LIFE}::test_plugins_change_what_a_mode_kept_and_their_error_stops_the_opening"),
+    "lash_transform_reply": (f"{_LIFE}::test_plugins_change_what_is_streamed_and_what_is_committed_each_on_its_own"),
     "lash_transform_stream_text": (
         f"{_LIFE}::test_plugins_change_what_is_streamed_and_what_is_committed_each_on_its_own"
     ),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import types
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lash_core.hosts.embedded import EmbeddedHost
 from lash_core.plugins import PluginManager
 from lash_core.plugins.manifest import OFFER_HOOKS
 from lash_core.plugins.records import Builtin
@@ -29,7 +30,15 @@ from lash_hookspecs.records.payloads import Message
 from lash_hookspecs.records.turn import TurnEnd
 from lash_hookspecs.specs import all_specs
 from lash_hookspecs.specs.decisions import ALLOW
-from lash_hookspecs.specs.offers import ModeOffer, ProviderOffer, SessionPluginOffer, StoreOffer, ToolOffer
+from lash_hookspecs.specs.offers import (
+    CommandOffer,
+    HostOffer,
+    ModeOffer,
+    ProviderOffer,
+    SessionPluginOffer,
+    StoreOffer,
+    ToolOffer,
+)
 from lash_hookspecs.toolkit import FunctionTools, tool
 from lifetimes import DurableBackend
 from probes import ProbeModel, calls, says
@@ -85,6 +94,8 @@ def _offers() -> Mapping[str, tuple[tuple[str, ...], list[Any]]]:
         "stores": (("scene",), [StoreOffer(schemes=("scene",), open=_durable)]),
         "modes": (("scene",), [ModeOffer(name="scene", build=SceneMode)]),
         "providers": (("scene",), [ProviderOffer(names=("scene",), open=lambda name: model)]),
+        "hosts": (("scene",), [HostOffer(name="scene", build=EmbeddedHost)]),
+        "commands": (("scene",), [CommandOffer(name="scene", build=lambda setup: NotImplemented)]),
         "tools": (("scene",), [ToolOffer(name="scene", build=lambda setup: FunctionTools([look]))]),
         "session_plugins": (("scene",), [SessionPluginOffer(name="scene", build=lambda setup: _Part())]),
     }
@@ -124,7 +135,10 @@ async def play(folder: Path) -> Heard:
     """Play the scene: a turn with a tool call, another configuration, a rewrite, a parking, a second opening."""
     heard: Heard = {}
     agent = Agent(model="scene", mode="scene", tool_sets=["scene"])
-    async with Lash.open("scene:", agent=agent, plugins=PluginManager.for_tests([_plugin(heard)]), root=folder) as lash:
+    manager = PluginManager.for_tests([_plugin(heard)])
+    manager.command("scene")
+    host = manager.host("scene").build()
+    async with Lash.open("scene:", agent=agent, plugins=manager, host=host, root=folder) as lash:
         session = await lash.session("s1")
         turn = session.stream("What is there?")
         _ = [event async for event in turn]

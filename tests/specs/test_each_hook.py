@@ -34,7 +34,9 @@ def test_the_hook_has_a_test_of_what_it_does(hook: str) -> None:
     assert hook in HOOK_TESTS, f"{hook} has no test of its own: write one, and name it in tests/specs/hook_tests.py"
     file, name = HOOK_TESTS[hook].split("::")
     source = Path(ROOT / file).read_text(encoding="utf-8")
-    functions = [each for each in ast.walk(ast.parse(source)) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
+    functions = [
+        each for each in ast.walk(ast.parse(source)) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
     assert name in {each.name for each in functions}, f"{file} has no {name}"
     assert hook in source, f"{file} does not name {hook}"
 

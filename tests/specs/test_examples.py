@@ -75,7 +75,7 @@ async def test_the_example_is_accepted_and_answers_what_its_hook_asks_for(
     module = module_of(hook)
     manager = PluginManager.for_tests([module])
     (record,) = manager.records
-    assert (record.state, record.hooks) == ("active", {hook})
+    assert (record.state, record.hooks) == ("active", frozenset({hook}))
     kinds = {offered: kind for kind, offered in OFFER_HOOKS.items()}
     if hook in kinds:
         assert record.offered(kinds[hook])

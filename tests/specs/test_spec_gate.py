@@ -57,6 +57,7 @@ hook lash_guard_commit
     since: 0.1
     deadline: 5 s
 """
+SERVICES = "protocol protocols.services.SessionServices\n    bases: Protocol\n"
 DENY = "class specs.decisions.Deny\n    made by: attrs.frozen\n    field reason: str\n"
 COUNT = "    field node_count: int\n"
 FIELD = COUNT + "    field bytes: int\n"
@@ -125,8 +126,8 @@ FIELD = COUNT + "    field bytes: int\n"
             "(who implements the protocol lacks the new method)",
         ),
         (
-            "    method view: (self) -> SessionReadView\n",
-            "    method view: (self) -> SessionReadView\n    method look: (self) -> str\n",
+            SERVICES,
+            f"{SERVICES}    method look: (self) -> str\n",
             "additive: protocol protocols.services.SessionServices + method look: (self) -> str (a new method)",
         ),
         (
@@ -216,8 +217,8 @@ def test_a_version_that_is_not_published_may_change_and_says_so(copy: Path) -> N
     (copy / FRAGMENT).write_text("Hook API 1.5: more.\n")
     changed = now(FIELD, FIELD + "    field why: str = ''\n")
     assert problems(copy, version="1.5", now=changed) == [
-        "the hook API is not what hookspecs/api/1.5.txt says. 1.5 is not published, so it may change: tell authors in a "
-        "fragment changelog.d/+NAME.hook-api.md, run `make specs` and commit what it writes.\n"
+        "the hook API is not what hookspecs/api/1.5.txt says. 1.5 is not published, so it may change: tell authors in "
+        "a fragment changelog.d/+NAME.hook-api.md, run `make specs` and commit what it writes.\n"
         "  additive: class specs.persistence.CommitProposed + field why: str = '' (a new field)"
     ]
     write_snapshot(copy, version="1.5", now=changed)
@@ -232,7 +233,9 @@ def test_a_line_of_the_sources_is_a_line_of_the_description(tmp_path: Path) -> N
     sources = tmp_path / "lash_hookspecs"
     shutil.copytree(SOURCES, sources)
     path = sources / "specs/persistence.py"
-    path.write_text(path.read_text().replace("    bytes: int\n", "    bytes: int = attrs.field(default=0, repr=False)\n"))
+    path.write_text(
+        path.read_text().replace("    bytes: int\n", "    bytes: int = attrs.field(default=0, repr=False)\n")
+    )
     path = sources / "errors.py"
     path.write_text(path.read_text().replace('"WriterFenced",\n', ""))
     assert [str(change) for change in changes(described(), described(sources))] == [
