@@ -30,7 +30,7 @@ class Entry:
     """A thing that the contract names.
 
     Attributes:
-        kind: ``hook``, ``class``, ``protocol``, ``error``, ``function``, ``value`` or ``name`` (of something elsewhere).
+        kind: ``hook``, ``class``, ``protocol``, ``error``, ``function``, ``value``, or ``name`` of what is elsewhere.
         name: Where it is, below `lash_hookspecs`; a hook has its bare name.
         facts: What is said of it, in the order of the source: ``"field session_id"`` → ``"str"``.
     """
