@@ -24,7 +24,6 @@ YOURS = frozenset(
         "EchoProvider",
         "OneByOne",
         "ScriptedMode",
-        "budgets",
         "flush_command",
         "is_open",
         "open_redis",

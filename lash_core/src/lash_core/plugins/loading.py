@@ -9,7 +9,6 @@ from typing import Any
 
 from lash_hookspecs.errors import PluginConflict
 from lash_hookspecs.specs.offers import OfferContext
-from lash_hookspecs.version import HOOKSPEC_API
 
 from lash_core.plugins.calls import what_happened
 from lash_core.plugins.discovery import GROUP
@@ -17,6 +16,7 @@ from lash_core.plugins.manifest import OFFER_HOOKS, did_you_mean
 from lash_core.plugins.offers import call_offer, compare, names_of
 from lash_core.plugins.records import Builtin, PluginRecord, PluginSettings
 from lash_core.plugins.registration import Invalid, Registry
+from lash_core.version import HOOKSPEC_API
 
 __all__ = ["Loader", "described"]
 
