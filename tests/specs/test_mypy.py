@@ -1,4 +1,4 @@
-"""What `mypy --strict` tells a plugin's author, without a plugin of its own: nothing of what is right, all of what is wrong."""
+"""What `mypy --strict` tells a plugin's author, with no plugin of mypy: nothing of what is right, all that is wrong."""
 
 from __future__ import annotations
 
