@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import lash_core.version
 import pytest
 from lash_hookspecs.version import HOOKSPEC_API
 
@@ -42,6 +43,10 @@ def test_the_contract_is_what_its_snapshot_says_and_the_pages_are_what_it_says()
     assert problems() == []
     assert outdated() == []
     assert snapshots()[-1].version == HOOKSPEC_API
+
+
+def test_the_core_implements_the_version_that_is_described() -> None:
+    assert lash_core.version.HOOKSPEC_API == HOOKSPEC_API
 
 
 def test_what_is_written_is_read_back() -> None:
@@ -260,6 +265,18 @@ def test_a_page_that_is_not_what_the_specification_says_is_found(tmp_path: Path)
     assert outdated(tmp_path) == []
     assert page.read_text() == before
     assert not extra.exists()
+
+
+def test_a_hook_without_a_row_on_the_page_is_named(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    lines = (ROOT / "docs/hooks.md").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = "".join(line for line in lines if not line.startswith("| [`lash_guard_turn`]"))
+    (tmp_path / "docs/hooks.md").write_text(kept, encoding="utf-8")
+    with pytest.raises(LookupError) as caught:
+        pages(tmp_path)
+    assert str(caught.value) == (
+        "docs/hooks.md has no row for lash_guard_turn: say there when it is called, by whom, and who implements it"
+    )
 
 
 def test_the_command_checks_without_writing(capsys: pytest.CaptureFixture[str]) -> None:
