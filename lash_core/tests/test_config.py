@@ -112,6 +112,7 @@ def test_what_is_said_about_plugins(tmp_path: Path) -> None:
         disabled=("a", "dist/b"),
         settled={"stores": {"redis": "lash-redis"}},
         tables={"mine": {"password": "canary"}},
+        file=tmp_path / "lash.toml",
     )
     assert "canary" not in repr(settings)
 

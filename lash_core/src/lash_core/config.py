@@ -36,6 +36,7 @@ from urllib.parse import quote
 
 import attrs
 from lash_hookspecs.errors import ConfigurationError, StoreUnavailable, redact_url
+from lash_hookspecs.settings import VARIABLES
 
 from lash_core.plugins.manifest import KINDS, did_you_mean
 from lash_core.plugins.records import PluginSettings
@@ -144,7 +145,7 @@ def load_settings(
         mode=values.get("mode"),
         root=Path(values.get("root", cwd)),
         store_name=chosen,
-        plugins=_plugin_settings(told),
+        plugins=_plugin_settings(told, file, environ),
         sources=sources,
         file=file,
     )
@@ -253,7 +254,7 @@ def _check(table: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
     return table
 
 
-def _plugin_settings(table: Mapping[str, Any]) -> PluginSettings:
+def _plugin_settings(table: Mapping[str, Any], file: Path | None, environ: Mapping[str, str]) -> PluginSettings:
     return PluginSettings(
         disabled=tuple(table.get("plugins", {}).get("disabled", ())),
         settled={
@@ -262,6 +263,8 @@ def _plugin_settings(table: Mapping[str, Any]) -> PluginSettings:
             if kind in table
         },
         tables=table.get("plugin", {}),
+        file=file,
+        variables={name: value for name, value in environ.items() if name.startswith(VARIABLES)},
     )
 
 

@@ -23,10 +23,12 @@ from lash_core.plugins.records import Builtin, PluginRecord, PluginSettings
 from lash_core.plugins.registration import Registry
 from lash_core.plugins.reserved import refuse_core_commands
 from lash_core.plugins.session_hooks import Participant, SessionHooks
+from lash_core.plugins.settings_models import explain_settings
 from lash_core.plugins.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from lash_hookspecs.records.state import PluginFingerprint
+    from lash_hookspecs.settings import Setting
     from lash_hookspecs.specs.offers import SessionSetup
 
 __all__ = ["PluginManager"]
@@ -151,6 +153,16 @@ class PluginManager:
                 _log.warning("tool set %r is left out: %s", name, error)
         return offers
 
+    def settings_of(self, record: PluginRecord) -> tuple[Setting, ...]:
+        """Give the values in force of a plugin's own settings; imports it if it has a model for them.
+
+        Raises:
+            PluginError: It cannot be used, or its settings are wrong.
+        """
+        if record.manifest and record.manifest.settings_model:
+            self._loader.load(record)
+        return explain_settings(record, self._loader.table(record))
+
     def holder(self, kind: str, name: str) -> PluginRecord:
         """Tell which plugin answers for a name; imports nothing, and raises like `store`."""
         return self._claims.holder(kind, name)
@@ -217,7 +229,7 @@ class PluginManager:
                     raise
                 _log.error("%s is not told of what happens: %s", record.label, error)
             else:
-                yield Participant(record, tuple(handlers), tuple(offers))
+                yield Participant(record, tuple(handlers), tuple(offers), self._loader.table(record))
 
     def _only_observes(self, record: PluginRecord) -> bool:
         specs = [self._loader.registry.specs.get(hook) for hook in record.hooks - _OFFERS]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 from lash_hookspecs.errors import PluginError
+from lash_hookspecs.settings import SettingsTable
 
 from lash_core.plugins.manifest import Manifest
 from lash_core.version import DISTRIBUTION, core_version
@@ -24,11 +26,21 @@ class PluginSettings:
         disabled: Plugins that are never imported, as ``name`` or ``distribution/name``.
         settled: Kind → name → the distribution that a conflict over the name goes to.
         tables: Plugin name → its own table, ``[lash.plugin.NAME]``. Kept out of reprs: it may hold secrets.
+        file: The settings file, for messages; ``None`` when an app said it.
+        variables: The environment variables that are about plugins' own settings. Kept out of reprs.
     """
 
     disabled: tuple[str, ...] = ()
     settled: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
     tables: Mapping[str, Mapping[str, object]] = attrs.field(factory=dict, repr=lambda tables: repr(sorted(tables)))
+    file: Path | None = None
+    variables: Mapping[str, str] = attrs.field(factory=dict, repr=lambda variables: repr(sorted(variables)))
+
+    def table(self, name: str) -> SettingsTable:
+        """Give what is said to one plugin."""
+        return SettingsTable(
+            self.tables.get(name, {}), plugin=name, file=str(self.file or ""), variables=self.variables
+        )
 
 
 @attrs.frozen(kw_only=True)
