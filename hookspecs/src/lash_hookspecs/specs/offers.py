@@ -19,16 +19,19 @@ if TYPE_CHECKING:
     import click
     from pydantic import BaseModel
 
+    from lash_hookspecs.protocols.hosts import Host
     from lash_hookspecs.protocols.models import ModelProvider
     from lash_hookspecs.protocols.modes import ExecutionMode
     from lash_hookspecs.protocols.services import SessionServices
     from lash_hookspecs.protocols.session_plugins import SessionPlugin
     from lash_hookspecs.protocols.stores import StoreBackend
+    from lash_hookspecs.protocols.tasks import TaskHost
     from lash_hookspecs.protocols.tools import ToolProvider
     from lash_hookspecs.records.state import SubagentAuthority
     from lash_hookspecs.records.store import Migration
 
 __all__ = [
+    "HostOffer",
     "CommandOffer",
     "CommandSetup",
     "ModeOffer",
@@ -39,6 +42,7 @@ __all__ = [
     "StoreOffer",
     "ToolOffer",
     "ToolSetup",
+    "lash_offer_hosts",
     "lash_offer_commands",
     "lash_offer_modes",
     "lash_offer_providers",
@@ -111,6 +115,22 @@ class ProviderOffer:
 
     names: tuple[str, ...]
     open: Callable[[str], ModelProvider]
+
+
+@attrs.frozen(kw_only=True)
+class HostOffer:
+    """A host, chosen by name.
+
+    Attributes:
+        name: As ``--host`` takes it.
+        build: Makes the host; called once for each opening of a store.
+        tasks: Makes where background tasks run beside it, given what holders of tasks are called. ``None`` for a host
+            whose sessions have no background tasks; a plugin that needs them is refused when a session opens (H1).
+    """
+
+    name: str
+    build: Callable[[], Host]
+    tasks: Callable[[str], TaskHost] | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -249,6 +269,19 @@ def lash_offer_providers(context: OfferContext) -> list[ProviderOffer]:
         @implements(lash_offer_providers)
         def providers(context: OfferContext) -> list[ProviderOffer]:
             return [ProviderOffer(names=("echo",), open=lambda name: EchoProvider())]
+    """
+    raise AssertionError("a specification is never called")
+
+
+@offer(HostOffer, since="0.1")
+def lash_offer_hosts(context: OfferContext) -> list[HostOffer]:
+    """Offer hosts; called when a store is opened with a host of the plugin's manifest.
+
+    Example::
+
+        @implements(lash_offer_hosts)
+        def hosts(context: OfferContext) -> list[HostOffer]:
+            return [HostOffer(name="one-by-one", build=OneByOne)]
     """
     raise AssertionError("a specification is never called")
 

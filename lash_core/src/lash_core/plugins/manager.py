@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lash_hookspecs.errors import PluginError
 from lash_hookspecs.markers import hook_info
-from lash_hookspecs.specs.offers import CommandOffer, ModeOffer, ProviderOffer, StoreOffer, ToolOffer
+from lash_hookspecs.specs.offers import CommandOffer, HostOffer, ModeOffer, ProviderOffer, StoreOffer, ToolOffer
 
 from lash_core.plugins.calls import Handler, may_suspend
 from lash_core.plugins.claims import Claims
@@ -127,6 +127,11 @@ class PluginManager:
     def provider(self, name: str) -> ProviderOffer:
         """Import the plugin of a model provider and give its offer; raises like `store`."""
         offer: ProviderOffer = self._offer("providers", name)
+        return offer
+
+    def host(self, name: str) -> HostOffer:
+        """Import the plugin of a host and give its offer; raises like `store`."""
+        offer: HostOffer = self._offer("hosts", name)
         return offer
 
     def command(self, name: str) -> CommandOffer:

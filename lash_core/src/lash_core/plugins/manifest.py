@@ -40,10 +40,8 @@ KINDS = {
 #: What else can be offered: every session gets all of it, so its names are the plugin's own business.
 SESSION_PLUGINS = "session_plugins"
 
-#: The hook that offers a kind. Hosts have none yet.
-OFFER_HOOKS = {
-    kind: f"lash_offer_{kind}" for kind in ("stores", "modes", "providers", "tools", "commands", SESSION_PLUGINS)
-}
+#: The hook that offers a kind.
+OFFER_HOOKS = {kind: f"lash_offer_{kind}" for kind in (*KINDS, SESSION_PLUGINS)}
 
 _REFERENCE = re.compile(r"^[^\W\d]\w*(\.\w+)*:[^\W\d]\w*$")
 
