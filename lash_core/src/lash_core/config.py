@@ -12,6 +12,7 @@ counts as well, and the nearest file wins. Paths in a file are relative to it::
 
     [lash.plugins]
     disabled = ["some-plugin"]
+    locked = true                   # import nothing that differs from lash-plugins.lock
 
     [lash.stores]
     prod = "postgresql://ann:${DB_PASSWORD}@db/agents"   # a store by name: --store prod
@@ -239,7 +240,9 @@ def _check(table: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
         if not isinstance(table.get(key, ""), str):
             raise ConfigurationError(f"{file}: lash.{key} must be a string")
     plugins = _sub(table, "plugins", file, "lash.")
-    _known(plugins, ("disabled",), file, "lash.plugins.")
+    _known(plugins, ("disabled", "locked"), file, "lash.plugins.")
+    if not isinstance(plugins.get("locked", False), bool):
+        raise ConfigurationError(f"{file}: lash.plugins.locked must be true or false")
     disabled = plugins.get("disabled", [])
     if not isinstance(disabled, list) or not all(isinstance(name, str) for name in disabled):
         raise ConfigurationError(f"{file}: lash.plugins.disabled must be a list of plugin names")
@@ -257,6 +260,7 @@ def _check(table: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
 def _plugin_settings(table: Mapping[str, Any], file: Path | None, environ: Mapping[str, str]) -> PluginSettings:
     return PluginSettings(
         disabled=tuple(table.get("plugins", {}).get("disabled", ())),
+        locked=table.get("plugins", {}).get("locked", False),
         settled={
             kind: {name: told for name, told in table[kind].items() if not _is_url(told)}
             for kind in KINDS

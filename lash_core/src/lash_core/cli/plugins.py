@@ -6,6 +6,7 @@ import click
 
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import one_line, print_json, print_table, to_stderr
+from lash_core.cli.plugin_lock import lock_plugins, verify_plugins
 from lash_core.cli.plugin_settings import config_plugin
 from lash_core.plugins import PluginManager, PluginRecord
 
@@ -18,7 +19,8 @@ def plugins(shared: Shared) -> None:
     """Show the installed plugins."""
 
 
-plugins.add_command(config_plugin)
+for command in (config_plugin, lock_plugins, verify_plugins):
+    plugins.add_command(command)
 
 
 @plugins.command("list")

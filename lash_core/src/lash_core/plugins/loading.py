@@ -14,6 +14,7 @@ from lash_hookspecs.version import HOOKSPEC_API
 
 from lash_core.plugins.calls import what_happened
 from lash_core.plugins.discovery import GROUP
+from lash_core.plugins.locking import refuse_changed
 from lash_core.plugins.manifest import OFFER_HOOKS, did_you_mean
 from lash_core.plugins.offers import call_offer, compare, names_of
 from lash_core.plugins.records import Builtin, PluginRecord, PluginSettings
@@ -60,6 +61,8 @@ class Loader:
         if not record.usable:
             raise record.unusable("import")
         if record.identity not in self._implementations:
+            if self._settings.locked and record.identity not in self._targets and (told := refuse_changed(record)):
+                raise record.fail(told, step="import")
             try:
                 self._implementations[record.identity] = self._register(record, _import(record, self._targets))
             except Invalid as error:

@@ -15,6 +15,7 @@ from lash_core.plugins.calls import Handler, may_suspend
 from lash_core.plugins.claims import Claims
 from lash_core.plugins.discovery import discover
 from lash_core.plugins.loading import Loader, described
+from lash_core.plugins.locking import hold_to_lock
 from lash_core.plugins.manifest import OFFER_HOOKS, SESSION_PLUGINS
 from lash_core.plugins.offers import names_of
 from lash_core.plugins.order import in_order
@@ -64,7 +65,7 @@ class PluginManager:
         refuse_core_commands(self.records)
         self._loader = Loader(self.records, targets, settings, specs)
         # Told once, so that a plugin that fails later is missed rather than passed over: it may be a guard.
-        self._listening = tuple(record for record in self.records if record.usable and _listens(record))
+        self._listening = tuple(record for record in self.records if _counts(record) and _listens(record))
 
     @classmethod
     def discover(cls, settings: PluginSettings | None = None, *, builtins: Iterable[Builtin] = ()) -> PluginManager:
@@ -77,7 +78,9 @@ class PluginManager:
         parts = tuple(builtins)
         records = [part.record() for part in parts]
         targets = {record.identity: part.target for record, part in zip(records, parts, strict=True)}
-        return cls([*records, *discover()], targets, settings or PluginSettings())
+        settings, found = settings or PluginSettings(), discover()
+        hold_to_lock(found, settings)
+        return cls([*records, *found], targets, settings)
 
     @classmethod
     def for_tests(
@@ -242,6 +245,11 @@ class PluginManager:
 
     def _ordered_names(self, kind: str) -> list[str]:
         return list(dict.fromkeys(name for record in self.records if record.usable for name in record.offered(kind)))
+
+
+def _counts(record: PluginRecord) -> bool:
+    """Tell whether a plugin can be used, or should be and cannot."""
+    return record.usable or (record.missed and record.state == "failed")
 
 
 def _listens(record: PluginRecord) -> bool:

@@ -10,6 +10,7 @@ import attrs
 from lash_hookspecs.errors import PluginError
 from lash_hookspecs.settings import SettingsTable
 
+from lash_core.plugins.lockfile import LOCKFILE
 from lash_core.plugins.manifest import Manifest
 from lash_core.version import DISTRIBUTION, core_version
 
@@ -26,6 +27,7 @@ class PluginSettings:
         disabled: Plugins that are never imported, as ``name`` or ``distribution/name``.
         settled: Kind → name → the distribution that a conflict over the name goes to.
         tables: Plugin name → its own table, ``[lash.plugin.NAME]``. Kept out of reprs: it may hold secrets.
+        locked: Whether nothing may be imported but what the lock file has, as it has it.
         file: The settings file, for messages; ``None`` when an app said it.
         variables: The environment variables that are about plugins' own settings. Kept out of reprs.
     """
@@ -33,8 +35,14 @@ class PluginSettings:
     disabled: tuple[str, ...] = ()
     settled: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
     tables: Mapping[str, Mapping[str, object]] = attrs.field(factory=dict, repr=lambda tables: repr(sorted(tables)))
+    locked: bool = False
     file: Path | None = None
     variables: Mapping[str, str] = attrs.field(factory=dict, repr=lambda variables: repr(sorted(variables)))
+
+    @property
+    def lock_file(self) -> Path:
+        """The lock file: beside the settings file, else in the current folder."""
+        return (self.file.parent if self.file else Path.cwd()) / LOCKFILE
 
     def table(self, name: str) -> SettingsTable:
         """Give what is said to one plugin."""
@@ -84,6 +92,7 @@ class PluginRecord:
         state: Whether it can be used. A ``conflicting`` plugin can, except for the names in conflict.
         reason: Why the state is not ``active``.
         error: The exception that made it fail, if any.
+        missed: Whether it is counted on though it cannot be used: no session that it takes part in opens without it.
     """
 
     distribution: str
@@ -94,6 +103,7 @@ class PluginRecord:
     state: State = "active"
     reason: str = ""
     error: BaseException | None = None
+    missed: bool = False
 
     @property
     def identity(self) -> str:
