@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from lash_hookspecs.errors import PluginConflict
@@ -12,7 +14,8 @@ from lash_hookspecs.specs.offers import OfferContext
 from lash_hookspecs.version import HOOKSPEC_API
 
 from lash_core.plugins.calls import what_happened
-from lash_core.plugins.discovery import GROUP
+from lash_core.plugins.installed import GROUP
+from lash_core.plugins.local import import_local
 from lash_core.plugins.manifest import OFFER_HOOKS, did_you_mean
 from lash_core.plugins.offers import call_offer, compare, names_of
 from lash_core.plugins.records import Builtin, PluginRecord, PluginSettings
@@ -58,7 +61,8 @@ class Loader:
             raise record.unusable("import")
         if record.identity not in self._implementations:
             try:
-                self._implementations[record.identity] = self._register(record, _import(record, self._targets))
+                plugin = _import(record, self._targets)
+                self._implementations[record.identity] = self._register(record, plugin)
             except Invalid as error:
                 raise record.fail(str(error), step="register") from None
             except (KeyboardInterrupt, GeneratorExit):
@@ -113,9 +117,15 @@ class Loader:
 
 def _import(record: PluginRecord, targets: Mapping[str, Any]) -> object:
     target = targets.get(record.identity, record.value)
-    if isinstance(target, str):
-        return importlib.metadata.EntryPoint(record.name, target, GROUP).load()
-    return target
+    if not isinstance(target, str):
+        return target
+    began = time.perf_counter()
+    if record.origin == "local file":
+        plugin: object = import_local(Path(target))
+    else:
+        plugin = importlib.metadata.EntryPoint(record.name, target, GROUP).load()
+    record.import_ms = (time.perf_counter() - began) * 1000
+    return plugin
 
 
 def described(plugin: object, number: int, settings: PluginSettings, registry: Registry) -> Builtin:
