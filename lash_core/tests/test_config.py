@@ -110,9 +110,9 @@ def test_what_is_said_about_plugins(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert settings.plugins == PluginSettings(
         disabled=("a", "dist/b"),
+        file=tmp_path / "lash.toml",
         settled={"stores": {"redis": "lash-redis"}},
         tables={"mine": {"password": "canary"}},
-        file=tmp_path / "lash.toml",
     )
     assert "canary" not in repr(settings)
 

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 MODULE = """
 from lash_hookspecs.markers import implements
 from lash_hookspecs.protocols.session_plugins import SessionPlugin
-from lash_hookspecs.specs.offers import (
-    SessionPluginOffer, ToolOffer, lash_offer_session_plugins, lash_offer_tools,
-)
+from lash_hookspecs.specs.offers import SessionPluginOffer, lash_offer_session_plugins
 from kept_dummy.settings import Kept
 
 SEEN = []
@@ -25,13 +23,9 @@ SEEN = []
 class Part(SessionPlugin):
     pass
 
-@implements(lash_offer_tools)
-def tools(context):
-    SEEN.append(context.settings_as(Kept))
-    return []
-
 @implements(lash_offer_session_plugins)
 def parts(context):
+    SEEN.append(context.settings_as(Kept))
     def build(setup):
         SEEN.append(setup.settings_as(Kept))
         return Part()
@@ -46,7 +40,6 @@ class Kept(BaseModel):
 """
 MANIFEST = """
 requires_api = "0.1"
-hooks = ["lash_offer_tools"]
 [offers]
 session_plugins = ["part"]
 [settings]
@@ -122,7 +115,7 @@ def test_config_of_a_plugin_that_is_not_there_says_so(lash: Lash, kept: str) -> 
     ran = lash("plugins", "config", "kpet")
     assert ran.code == 2
     assert ran.err == (
-        "lash: no plugin is named 'kpet'; did you mean 'kept'?; `lash plugins list` shows which there are\n"
+        "lash: no plugin is named 'kpet'; did you mean 'kept'? `lash plugins list` shows which there are\n"
     )
 
 

@@ -10,8 +10,13 @@ counts as well, and the nearest file wins. Paths in a file are relative to it::
     mode = "standard"
     root = "docs"
 
-    [lash.plugins]
-    disabled = ["some-plugin"]
+    [lash.plugins]                  # each as name, distribution, or distribution/name
+    allow = ["lash-basics"]         # only these may be imported
+    deny = ["some-distribution"]
+    default-deny = true             # nothing but what allow names
+    required = ["lash-basics"]      # no plugin is used while one of these is missing
+    disabled = ["some-plugin"]      # written by `lash plugins disable`
+    local-plugins = ["dice.py"]     # plugins in single files
     locked = true                   # import nothing that differs from lash-plugins.lock
 
     [lash.stores]
@@ -46,6 +51,8 @@ __all__ = ["Settings", "StoreLocation", "load_settings", "locate_store", "make_d
 
 _KEYS = ("store", "tenant", "model", "mode", "root")
 _TABLES = ("plugins", "plugin", *KINDS)
+_PLUGIN_SWITCHES = ("default-deny", "locked")
+_PLUGIN_LISTS = ("allow", "deny", "required", "disabled", "local-plugins")
 _FOLDER = ".lash"
 _DATABASE = "sessions.db"
 
@@ -239,13 +246,7 @@ def _check(table: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
     for key in _KEYS:
         if not isinstance(table.get(key, ""), str):
             raise ConfigurationError(f"{file}: lash.{key} must be a string")
-    plugins = _sub(table, "plugins", file, "lash.")
-    _known(plugins, ("disabled", "locked"), file, "lash.plugins.")
-    if not isinstance(plugins.get("locked", False), bool):
-        raise ConfigurationError(f"{file}: lash.plugins.locked must be true or false")
-    disabled = plugins.get("disabled", [])
-    if not isinstance(disabled, list) or not all(isinstance(name, str) for name in disabled):
-        raise ConfigurationError(f"{file}: lash.plugins.disabled must be a list of plugin names")
+    _check_plugins(_sub(table, "plugins", file, "lash."), file)
     for kind in KINDS:
         for name, distribution in _sub(table, kind, file, "lash.").items():
             if not isinstance(distribution, str):
@@ -257,17 +258,37 @@ def _check(table: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
     return table
 
 
+def _check_plugins(plugins: Mapping[str, Any], file: Path) -> None:
+    _known(plugins, (*_PLUGIN_LISTS, *_PLUGIN_SWITCHES), file, "lash.plugins.")
+    for key in _PLUGIN_LISTS:
+        told = plugins.get(key, [])
+        if not isinstance(told, list) or not all(isinstance(word, str) and word for word in told):
+            what = "paths" if key == "local-plugins" else "plugin names"
+            raise ConfigurationError(f"{file}: lash.plugins.{key} must be a list of {what}")
+    for key in _PLUGIN_SWITCHES:
+        if not isinstance(plugins.get(key, False), bool):
+            raise ConfigurationError(f"{file}: lash.plugins.{key} must be true or false")
+
+
 def _plugin_settings(table: Mapping[str, Any], file: Path | None, environ: Mapping[str, str]) -> PluginSettings:
+    plugins = table.get("plugins", {})
+    folder = file.parent if file else Path()
     return PluginSettings(
-        disabled=tuple(table.get("plugins", {}).get("disabled", ())),
-        locked=table.get("plugins", {}).get("locked", False),
+        allow=tuple(plugins["allow"]) if "allow" in plugins else None,
+        deny=tuple(plugins.get("deny", ())),
+        default_deny=plugins.get("default-deny", False),
+        required=tuple(plugins.get("required", ())),
+        disabled=tuple(plugins.get("disabled", ())),
+        local_plugins=tuple(folder / Path(path).expanduser() for path in plugins.get("local-plugins", ())),
+        table="tool.lash.plugins" if file and file.name == "pyproject.toml" else "lash.plugins",
+        locked=plugins.get("locked", False),
+        file=file,
         settled={
             kind: {name: told for name, told in table[kind].items() if not _is_url(told)}
             for kind in KINDS
             if kind in table
         },
         tables=table.get("plugin", {}),
-        file=file,
         variables={name: value for name, value in environ.items() if name.startswith(VARIABLES)},
     )
 

@@ -71,6 +71,7 @@ def _examine(shared: Shared) -> _Report:
         settings = Settings(store=shared.store, sources={"store": "--store"} if shared.store else {})
     report = _Report(settings, PluginManager.discover(settings.plugins, builtins=BUILTINS), findings=findings)
     findings += [(record.label, f"{record.state}: {record.reason}") for record in _installed(report) if _broken(record)]
+    findings += [("required plugins", error.message) for error in report.plugins.requirements()]
     findings += _unknown_names(report)
     try:
         report.location = locate_store(settings)
@@ -82,8 +83,7 @@ def _examine(shared: Shared) -> _Report:
 
 
 def _installed(report: _Report) -> list[PluginRecord]:
-    own = {part.name for part in BUILTINS}
-    return [record for record in report.plugins.records if record.name not in own]
+    return [record for record in report.plugins.records if record.origin != "app"]
 
 
 def _broken(record: PluginRecord) -> bool:

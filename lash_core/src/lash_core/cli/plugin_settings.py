@@ -9,8 +9,8 @@ from lash_hookspecs.settings import Setting
 
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import print_json, print_table, to_stderr
-from lash_core.plugins import PluginManager, PluginRecord
-from lash_core.plugins.naming import find_plugin
+from lash_core.cli.plugin_lookup import all_plugins, one_plugin
+from lash_core.plugins import PluginRecord
 
 __all__ = ["config_plugin"]
 
@@ -25,8 +25,8 @@ def config_plugin(shared: Shared, name: str, explain: bool) -> None:
     Secret values are shown as asterisks. A plugin without a model for its settings is not imported, and what is set is
     named without values: any of them may be a secret.
     """
-    plugins = PluginManager.discover(shared.settings().plugins)
-    record = find_plugin(plugins.records, name)
+    plugins = all_plugins(shared)
+    record = one_plugin(plugins.records, name)
     found = plugins.settings_of(record)
     model = record.manifest.settings_model if record.manifest else ""
     if shared.json:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from lash_hookspecs.errors import PluginConflict
@@ -13,7 +15,8 @@ from lash_hookspecs.specs.offers import OfferContext
 from lash_hookspecs.version import HOOKSPEC_API
 
 from lash_core.plugins.calls import what_happened
-from lash_core.plugins.discovery import GROUP
+from lash_core.plugins.installed import GROUP
+from lash_core.plugins.local import import_local
 from lash_core.plugins.locking import refuse_changed
 from lash_core.plugins.manifest import OFFER_HOOKS, did_you_mean
 from lash_core.plugins.offers import call_offer, compare, names_of
@@ -64,7 +67,8 @@ class Loader:
             if self._settings.locked and record.identity not in self._targets and (told := refuse_changed(record)):
                 raise record.fail(told, step="import")
             try:
-                self._implementations[record.identity] = self._register(record, _import(record, self._targets))
+                plugin = _import(record, self._targets)
+                self._implementations[record.identity] = self._register(record, plugin)
             except Invalid as error:
                 raise record.fail(str(error), step="register") from None
             except (KeyboardInterrupt, GeneratorExit):
@@ -122,7 +126,7 @@ class Loader:
         return self._tables[record.identity]
 
     def _table(self, record: PluginRecord) -> SettingsTable:
-        table = self._settings.table(record.name)
+        table = self._settings.table_of(record.name)
         if table and any(other is not record and other.usable and other.name == record.name for other in self._records):
             raise PluginConflict(f"[lash.plugin.{record.name}] may be meant for either: {record.reason}")
         return table
@@ -130,9 +134,15 @@ class Loader:
 
 def _import(record: PluginRecord, targets: Mapping[str, Any]) -> object:
     target = targets.get(record.identity, record.value)
-    if isinstance(target, str):
-        return importlib.metadata.EntryPoint(record.name, target, GROUP).load()
-    return target
+    if not isinstance(target, str):
+        return target
+    began = time.perf_counter()
+    if record.origin == "local file":
+        plugin: object = import_local(Path(target))
+    else:
+        plugin = importlib.metadata.EntryPoint(record.name, target, GROUP).load()
+    record.import_ms = (time.perf_counter() - began) * 1000
+    return plugin
 
 
 def described(plugin: object, number: int, settings: PluginSettings, registry: Registry) -> Builtin:
@@ -140,7 +150,7 @@ def described(plugin: object, number: int, settings: PluginSettings, registry: R
     name = getattr(plugin, "__name__", None) or f"{type(plugin).__name__}-{number}"
     part = Builtin(name=name.rpartition(".")[2], target=plugin)
     record = part.record()
-    context = OfferContext(api=HOOKSPEC_API, settings=settings.table(part.name))
+    context = OfferContext(api=HOOKSPEC_API, settings=settings.table_of(part.name))
     try:
         found = registry.check(plugin)
         offers = {

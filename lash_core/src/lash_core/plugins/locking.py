@@ -10,8 +10,9 @@ from typing import Literal
 import attrs
 from lash_hookspecs.errors import ConfigurationError
 
-from lash_core.plugins.digests import Unlocatable, changed_files, digest_of
+from lash_core.plugins.digests import Unlocatable, changed_files, digest_of, file_digest
 from lash_core.plugins.lockfile import Locked, read_lock
+from lash_core.plugins.permission import canonical
 from lash_core.plugins.records import PluginRecord, PluginSettings
 
 __all__ = ["Finding", "differences", "hold_to_lock", "installed_state", "refuse_changed"]
@@ -95,6 +96,8 @@ def hold_to_lock(records: Iterable[PluginRecord], settings: PluginSettings) -> N
             _refuse(record, str(now), missed=True)
         elif told := locked[name].difference(now, lock):
             _refuse(record, told, missed=True)
+        else:
+            record.note("locked", f"as {lock} has it")
 
 
 def refuse_changed(record: PluginRecord) -> str:
@@ -105,22 +108,30 @@ def refuse_changed(record: PluginRecord) -> str:
 
 def _refuse(record: PluginRecord, told: str, *, missed: bool = False) -> None:
     record.missed = missed
-    record.settle("failed", f"not as locked: {told}")
+    record.settle("failed", "locked", f"not as locked: {told}")
 
 
 def _name(record: PluginRecord, lock: Path) -> str:
-    return re.sub(r"[-_.]+", "-", record.distribution).lower()
+    if record.origin != "local file":
+        return canonical(record.distribution)
+    path, folder = Path(record.value).resolve(), lock.parent.resolve()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
 
 
 def _state(name: str, group: list[PluginRecord]) -> Locked | Unlocatable:
+    first = group[0]
     try:
-        digest = digest_of(group[0].distribution, _packages(group))
+        if first.origin == "local file":
+            return Locked(name, "", file_digest(Path(first.value)), {})
+        digest = digest_of(first.distribution, _packages(group))
     except Unlocatable as error:
         return error
-    return Locked(name, group[0].version, digest, {record.name: record.value for record in group})
+    return Locked(name, first.version, digest, {record.name: record.value for record in group})
 
 
 def _changed(group: list[PluginRecord]) -> list[str]:
+    if group[0].origin == "local file":
+        return []
     return changed_files(group[0].distribution, _packages(group))
 
 

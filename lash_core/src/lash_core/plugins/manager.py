@@ -20,6 +20,7 @@ from lash_core.plugins.manifest import OFFER_HOOKS, SESSION_PLUGINS
 from lash_core.plugins.offers import names_of
 from lash_core.plugins.order import in_order
 from lash_core.plugins.part_classes import PartClasses
+from lash_core.plugins.permission import decide, is_required, requirements
 from lash_core.plugins.records import Builtin, PluginRecord, PluginSettings
 from lash_core.plugins.registration import Registry
 from lash_core.plugins.reserved import refuse_core_commands
@@ -57,9 +58,9 @@ class PluginManager:
     ) -> None:
         self._watchdog = Watchdog()
         found = list(records)
+        self._settings = settings
         for record in found:
-            if record.name in settings.disabled or record.identity in settings.disabled:
-                record.settle("disabled", "listed in [lash.plugins] disabled")
+            decide(record, settings)
         self.records: Sequence[PluginRecord] = tuple(in_order(found))
         self._claims = Claims(self.records, settings)
         refuse_core_commands(self.records)
@@ -69,7 +70,7 @@ class PluginManager:
 
     @classmethod
     def discover(cls, settings: PluginSettings | None = None, *, builtins: Iterable[Builtin] = ()) -> PluginManager:
-        """Find the installed plugins; imports none and never raises because of one.
+        """Find the installed plugins and the local ones; imports none and never raises because of one.
 
         Args:
             settings: What the settings say about plugins.
@@ -78,7 +79,8 @@ class PluginManager:
         parts = tuple(builtins)
         records = [part.record() for part in parts]
         targets = {record.identity: part.target for record, part in zip(records, parts, strict=True)}
-        settings, found = settings or PluginSettings(), discover()
+        settings = settings or PluginSettings()
+        found = discover(settings.local_plugins)
         hold_to_lock(found, settings)
         return cls([*records, *found], targets, settings)
 
@@ -117,7 +119,7 @@ class PluginManager:
         Raises:
             UnknownName: Nobody offers it.
             PluginConflict: Two plugins do.
-            PluginError: The plugin cannot be used.
+            PluginError: The plugin cannot be used, or one that the settings require cannot.
         """
         offer: StoreOffer = self._offer("stores", scheme)
         return offer
@@ -151,6 +153,7 @@ class PluginManager:
         Raises:
             UnknownName, PluginConflict, PluginError: Only for ``names``, as in `store`.
         """
+        self._check_required()
         if names is not None:
             return [self._offer("tools", name) for name in names]
         offers: list[ToolOffer] = []
@@ -158,6 +161,8 @@ class PluginManager:
             try:
                 offers.append(self._offer("tools", name))
             except PluginError as error:
+                if any(name in record.offered("tools") and self._requires(record) for record in self.records):
+                    raise
                 _log.warning("tool set %r is left out: %s", name, error)
         return offers
 
@@ -179,6 +184,13 @@ class PluginManager:
         """List the names of a kind (``stores``, ``modes``, …) that plugins offer, sorted; imports nothing."""
         return self._claims.names(kind)
 
+    def requirements(self) -> list[PluginError]:
+        """Tell which plugins the settings require that are missing or cannot be used; imports nothing.
+
+        While there is one, no plugin's offer is given and no session is opened.
+        """
+        return list(requirements(self.records, self._settings))
+
     async def open_session(self, setup: SessionSetup) -> SessionHooks:
         """Gather who handles what in a session, and let the plugins make their parts of it.
 
@@ -189,6 +201,7 @@ class PluginManager:
             ConfigurationError: A part needs a capability that is not there.
             PluginError: A plugin cannot be used, or cannot make its part.
         """
+        self._check_required()
         return await SessionHooks.open(self._participants, setup, self._part_classes, self._watchdog)
 
     def taking_part(
@@ -222,7 +235,15 @@ class PluginManager:
     def _participants(self) -> tuple[Participant, ...]:
         return tuple(self._find_participants())
 
+    def _requires(self, record: PluginRecord) -> bool:
+        return is_required(record, self._settings)
+
+    def _check_required(self) -> None:
+        for error in self.requirements():
+            raise error
+
     def _offer(self, kind: str, name: str) -> Any:
+        self._check_required()
         record = self._claims.holder(kind, name)
         return next(offer for offer in self._loader.offers(record, kind) if name in names_of(offer))
 
@@ -233,7 +254,7 @@ class PluginManager:
                 handlers = [_handler(record, hook, found[hook]) for hook in sorted(record.hooks - _OFFERS)]
                 offers = self._loader.offers(record, SESSION_PLUGINS) if record.offered(SESSION_PLUGINS) else []
             except PluginError as error:
-                if not self._only_observes(record):
+                if self._requires(record) or not self._only_observes(record):
                     raise
                 _log.error("%s is not told of what happens: %s", record.label, error)
             else:
