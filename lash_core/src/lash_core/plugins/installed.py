@@ -44,7 +44,7 @@ class Installed:
     @cached_property
     def name(self) -> str:
         """Its name; one that its metadata tell wrongly or not at all is told by the folder."""
-        return (not self.problem and self._told("Name")) or self._folder[0] or "(unnamed)"
+        return (not self.problem and self._told("Name")) or canonical(self._folder[0]) or "(unnamed)"
 
     @property
     def version(self) -> str:
