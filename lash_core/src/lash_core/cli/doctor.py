@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 from lash_hookspecs.errors import ConfigurationError, LashError, redact_url
-from lash_hookspecs.version import HOOKSPEC_API
 
 from lash_core.builtins import BUILTINS
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import print_json, print_table, print_text
 from lash_core.config import Settings, StoreLocation, locate_store
 from lash_core.plugins import PluginManager, PluginRecord
-from lash_core.version import core_version
+from lash_core.version import HOOKSPEC_API, core_version
 
 if TYPE_CHECKING:
     from lash_core.cli.session_checks import SessionCheck
