@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from lash_hookspecs.errors import ConfigurationError, PluginError, UnreadableData
 
-from lash_core.plugins.calls import Failed, Handler, ask, call, may_suspend, tell
+from lash_core.plugins.calls import Failed, Handler, may_suspend
+from lash_core.plugins.hook_calls import Caller
 from lash_core.plugins.part_classes import PartClasses
 from lash_core.plugins.records import PluginRecord
 from lash_core.plugins.registration import Invalid
-from lash_core.plugins.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from lash_hookspecs.protocols.session_plugins import SessionPlugin
@@ -59,13 +59,13 @@ class Part:
     def _snapshot(self) -> Handler:
         return self.calling("snapshot", lambda _: self.plugin.snapshot())
 
-    def snapshot(self, watchdog: Watchdog) -> bytes | None:
+    def snapshot(self, caller: Caller) -> bytes | None:
         """Give its snapshot in an envelope; ``None`` when it has nothing to keep.
 
         Raises:
             PluginError: It fails, or gives what is no JSON.
         """
-        data = call(self._saving, None, watchdog)
+        data = caller.call(self._saving, None)
         if isinstance(data, Failed):
             raise self.error(f"snapshot() {data.reason}", "snapshot") from data.error
         if data is None:
@@ -104,7 +104,7 @@ class Part:
         """Make the call of a method of the protocol one like that of a hook."""
         suspends = may_suspend(getattr(self.plugin, method, function))
         shown = f"{method}() of session plugin {self.name!r}"
-        return Handler(self.record.name, self.record.label, shown, function, suspends)
+        return Handler(self.record, shown, function, suspends)
 
     def error(self, told: str, step: str) -> PluginError:
         """Give the error that says what went wrong with it."""
@@ -129,14 +129,14 @@ def check_needs(record: PluginRecord, offer: SessionPluginOffer, setup: SessionS
         )
 
 
-def build_part(record: PluginRecord, offer: SessionPluginOffer, setup: SessionSetup, watchdog: Watchdog) -> Part:
+def build_part(record: PluginRecord, offer: SessionPluginOffer, setup: SessionSetup, caller: Caller) -> Part:
     """Let a plugin make its part of a session, which is to be checked then.
 
     Raises:
         PluginError: It cannot be built.
     """
     shown = f"build() of session plugin {offer.name!r}"
-    made = call(Handler(record.name, record.label, shown, offer.build), setup, watchdog)
+    made = caller.call(Handler(record, shown, offer.build), setup)
     if isinstance(made, Failed):
         raise _error(record, offer.name, f"build() {made.reason}", setup.session_id, "open") from made.error
     return Part(record, offer.name, setup.session_id, made)
@@ -156,12 +156,10 @@ def handlers_of(part: Part, classes: PartClasses) -> list[Handler]:
             raise Invalid(f"{type(plugin).__name__}.schema_version must be a number from 1, and is {version!r}")
     except Invalid as error:
         raise part.error(str(error), "open") from None
-    return [
-        Handler(record.name, record.label, each.hook, getattr(plugin, each.method), each.suspends) for each in handled
-    ]
+    return [Handler(record, each.hook, getattr(plugin, each.method), each.suspends) for each in handled]
 
 
-async def restore_parts(parts: Sequence[Part], kept: Sequence[tuple[int, Any]], watchdog: Watchdog) -> None:
+async def restore_parts(parts: Sequence[Part], kept: Sequence[tuple[int, Any]], caller: Caller) -> None:
     """Hand over to each part what was kept of it.
 
     Raises:
@@ -171,19 +169,19 @@ async def restore_parts(parts: Sequence[Part], kept: Sequence[tuple[int, Any]], 
         part.calling("restore", lambda _, part=part, one=one: part.plugin.restore(*one))  # type: ignore[misc]
         for part, one in zip(parts, kept, strict=True)
     ]
-    for part, answer in zip(parts, await ask(handlers, None, _RESTORE_DEADLINE, watchdog), strict=True):
+    for part, answer in zip(parts, await caller.ask(handlers, None, _RESTORE_DEADLINE), strict=True):
         if isinstance(answer, Failed):
             raise part.error(f"restore() {answer.reason}", "restore") from answer.error
 
 
-async def close_parts(parts: Sequence[Part], watchdog: Watchdog) -> None:
+async def close_parts(parts: Sequence[Part], caller: Caller) -> None:
     """Close parts; what goes wrong is logged."""
     handlers = [
         part.calling("close", lambda _, part=part: part.plugin.close())  # type: ignore[misc]  # bound early, per round
         for part in parts
         if inspect.iscoroutinefunction(getattr(part.plugin, "close", None))  # one that broke a rule may have none
     ]
-    await tell(handlers, None, _CLOSE_DEADLINE, watchdog)
+    await caller.tell(handlers, None, _CLOSE_DEADLINE)
 
 
 def _error(record: PluginRecord, name: str, told: str, session_id: str, step: str) -> PluginError:

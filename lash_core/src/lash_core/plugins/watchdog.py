@@ -67,10 +67,5 @@ class Watchdog:
 def _tell(handler: Handler, thread: int) -> None:
     frame = sys._current_frames().get(thread)
     where = f", in {frame.f_code.co_name} ({frame.f_code.co_filename}:{frame.f_lineno})" if frame else ""
-    _log.error(
-        "%s: %s has blocked the event loop for %g s%s; await, or use asyncio.to_thread",
-        handler.label,
-        handler.hook,
-        LIMIT,
-        where,
-    )
+    blocks = f"has blocked the event loop for {LIMIT:g} s{where}; await, or use asyncio.to_thread"
+    _log.error("%s", handler.told(blocks))
