@@ -33,7 +33,7 @@ _STOPPED = "raised KeyboardInterrupt, which ends everything"
 _ending: set[asyncio.Task[Any]] = set()
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)  # frozen ones take twice as long to make, and a session makes five for each part
 class Handler:
     """One implementation of a hook.
 
@@ -100,11 +100,14 @@ async def ask(handlers: Sequence[Handler], context: object, deadline: float | No
     """
     tasks: dict[asyncio.Task[Any], int] = {}
     answers: list[Any] = [None] * len(handlers)
+    mine = own(context)
     for position, handler in enumerate(handlers):
         if handler.suspends:
-            tasks[asyncio.ensure_future(_in_task(handler, own(context), watchdog))] = position
+            tasks[asyncio.ensure_future(_in_task(handler, mine, watchdog))] = position
         else:
-            answers[position] = _at_once(handler, own(context), watchdog)
+            answers[position] = _at_once(handler, mine, watchdog)
+        if mine is not context:
+            mine = own(context)
     if tasks:
         try:
             _, late = await asyncio.wait(tasks, timeout=deadline)

@@ -12,8 +12,10 @@ __all__ = ["own"]
 
 Copier = Callable[[Any], Any]
 
-#: Annotations of fields that hold nothing that can be changed, as attrs classes write them down.
-_PLAIN_WORDS = frozenset({"str", "int", "float", "bool", "bytes", "None"})
+#: Annotations of fields in which nothing is looked for, as attrs classes write them down.
+_PLAIN_WORDS = frozenset(
+    ("str", "int", "float", "bool", "bytes", "None", "frozenset[str]", "Path", "Receipt", "SessionServices")
+)
 
 
 def own(value: Any) -> Any:
