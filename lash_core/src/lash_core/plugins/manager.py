@@ -42,7 +42,10 @@ class PluginManager:
 
     Attributes:
         records: Every plugin, in the order of calls.
+        found: The settings and the app's parts that `discover` was given; ``None`` for a manager of exact plugins.
     """
+
+    found: tuple[PluginSettings, tuple[Builtin, ...]] | None = None
 
     def __init__(
         self,
@@ -73,7 +76,9 @@ class PluginManager:
         parts = tuple(builtins)
         records = [part.record() for part in parts]
         targets = {record.identity: part.target for record, part in zip(records, parts, strict=True)}
-        return cls([*records, *discover()], targets, settings or PluginSettings())
+        manager = cls([*records, *discover()], targets, settings or PluginSettings())
+        manager.found = settings or PluginSettings(), parts
+        return manager
 
     @classmethod
     def for_tests(
