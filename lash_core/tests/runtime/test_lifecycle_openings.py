@@ -13,6 +13,7 @@ from lash_core.runtime.environment import TerminationPolicy
 from lash_core.runtime.runtime import LashRuntime
 from lash_core.runtime.session_stores import SessionStoreRequest
 from lash_core.stores.memory import MemoryBackend
+from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.errors import (
     ConfigurationError,
     MissingBlob,
@@ -467,7 +468,7 @@ async def test_a_store_of_another_session_is_refused_with_both_names() -> None:
 
 @pytest.mark.parametrize("unfinished", ["interrupted", "failed"])
 async def test_a_turn_that_its_host_gives_up_ends_as_the_environment_says(unfinished: Any) -> None:
-    class Lazy:
+    class Lazy(Host):
         name = "lazy"
 
         async def run_turn(self, runner: Any) -> None:

@@ -126,9 +126,7 @@ class Order:
                 told[name] = kind.model_validate(told[name])
         return SessionSpec(session_id=self.session_id, create=False, **told)
 
-    def environment(
-        self, plugins: PluginManager, store: StoreBackend, trace: TraceSink
-    ) -> RuntimeEnvironment:
+    def environment(self, plugins: PluginManager, store: StoreBackend, trace: TraceSink) -> RuntimeEnvironment:
         """Build the worker's environment.
 
         Args:
