@@ -9,6 +9,7 @@ counts as well, and the nearest file wins. Paths in a file are relative to it::
     model = "openai:gpt-5"
     mode = "standard"
     root = "docs"
+    host = "embedded"
 
     [lash.plugins]
     disabled = ["some-plugin"]
@@ -42,7 +43,7 @@ from lash_core.plugins.records import PluginSettings
 
 __all__ = ["Settings", "StoreLocation", "load_settings", "locate_store", "make_default_store"]
 
-_KEYS = ("store", "tenant", "model", "mode", "root")
+_KEYS = ("store", "tenant", "model", "mode", "root", "host")
 _TABLES = ("plugins", "plugin", *KINDS)
 _FOLDER = ".lash"
 _DATABASE = "sessions.db"
@@ -62,6 +63,7 @@ class Settings:
         model: ``provider`` or ``provider:model``; ``None`` when nothing names one, then the session's own holds.
         mode: The execution mode; ``None`` when nothing names one, then the session's own holds.
         root: The folder that file tools may not leave.
+        host: Where turns run; ``None`` when nothing names one, then in the command's own process.
         store_name: The store's name in the file, when it was chosen by it.
         plugins: What is said about plugins.
         sources: Key → where its value came from: ``--store``, ``LASH_STORE``, a file's path, or ``default``.
@@ -73,6 +75,7 @@ class Settings:
     model: str | None = None
     mode: str | None = None
     root: Path = attrs.field(factory=Path.cwd)
+    host: str | None = None
     store_name: str | None = None
     plugins: PluginSettings = attrs.field(factory=PluginSettings)
     sources: Mapping[str, str] = attrs.field(factory=dict)
@@ -143,6 +146,7 @@ def load_settings(
         model=values.get("model"),
         mode=values.get("mode"),
         root=Path(values.get("root", cwd)),
+        host=values.get("host"),
         store_name=chosen,
         plugins=_plugin_settings(told),
         sources=sources,

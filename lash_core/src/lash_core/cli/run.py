@@ -46,6 +46,7 @@ def run(
     model: str | None,
     mode: str | None,
     root: str | None,
+    host: str | None,
     trace: TraceWish,
 ) -> int:
     """Run one turn: TEXT is what you say, or - to read it from stdin.
@@ -61,7 +62,7 @@ def run(
 
     async def turn() -> int:
         async with open_lash(
-            shared, "run", session_id=chosen, make=True, model=model, mode=mode, root=root, trace=trace
+            shared, "run", session_id=chosen, make=True, model=model, mode=mode, root=root, host=host, runs_turns=True, trace=trace
         ) as lash:
             session = await lash.session(chosen)
             begun = session.stream(said, attachments=files, resume=resume, on_conflict=policy)
