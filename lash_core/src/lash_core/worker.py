@@ -1,8 +1,8 @@
 """A worker: carries out a turn that a host handed over, in a process of its own (H5).
 
-``python -P -m lash_core.worker`` reads an order from its stdin, one line, and carries it out. What it is told later comes
-the same way; what it says goes to its stdout, one line of JSON each. What tools and plugins print goes to stderr. When
-its stdin ends, whoever started it is gone: it kills itself, and its process group if it leads that.
+``python -P -m lash_core.worker`` reads an order from its stdin, one line, and carries it out. What it is told later
+comes the same way; what it says goes to its stdout, one line of JSON each. What tools and plugins print goes to stderr.
+When its stdin ends, whoever started it is gone: it kills itself, and its process group if it leads that.
 
 `TurnWorker` is the same without a process around it, for workers that have one: those of a queue or an engine.
 """

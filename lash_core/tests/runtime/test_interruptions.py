@@ -9,8 +9,8 @@ import attrs
 import pytest
 from dying_host import Killed
 from lash_core.stores.memory import MemoryBackend
-from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.errors import CorruptSession, SessionBusy, StoreUnavailable, TurnError, WriterFenced
+from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.records.models import ModelRequest
 from lash_hookspecs.records.payloads import Message, ToolInvocation
 from lash_hookspecs.records.state import CommitDocument

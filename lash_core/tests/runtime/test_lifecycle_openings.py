@@ -13,7 +13,6 @@ from lash_core.runtime.environment import TerminationPolicy
 from lash_core.runtime.runtime import LashRuntime
 from lash_core.runtime.session_stores import SessionStoreRequest
 from lash_core.stores.memory import MemoryBackend
-from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.errors import (
     ConfigurationError,
     MissingBlob,
@@ -25,6 +24,7 @@ from lash_hookspecs.errors import (
     UnknownName,
     UnreadableData,
 )
+from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.session_plugins import SessionPlugin
 from lash_hookspecs.records.models import ModelInfo, ModelMessage, ModelRequest, ToolTurn, UserTurn
 from lash_hookspecs.records.payloads import ToolInvocation

@@ -45,7 +45,16 @@ def chat(
     chosen = check_session_id(session_id)
     with asyncio.Runner() as runner:
         opening = open_lash(
-            shared, "chat", session_id=chosen, make=True, model=model, mode=mode, root=root, host=host, runs_turns=True, trace=trace
+            shared,
+            "chat",
+            session_id=chosen,
+            make=True,
+            model=model,
+            mode=mode,
+            root=root,
+            host=host,
+            runs_turns=True,
+            trace=trace,
         )
         lash = runner.run(opening.__aenter__())
         try:

@@ -62,7 +62,16 @@ def run(
 
     async def turn() -> int:
         async with open_lash(
-            shared, "run", session_id=chosen, make=True, model=model, mode=mode, root=root, host=host, runs_turns=True, trace=trace
+            shared,
+            "run",
+            session_id=chosen,
+            make=True,
+            model=model,
+            mode=mode,
+            root=root,
+            host=host,
+            runs_turns=True,
+            trace=trace,
         ) as lash:
             session = await lash.session(chosen)
             begun = session.stream(said, attachments=files, resume=resume, on_conflict=policy)

@@ -44,8 +44,8 @@ from lash_hookspecs.specs.events import (
 from lash_core.machine.turn_machine import Produced, TurnMachine
 from lash_core.runtime.asking import Asked, ask_model
 from lash_core.runtime.conflicts import ConflictPolicy
-from lash_core.runtime.handover import Handed, Wish, handed_over
 from lash_core.runtime.handoffs import check_successor
+from lash_core.runtime.handover import Handed, Wish, handed_over
 from lash_core.runtime.lease import HeldLease
 from lash_core.runtime.parts import MODE
 from lash_core.runtime.resident import Change
