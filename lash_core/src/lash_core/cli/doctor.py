@@ -92,7 +92,11 @@ def _broken(record: PluginRecord) -> bool:
 def _unknown_names(report: _Report) -> Iterator[tuple[str, str]]:
     settings, plugins = report.settings, report.plugins
     provider = settings.model.partition(":")[0] if settings.model is not None else None
-    for kind, what, name in (("modes", "mode", settings.mode), ("providers", "model", provider)):
+    for kind, what, name in (
+        ("modes", "mode", settings.mode),
+        ("providers", "model", provider),
+        ("hosts", "host", settings.host),
+    ):
         if name is not None:
             try:
                 plugins.holder(kind, name)
@@ -173,7 +177,7 @@ def _versions() -> dict[str, str]:
 
 
 def _values(settings: Settings) -> dict[str, Any]:
-    values = {"model": settings.model, "mode": settings.mode, "root": str(settings.root)}
+    values = {"model": settings.model, "mode": settings.mode, "root": str(settings.root), "host": settings.host}
     return {key: {"value": value, "from": settings.sources.get(key, "default")} for key, value in values.items()}
 
 

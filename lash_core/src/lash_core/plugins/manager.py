@@ -48,7 +48,10 @@ class PluginManager:
 
     Attributes:
         records: Every plugin, in the order of calls.
+        found: The settings and the app's parts that `discover` was given; ``None`` for a manager of exact plugins.
     """
+
+    found: tuple[PluginSettings, tuple[Builtin, ...]] | None = None
 
     def __init__(
         self,
@@ -83,7 +86,9 @@ class PluginManager:
         settings = settings or PluginSettings()
         found = discover(settings.local_plugins)
         hold_to_lock(found, settings)
-        return cls([*records, *found], targets, settings)
+        manager = cls([*records, *found], targets, settings)
+        manager.found = settings, parts
+        return manager
 
     @classmethod
     def for_tests(
