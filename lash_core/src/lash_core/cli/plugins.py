@@ -6,6 +6,7 @@ import click
 
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import one_line, print_json, print_table, to_stderr
+from lash_core.cli.plugin_new import new
 from lash_core.plugins import PluginManager, PluginRecord
 
 __all__ = ["plugins"]
@@ -15,6 +16,9 @@ __all__ = ["plugins"]
 @common
 def plugins(shared: Shared) -> None:
     """Show the installed plugins."""
+
+
+plugins.add_command(new)
 
 
 @plugins.command("list")
