@@ -126,7 +126,7 @@ def test_the_script_of_a_run_that_failed_shows_it_again(tmp_path: Path, session:
 
 
 def test_each_test_is_named_after_a_clause() -> None:
-    with pytest.raises(TypeError, match="test_S3_cas__x is not named after a clause"):
+    with pytest.raises(TypeError, match="test_S3_cas__x is not named after a clause of a store"):
         type("Wrong", (Clauses,), {"test_S3_cas__x": lambda self: None}, level="core")
     assert {name for name in dir(StoreConformance) if name.startswith("test")} == {
         name for name in dir(StoreConformance) if hasattr(getattr(StoreConformance, name), "lash_clause")

@@ -15,16 +15,23 @@ import attrs
 from lash_hookspecs.markers import offer
 
 if TYPE_CHECKING:
+    import click
+
+    from lash_hookspecs.protocols.hosts import Host
     from lash_hookspecs.protocols.models import ModelProvider
     from lash_hookspecs.protocols.modes import ExecutionMode
     from lash_hookspecs.protocols.services import SessionServices
     from lash_hookspecs.protocols.session_plugins import SessionPlugin
     from lash_hookspecs.protocols.stores import StoreBackend
+    from lash_hookspecs.protocols.tasks import TaskHost
     from lash_hookspecs.protocols.tools import ToolProvider
     from lash_hookspecs.records.state import SubagentAuthority
     from lash_hookspecs.records.store import Migration
 
 __all__ = [
+    "HostOffer",
+    "CommandOffer",
+    "CommandSetup",
     "ModeOffer",
     "OfferContext",
     "ProviderOffer",
@@ -33,6 +40,8 @@ __all__ = [
     "StoreOffer",
     "ToolOffer",
     "ToolSetup",
+    "lash_offer_hosts",
+    "lash_offer_commands",
     "lash_offer_modes",
     "lash_offer_providers",
     "lash_offer_session_plugins",
@@ -94,6 +103,22 @@ class ProviderOffer:
 
     names: tuple[str, ...]
     open: Callable[[str], ModelProvider]
+
+
+@attrs.frozen(kw_only=True)
+class HostOffer:
+    """A host, chosen by name.
+
+    Attributes:
+        name: As ``--host`` takes it.
+        build: Makes the host; called once for each opening of a store.
+        tasks: Makes where background tasks run beside it, given what holders of tasks are called. ``None`` for a host
+            whose sessions have no background tasks; a plugin that needs them is refused when a session opens (H1).
+    """
+
+    name: str
+    build: Callable[[], Host]
+    tasks: Callable[[str], TaskHost] | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -161,6 +186,36 @@ class SessionPluginOffer:
     needs: tuple[str, ...] = ()
 
 
+@attrs.frozen(kw_only=True)
+class CommandSetup:
+    """What a command of a plugin may know of the ``lash`` that it is called by.
+
+    Attributes:
+        store: The URL of the store that the options or the settings name; ``None`` when nothing names one. May hold a
+            password, so it stays out of reprs.
+        tenant: Whose sessions in the store; empty for the default tenant.
+        json: Whether ``--json`` stands before the command.
+    """
+
+    store: str | None = attrs.field(default=None, repr=False)
+    tenant: str = ""
+    json: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class CommandOffer:
+    """A command of the plugin's own, called as ``lash NAME``. The plugin itself depends on click.
+
+    Attributes:
+        name: As it is called; no command of Lash itself may have it.
+        build: Makes the command, which may be a group; called when the command is. Import click and all else that is
+            heavy in it.
+    """
+
+    name: str
+    build: Callable[[CommandSetup], click.Command]
+
+
 @offer(StoreOffer, since="0.1")
 def lash_offer_stores(context: OfferContext) -> list[StoreOffer]:
     """Offer stores; called when a URL with a scheme of the plugin's manifest is opened.
@@ -200,6 +255,19 @@ def lash_offer_providers(context: OfferContext) -> list[ProviderOffer]:
     raise AssertionError("a specification is never called")
 
 
+@offer(HostOffer, since="0.1")
+def lash_offer_hosts(context: OfferContext) -> list[HostOffer]:
+    """Offer hosts; called when a store is opened with a host of the plugin's manifest.
+
+    Example::
+
+        @implements(lash_offer_hosts)
+        def hosts(context: OfferContext) -> list[HostOffer]:
+            return [HostOffer(name="one-by-one", build=OneByOne)]
+    """
+    raise AssertionError("a specification is never called")
+
+
 @offer(ToolOffer, since="0.1")
 def lash_offer_tools(context: OfferContext) -> list[ToolOffer]:
     """Offer tools; called when a session opens.
@@ -222,5 +290,23 @@ def lash_offer_session_plugins(context: OfferContext) -> list[SessionPluginOffer
         @implements(lash_offer_session_plugins)
         def parts(context: OfferContext) -> list[SessionPluginOffer]:
             return [SessionPluginOffer(name="budget", build=Budget)]
+    """
+    raise AssertionError("a specification is never called")
+
+
+@offer(CommandOffer, since="0.1")
+def lash_offer_commands(context: OfferContext) -> list[CommandOffer]:
+    """Offer commands; called when a command of the plugin's manifest is. ``lash --help`` lists them unasked.
+
+    Example::
+
+        @implements(lash_offer_commands)
+        def commands(context: OfferContext) -> list[CommandOffer]:
+            return [CommandOffer(name="flush", build=flush_command)]
+
+        def flush_command(setup: CommandSetup) -> click.Command:
+            import click
+
+            return click.Command("flush", callback=lambda: click.echo("flushed"))
     """
     raise AssertionError("a specification is never called")

@@ -38,6 +38,7 @@ from lash_core.runtime.archive_files import new_file, readable_file
 from lash_core.runtime.archive_import import Imported, import_archive
 from lash_core.runtime.ending import delete_unreadable
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
+from lash_core.runtime.opening import checked_ttl
 from lash_core.runtime.parked import ParkedSession
 from lash_core.runtime.policy import SessionSpec
 from lash_core.runtime.runtime import LashRuntime
@@ -190,6 +191,8 @@ class Lash:
             await known.refresh()
             if create is False and known.head is None:
                 raise SessionMissing(f"session {session_id!r} does not exist", session_id=session_id)
+            if ttl is not None:
+                known.runtime.session.resident.ttl = checked_ttl(session_id, ttl, self.store)
             return known
         agent = self.agent
         spec = SessionSpec(

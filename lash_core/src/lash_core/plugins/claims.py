@@ -15,6 +15,7 @@ __all__ = ["Claims"]
 #: What to install for names that the documentation uses.
 _SHIPPED = {
     ("stores", "sqlite"): "lash-core[standard]",
+    ("hosts", "subprocess"): "lash-host-subprocess",
     ("modes", "standard"): "lash-core[standard]",
     ("providers", "offline"): "lash-core[standard]",
     ("providers", "anthropic"): "lash-provider-pydantic-ai",

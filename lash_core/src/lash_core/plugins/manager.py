@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lash_hookspecs.errors import PluginError
 from lash_hookspecs.markers import hook_info
-from lash_hookspecs.specs.offers import ModeOffer, ProviderOffer, StoreOffer, ToolOffer
+from lash_hookspecs.specs.offers import CommandOffer, HostOffer, ModeOffer, ProviderOffer, StoreOffer, ToolOffer
 
 from lash_core.plugins.calls import Handler, may_suspend
 from lash_core.plugins.claims import Claims
@@ -21,6 +21,7 @@ from lash_core.plugins.order import in_order
 from lash_core.plugins.part_classes import PartClasses
 from lash_core.plugins.records import Builtin, PluginRecord, PluginSettings
 from lash_core.plugins.registration import Registry
+from lash_core.plugins.reserved import refuse_core_commands
 from lash_core.plugins.session_hooks import Participant, SessionHooks
 from lash_core.plugins.watchdog import Watchdog
 
@@ -58,6 +59,7 @@ class PluginManager:
                 record.settle("disabled", "listed in [lash.plugins] disabled")
         self.records: Sequence[PluginRecord] = tuple(in_order(found))
         self._claims = Claims(self.records, settings)
+        refuse_core_commands(self.records)
         self._loader = Loader(self.records, targets, settings, specs)
         # Told once, so that a plugin that fails later is missed rather than passed over: it may be a guard.
         self._listening = tuple(record for record in self.records if record.usable and _listens(record))
@@ -123,6 +125,16 @@ class PluginManager:
     def provider(self, name: str) -> ProviderOffer:
         """Import the plugin of a model provider and give its offer; raises like `store`."""
         offer: ProviderOffer = self._offer("providers", name)
+        return offer
+
+    def host(self, name: str) -> HostOffer:
+        """Import the plugin of a host and give its offer; raises like `store`."""
+        offer: HostOffer = self._offer("hosts", name)
+        return offer
+
+    def command(self, name: str) -> CommandOffer:
+        """Import the plugin of a command and give its offer; raises like `store`."""
+        offer: CommandOffer = self._offer("commands", name)
         return offer
 
     def tools(self, names: Iterable[str] | None = None) -> list[ToolOffer]:

@@ -39,8 +39,8 @@ KINDS = {
 #: What else can be offered: every session gets all of it, so its names are the plugin's own business.
 SESSION_PLUGINS = "session_plugins"
 
-#: The hook that offers a kind. Hosts and commands have none yet.
-OFFER_HOOKS = {kind: f"lash_offer_{kind}" for kind in ("stores", "modes", "providers", "tools", SESSION_PLUGINS)}
+#: The hook that offers a kind.
+OFFER_HOOKS = {kind: f"lash_offer_{kind}" for kind in (*KINDS, SESSION_PLUGINS)}
 
 _KEYS = ("requires_api", "hooks", "before", "after", "offers", "settings")
 

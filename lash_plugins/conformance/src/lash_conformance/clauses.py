@@ -1,4 +1,4 @@
-"""The clauses that can be proved at a store, and what a test of one needs to be run."""
+"""The clauses that can be proved at each kind of thing, and what a test of one needs to be run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, ClassVar, TypeVar
 import attrs
 import pytest
 
-__all__ = ["CLAUSES", "Clause", "Clauses", "clause_of", "needs"]
+__all__ = ["CLAUSES", "KINDS", "Clause", "Clauses", "Kind", "clause_of", "needs"]
 
 T = TypeVar("T", bound=Callable[..., Any])
 
-#: Number → what the names of its tests call it, and its sentence in short.
+#: Of a store: number → what the names of its tests call it, and its sentence in short.
 CLAUSES: dict[str, tuple[str, str]] = {
     "S1": ("one_session", "a backend is a database, a handle is one session, and a listing is cheap"),
     "S2": ("atomic", "one commit is seen whole or not at all"),
@@ -43,11 +43,31 @@ _NAME = re.compile(r"test_([A-Z]+\d*)_([a-z_]+?)__[a-zA-Z0-9_]+")
 
 
 @attrs.frozen
+class Kind:
+    """A kind of thing that there is a suite for.
+
+    Attributes:
+        plural: What its part of a report is called.
+        clauses: Its clauses, by number, each with the word that its tests have and its sentence in short. A number
+            that several of them cite has the word behind it: ``P11.pure``.
+    """
+
+    plural: str
+    clauses: dict[str, tuple[str, str]]
+
+
+#: Every kind, by name; a suite says which one it is for.
+KINDS: dict[str, Kind] = {
+    "store": Kind("stores", CLAUSES),
+}
+
+
+@attrs.frozen
 class Clause:
     """What a test of the kit is about.
 
     Attributes:
-        number: The clause.
+        number: The clause, as its kind has it.
         level: The level that it belongs to.
         needs: What the store's author has to supply for it; see `lash_conformance.suite`.
     """
@@ -72,7 +92,7 @@ class Clauses:
 
     level: ClassVar[str]
 
-    def __init_subclass__(cls, *, level: str = "", **options: Any) -> None:
+    def __init_subclass__(cls, *, level: str = "", about: str = "store", **options: Any) -> None:
         """Hold the names to their form, and make each test know its clause."""
         super().__init_subclass__(**options)
         if not level:
@@ -80,7 +100,7 @@ class Clauses:
         cls.level = level
         for name, function in vars(cls).items():
             if name.startswith("test"):
-                function.lash_clause = Clause(_number(name), level, getattr(function, "lash_needs", ()))
+                function.lash_clause = Clause(_number(name, about), level, getattr(function, "lash_needs", ()))
                 if inspect.iscoroutinefunction(function):
                     pytest.mark.asyncio(function)
 
@@ -91,8 +111,10 @@ def clause_of(function: object) -> Clause | None:
     return found
 
 
-def _number(name: str) -> str:
-    found = _NAME.fullmatch(name)
-    if found is None or CLAUSES.get(found[1], ("",))[0] != found[2]:
-        raise TypeError(f"{name} is not named after a clause of lash_conformance.clauses.CLAUSES")
-    return found[1]
+def _number(name: str, about: str) -> str:
+    """Find the clause that a test is named after, among those of a kind."""
+    clauses, found = KINDS[about].clauses, _NAME.fullmatch(name)
+    for number in (found[1], f"{found[1]}.{found[2]}") if found else ():
+        if found and clauses.get(number, ("",))[0] == found[2]:
+            return number
+    raise TypeError(f"{name} is not named after a clause of a {about}; see lash_conformance.clauses")

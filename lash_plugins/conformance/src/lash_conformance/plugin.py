@@ -14,7 +14,7 @@ from lash_conformance.report import Report, write_report
 if TYPE_CHECKING:
     from lash_conformance.place import Opener
     from lash_conformance.processes import Nursery
-    from lash_conformance.suite import StoreConformance
+    from lash_conformance.subject import Suite
 
 pytest.register_assert_rewrite("lash_conformance.suites", "lash_conformance.looking", "lash_conformance.deeds")
 
@@ -24,8 +24,8 @@ _NOT_RUN = pytest.StashKey[str]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the kit's options."""
-    group = parser.getgroup("lash-conformance", "conformance of Lash stores")
-    group.addoption("--lash-report", metavar="FILE", type=Path, help="write what was proved of each store as JSON")
+    group = parser.getgroup("lash-conformance", "conformance of Lash plugins")
+    group.addoption("--lash-report", metavar="FILE", type=Path, help="write what was proved as JSON")
     group.addoption(
         "--lash-effort",
         metavar="N",
@@ -49,25 +49,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell each test of a store its clause, and leave out what its author does not claim."""
+    """Tell each test its clause, and leave out what its author does not claim."""
     for item in items:
         clause = clause_of(getattr(item, "function", None))
         if isinstance(item, pytest.Function) and clause is not None and item.cls is not None:
-            _prepare(item, clause, cast("type[StoreConformance]", item.cls))
+            _prepare(item, clause, cast("type[Suite]", item.cls))
 
 
-def _prepare(item: pytest.Function, clause: Clause, suite: type[StoreConformance]) -> None:
-    missing = [name for name in ("levels", "store_url", "open_store") if not hasattr(suite, name)]
+def _prepare(item: pytest.Function, clause: Clause, suite: type[Suite]) -> None:
+    missing = [name for name in suite.lash_requires if not hasattr(suite, name)]
     if missing:
+        base = next(each for each in suite.__mro__ if each.__module__.startswith("lash_conformance."))
         raise pytest.UsageError(
-            f"{suite.__name__} does not say {', '.join(missing)}: see lash_conformance.StoreConformance"
+            f"{suite.__name__} does not say {', '.join(missing)}: see lash_conformance.{base.__name__}"
         )
     assert item.parent is not None
     about = {
-        "store": item.parent.nodeid,
-        "url": suite.store_url,
-        "levels": sorted(suite.levels),
-        "durability": suite.durability,
+        "kind": suite.lash_kind,
+        "subject": item.parent.nodeid,
+        "title": suite.lash_title(),
+        "told": suite.lash_told(),
         "clause": clause.number,
         "level": clause.level,
     }
@@ -93,7 +94,7 @@ def lash_nurseries() -> Iterator[dict[Opener, Nursery]]:
 
 
 class Summary:
-    """Collects how each test of a store ended, and tells it at the end."""
+    """Collects how each test ended, and tells it at the end."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -111,8 +112,8 @@ class Summary:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show each clause of each store: passed, failed, or not run and why."""
-        if not self._report.stores:
+        if not self._report.subjects:
             return
-        terminalreporter.section("conformance of Lash stores")
+        terminalreporter.section("conformance to Lash")
         for line in self._report.lines():
             terminalreporter.line(line)

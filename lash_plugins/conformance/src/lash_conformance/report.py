@@ -1,4 +1,4 @@
-"""What was proved of each store: a line for people, and a JSON document."""
+"""What was proved of each thing: a line for people, and a JSON document."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from lash_hookspecs.version import HOOKSPEC_API
 
 from lash_conformance import __version__
-from lash_conformance.clauses import CLAUSES
+from lash_conformance.clauses import KINDS
 
 __all__ = ["Report", "write_report"]
 
@@ -28,7 +28,7 @@ class Ran:
     """How one test ended.
 
     Attributes:
-        about: What it is about: store, clause, level.
+        about: What it is about: kind, subject, what is claimed of it, clause, level.
         outcome: ``passed`` only when all of it did.
         seconds: How long it took, set up and cleaned up.
         reason: Why it was not run, or in what it failed.
@@ -56,7 +56,7 @@ class Ran:
 
 @attrs.define
 class Report:
-    """How the tests of all stores ended.
+    """How the tests of all subjects ended.
 
     Attributes:
         tests: By node id.
@@ -67,9 +67,12 @@ class Report:
     declared: dict[str, dict[str, Any]] = attrs.field(factory=dict)
 
     @property
-    def stores(self) -> list[str]:
-        """The stores, in the order of their tests."""
-        return list(dict.fromkeys(ran.about["store"] for ran in self.tests.values()))
+    def subjects(self) -> dict[str, dict[str, Any]]:
+        """The classes that were run, in the order of their tests, each with what is told of it."""
+        found: dict[str, dict[str, Any]] = {}
+        for ran in self.tests.values():
+            found.setdefault(ran.about["subject"], ran.about)
+        return found
 
     def add(self, report: pytest.TestReport) -> None:
         """Take one phase of one test into account; tests of others are left alone."""
@@ -80,25 +83,23 @@ class Report:
         self.tests.setdefault(report.nodeid, Ran(about)).add(report)
         if "lash_declared" in properties:
             declared: Any = properties["lash_declared"]
-            self.declared[about["store"]] = declared
+            self.declared[about["subject"]] = declared
 
-    def of(self, store: str, clause: str) -> dict[str, Ran]:
-        """Give the tests of a clause at a store, by name."""
+    def of(self, subject: str, clause: str) -> dict[str, Ran]:
+        """Give the tests of a clause at a subject, by name."""
         return {
-            node.removeprefix(store).lstrip(":"): ran
+            node.removeprefix(subject).lstrip(":"): ran
             for node, ran in self.tests.items()
-            if (ran.about["store"], ran.about["clause"]) == (store, clause)
+            if (ran.about["subject"], ran.about["clause"]) == (subject, clause)
         }
 
     def lines(self) -> Iterator[str]:
         """Tell the outcome of each clause, those alike together."""
-        for store in self.stores:
-            about = next(ran.about for ran in self.tests.values() if ran.about["store"] == store)
-            claims = f"{', '.join(about['levels'])}; durability {about['durability']}"
-            yield f"{store.rpartition('::')[2]} ({about['url']}) claims {claims}"
+        for subject, about in self.subjects.items():
+            yield f"{subject.rpartition('::')[2]} {about['title']}"
             told: dict[str, dict[str, list[str]]] = {}
-            for clause in CLAUSES:
-                ran = list(self.of(store, clause).values())
+            for clause in KINDS[about["kind"]].clauses:
+                ran = list(self.of(subject, clause).values())
                 told.setdefault(outcome_of(ran), {}).setdefault(_counts(ran), []).append(clause)
             for outcome in ("failed", "passed", "passed in part", "not run"):
                 for counts, clauses in told.get(outcome, {}).items():
@@ -117,32 +118,35 @@ def outcome_of(ran: list[Ran]) -> str:
 
 def write_report(path: Path, report: Report, *, effort: int) -> None:
     """Write the JSON document; the page about the kit explains its fields."""
-    document = {
+    document: dict[str, Any] = {
         "lash_conformance": __version__,
         "hook_api": HOOKSPEC_API,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "effort": effort,
-        "stores": [_store(report, store) for store in report.stores],
     }
+    for name, kind in KINDS.items():
+        subjects = {subject: about for subject, about in report.subjects.items() if about["kind"] == name}
+        document[kind.plural] = [_subject(report, subject, about) for subject, about in subjects.items()]
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _store(report: Report, store: str) -> dict[str, Any]:
-    about = next(ran.about for ran in report.tests.values() if ran.about["store"] == store)
+def _subject(report: Report, subject: str, about: dict[str, Any]) -> dict[str, Any]:
+    clauses = KINDS[about["kind"]].clauses
     return {
-        "store": store,
-        "url": about["url"],
-        "claimed": {"levels": about["levels"], "durability": about["durability"]},
-        "declared": report.declared.get(store),
-        "clauses": {clause: _clause(clause, report.of(store, clause)) for clause in CLAUSES},
+        about["kind"]: subject,
+        **about["told"],
+        "declared": report.declared.get(subject),
+        "clauses": {
+            clause: _clause(sentence, report.of(subject, clause)) for clause, (_word, sentence) in clauses.items()
+        },
     }
 
 
-def _clause(clause: str, tests: dict[str, Ran]) -> dict[str, Any]:
+def _clause(title: str, tests: dict[str, Ran]) -> dict[str, Any]:
     return {
-        "title": CLAUSES[clause][1],
+        "title": title,
         "outcome": outcome_of(list(tests.values())),
         "tests": [
             {

@@ -16,6 +16,7 @@ from lash_conformance.build import Author, ident
 from lash_conformance.clauses import Clause
 from lash_conformance.place import ManualClock, Opener, OpenStore, Place, Server, address_fields
 from lash_conformance.processes import Nursery
+from lash_conformance.subject import Suite
 from lash_conformance.suites.blobs import BlobClauses
 from lash_conformance.suites.cancels import CancelClauses
 from lash_conformance.suites.commits import CommitClauses
@@ -62,6 +63,7 @@ class StoreConformance(
     UnreadableClauses,
     RetentionClauses,
     MigrationClauses,
+    Suite,
 ):
     """Every clause of the contract that can be proved at a store, as tests.
 
@@ -97,7 +99,19 @@ class StoreConformance(
     tenants: ClassVar[bool] = False
     processes: ClassVar[bool] = True
     server_fixture: ClassVar[str | None] = None
+    lash_kind = "store"
+    lash_requires = ("levels", "store_url", "open_store")
     _told: ClassVar[tuple[dict[str, str | None], dict[str, str | None]]]
+
+    @classmethod
+    def lash_told(cls) -> dict[str, Any]:
+        """Give the URL and what is claimed."""
+        return {"url": cls.store_url, "claimed": {"levels": sorted(cls.levels), "durability": cls.durability}}
+
+    @classmethod
+    def lash_title(cls) -> str:
+        """Say the URL and what is claimed."""
+        return f"({cls.store_url}) claims {', '.join(sorted(cls.levels))}; durability {cls.durability}"
 
     @classmethod
     def lash_opener(cls) -> Opener:
