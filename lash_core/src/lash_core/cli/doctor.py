@@ -70,6 +70,7 @@ def _examine(shared: Shared) -> _Report:
         settings = Settings(store=shared.store, sources={"store": "--store"} if shared.store else {})
     report = _Report(settings, PluginManager.discover(settings.plugins, builtins=BUILTINS), findings=findings)
     findings += [(record.label, f"{record.state}: {record.reason}") for record in _installed(report) if _broken(record)]
+    findings += [("required plugins", error.message) for error in report.plugins.requirements()]
     findings += _unknown_names(report)
     try:
         report.location = locate_store(settings)
@@ -81,8 +82,7 @@ def _examine(shared: Shared) -> _Report:
 
 
 def _installed(report: _Report) -> list[PluginRecord]:
-    own = {part.name for part in BUILTINS}
-    return [record for record in report.plugins.records if record.name not in own]
+    return [record for record in report.plugins.records if record.origin != "app"]
 
 
 def _broken(record: PluginRecord) -> bool:
@@ -92,7 +92,11 @@ def _broken(record: PluginRecord) -> bool:
 def _unknown_names(report: _Report) -> Iterator[tuple[str, str]]:
     settings, plugins = report.settings, report.plugins
     provider = settings.model.partition(":")[0] if settings.model is not None else None
-    for kind, what, name in (("modes", "mode", settings.mode), ("providers", "model", provider)):
+    for kind, what, name in (
+        ("modes", "mode", settings.mode),
+        ("providers", "model", provider),
+        ("hosts", "host", settings.host),
+    ):
         if name is not None:
             try:
                 plugins.holder(kind, name)
@@ -173,7 +177,7 @@ def _versions() -> dict[str, str]:
 
 
 def _values(settings: Settings) -> dict[str, Any]:
-    values = {"model": settings.model, "mode": settings.mode, "root": str(settings.root)}
+    values = {"model": settings.model, "mode": settings.mode, "root": str(settings.root), "host": settings.host}
     return {key: {"value": value, "from": settings.sources.get(key, "default")} for key, value in values.items()}
 
 
