@@ -279,6 +279,17 @@ def test_a_hook_without_a_row_on_the_page_is_named(tmp_path: Path) -> None:
     )
 
 
+def test_the_command_writes_checks_and_publishes(tmp_path: Path) -> None:
+    for part in ("changelog.d", "docs", "hookspecs/api"):
+        (tmp_path / part).mkdir(parents=True)
+    shutil.copy(ROOT / "docs/hooks.md", tmp_path / "docs")
+    assert main(["check"], tmp_path) == 1
+    assert main([], tmp_path) == 1, "no fragment names the version"
+    (tmp_path / FRAGMENT).write_text(f"Hook API {HOOKSPEC_API}: a beginning.\n")
+    assert [main(words, tmp_path) for words in ([], ["check"], ["publish"], ["check"])] == [0, 0, 0, 0]
+    assert [(each.version, each.published, each.whole) for each in snapshots(tmp_path)] == [(HOOKSPEC_API, True, True)]
+
+
 def test_the_command_checks_without_writing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check"]) == 0
     assert main(["publsh"]) == 2
