@@ -12,7 +12,7 @@ from lash_hookspecs.version import HOOKSPEC_API
 
 from tests.docs.pages import ROOT
 from tests.specs.__main__ import main
-from tests.specs.changes import changes, next_version
+from tests.specs.changes import GIVEN, changes, next_version
 from tests.specs.describe import SOURCES, Entry, described, parsed, written
 from tests.specs.gate import problems, publish, snapshots, write_snapshot
 from tests.specs.hook_pages import outdated, pages, write_pages
@@ -62,6 +62,7 @@ hook lash_guard_commit
     since: 0.1
     deadline: 5 s
 """
+TOOLS = "class toolkit.FunctionTools\n"
 SERVICES = "protocol protocols.services.SessionServices\n    bases: Protocol\n"
 DENY = "class specs.decisions.Deny\n    made by: attrs.frozen\n    field reason: str\n"
 COUNT = "    field node_count: int\n"
@@ -136,6 +137,11 @@ FIELD = COUNT + "    field bytes: int\n"
             "additive: protocol protocols.services.SessionServices + method look: (self) -> str (a new method)",
         ),
         (
+            TOOLS,
+            f"{TOOLS}    method names: (self) -> list[str]\n",
+            "additive: class toolkit.FunctionTools + method names: (self) -> list[str] (a new method)",
+        ),
+        (
             "    signature: (published: str, required: str) -> bool\n",
             "    signature: (published: str, required: str, *, exact: bool=False) -> bool\n",
             "additive: function version.api_satisfies signature: (published: str, required: str) -> bool → "
@@ -177,6 +183,10 @@ def test_an_additive_change_takes_a_minor_version_and_a_breaking_one_a_major(
     published: str, line: str, needed: str
 ) -> None:
     assert next_version(published, changes(now(), now(FIELD, FIELD + line))) == needed
+
+
+def test_each_protocol_that_the_core_implements_is_one() -> None:
+    assert {f"protocol {name}" for name in GIVEN} <= set(described())
 
 
 def test_a_published_contract_does_not_change_without_a_version_and_a_fragment(copy: Path) -> None:
