@@ -1,4 +1,4 @@
-"""SQLite's schema over the versions: every one that landed opens, is migrated and is used (S10)."""
+"""The schemas over the versions: every one that landed opens, is migrated and is used (S10)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from lash_hookspecs.errors import SessionDeleted, StoreUnavailable, UnsupportedS
 from lash_hookspecs.records.store import Deleted, Head, StreamRow, Writer
 from lash_store_sql.database import PAGE_SIZE
 from lash_store_sql.migrations import STEPS
+from lash_store_sql.postgres.backend import PostgresBackend, migrate_postgres, open_postgres
 from lash_store_sql.sqlite import SqliteBackend, open_sqlite
 from lash_store_sql.statements import SCHEMA_VERSION
+from postgres_server import shared_server
 
 from lash_core import Agent, Lash
 from tests.stores.test_sqlite_open import AS_NOBODY, open_folder, run
@@ -27,6 +29,9 @@ __all__ = ["open_folder"]
 GOLDEN = Path(__file__).parent / "golden"
 
 VERSIONS = list(range(1, SCHEMA_VERSION + 1))
+
+#: Every dump; PostgreSQL's first version is 2.
+DUMPS = [("sqlite", version) for version in VERSIONS] + [("postgres", version) for version in VERSIONS[1:]]
 
 
 def load(version: int, path: Path) -> Path:
@@ -62,29 +67,62 @@ def golden(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return load(request.param, tmp_path / "store.db")
 
 
+def load_postgres(version: int) -> str:
+    """Make a database of a golden dump and give its name."""
+    server = shared_server()
+    name = server.empty()
+    with server.connect(name) as connection:
+        connection.execute((GOLDEN / f"postgres-{version}.sql").read_text(encoding="utf-8").encode())
+    return name
+
+
+def postgres_shape(name: str) -> dict[str, Any]:
+    """Give every table's columns and every index."""
+    with shared_server().connect(name) as connection:
+        columns = connection.execute(
+            "SELECT table_name, column_name, data_type, is_nullable, column_default, identity_generation, "
+            "collation_name FROM information_schema.columns WHERE table_schema = 'lash' ORDER BY 1, 2"
+        ).fetchall()
+        indices = connection.execute("SELECT indexdef FROM pg_indexes WHERE schemaname = 'lash' ORDER BY 1").fetchall()
+    return {"columns": columns, "indices": indices}
+
+
+@pytest.fixture(params=DUMPS, ids=lambda dump: f"{dump[0]}-{dump[1]}")
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Every golden database, by how it is opened."""
+    kind, version = request.param
+    if kind == "sqlite":
+        return f"sqlite:///{load(version, tmp_path / 'store.db')}"
+    return shared_server().url_of(load_postgres(version))
+
+
 @pytest.fixture
-async def store(golden: Path) -> Any:
-    opened = await open_sqlite(f"sqlite:///{golden}", False)
+async def store(url: str) -> Any:
+    if url.startswith("sqlite"):
+        opened: Any = await open_sqlite(url, False)
+    else:
+        await migrate_postgres(url, False)
+        opened = await open_postgres(url, False)
     yield opened
     await opened.close()
 
 
 def test_s10_every_version_that_landed_has_a_golden_dump() -> None:
-    assert sorted(path.name for path in GOLDEN.glob("*.sql")) == [f"sqlite-{version}.sql" for version in VERSIONS]
+    assert {path.name for path in GOLDEN.glob("*.sql")} == {f"{kind}-{version}.sql" for kind, version in DUMPS}
     assert [step.version for step in STEPS] == VERSIONS[1:]
 
 
-async def test_s10_an_older_database_becomes_one_of_this_version_by_opening(
-    golden: Path, store: SqliteBackend, tmp_path: Path
-) -> None:
+async def test_s10_an_older_database_becomes_one_of_this_version_by_opening(golden: Path, tmp_path: Path) -> None:
+    store = await open_sqlite(f"sqlite:///{golden}", False)
     fresh = await open_sqlite(f"sqlite:///{tmp_path}/fresh.db", True)
     await fresh.close()
     assert shape(golden) == shape(tmp_path / "fresh.db")
     assert numbers(golden) == numbers(tmp_path / "fresh.db")
     assert (await store.check()).findings == ()
+    await store.close()
 
 
-async def test_s10_what_an_older_version_wrote_is_all_there(store: SqliteBackend) -> None:
+async def test_s10_what_an_older_version_wrote_is_all_there(store: SqliteBackend | PostgresBackend) -> None:
     chat = store.session("chat")
     head = await chat.head()
     assert isinstance(head, Head)
@@ -109,7 +147,7 @@ async def test_s10_what_an_older_version_wrote_is_all_there(store: SqliteBackend
     assert isinstance(await store.session("gone").head(), Deleted)
 
 
-async def test_s10_a_migrated_database_is_worked_on(store: SqliteBackend) -> None:
+async def test_s10_a_migrated_database_is_worked_on(store: SqliteBackend | PostgresBackend) -> None:
     chat = Author(store, "chat", Writer(f"{0xA1:032x}", 2), revision=5, leaf="node-9")
     await chat.turn(3, ttl=60.0)
     assert len(await chat.store.path(chat.leaf or "")) == 10
@@ -122,8 +160,8 @@ async def test_s10_a_migrated_database_is_worked_on(store: SqliteBackend) -> Non
     assert (await store.check()).findings == ()
 
 
-async def test_s10_a_session_of_an_older_version_takes_its_next_turn(golden: Path) -> None:
-    async with Lash.open(f"sqlite:///{golden}", agent=Agent(), create=False) as lash:
+async def test_s10_a_session_of_an_older_version_takes_its_next_turn(store: object, url: str) -> None:
+    async with Lash.open(url, agent=Agent(), create=False) as lash:
         session = await lash.session("spoken", create=False)
         assert session.document.turn_index == 2
         result = await session.turn("Do you go on?")
@@ -252,3 +290,7 @@ def test_s10_the_dump_of_this_version_was_made_with_this_schema(tmp_path: Path) 
 
     asyncio.run(opened())
     assert shape(path) == shape(tmp_path / "fresh.db")
+
+
+def test_s10_the_dump_of_postgres_was_made_with_this_schema() -> None:
+    assert postgres_shape(load_postgres(SCHEMA_VERSION)) == postgres_shape(shared_server().fresh())

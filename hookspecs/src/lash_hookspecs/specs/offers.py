@@ -6,25 +6,34 @@ what is returned here, so that conflicts are seen without importing.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
 from lash_hookspecs.markers import offer
+from lash_hookspecs.settings import SettingsTable, as_table
 
 if TYPE_CHECKING:
+    import click
+    from pydantic import BaseModel
+
+    from lash_hookspecs.protocols.hosts import Host
     from lash_hookspecs.protocols.models import ModelProvider
     from lash_hookspecs.protocols.modes import ExecutionMode
     from lash_hookspecs.protocols.services import SessionServices
     from lash_hookspecs.protocols.session_plugins import SessionPlugin
     from lash_hookspecs.protocols.stores import StoreBackend
+    from lash_hookspecs.protocols.tasks import TaskHost
     from lash_hookspecs.protocols.tools import ToolProvider
     from lash_hookspecs.records.state import SubagentAuthority
     from lash_hookspecs.records.store import Migration
 
 __all__ = [
+    "HostOffer",
+    "CommandOffer",
+    "CommandSetup",
     "ModeOffer",
     "OfferContext",
     "ProviderOffer",
@@ -33,12 +42,16 @@ __all__ = [
     "StoreOffer",
     "ToolOffer",
     "ToolSetup",
+    "lash_offer_hosts",
+    "lash_offer_commands",
     "lash_offer_modes",
     "lash_offer_providers",
     "lash_offer_session_plugins",
     "lash_offer_stores",
     "lash_offer_tools",
 ]
+
+M = TypeVar("M", bound="BaseModel")
 
 
 @attrs.frozen(kw_only=True)
@@ -47,11 +60,19 @@ class OfferContext:
 
     Attributes:
         api: The hook API version that the host implements.
-        settings: The plugin's own table of the settings.
+        settings: The plugin's own table of the settings, as the file has it; a test may give any mapping.
     """
 
     api: str
-    settings: Mapping[str, object] = attrs.field(factory=dict)
+    settings: SettingsTable = attrs.field(factory=SettingsTable, converter=as_table)
+
+    def settings_as(self, model: type[M]) -> M:
+        """Give the plugin's settings as its model has them; the same object each time.
+
+        Raises:
+            ConfigurationError: They are not as the model wants them.
+        """
+        return self.settings.read(model)
 
 
 @attrs.frozen(kw_only=True)
@@ -97,6 +118,22 @@ class ProviderOffer:
 
 
 @attrs.frozen(kw_only=True)
+class HostOffer:
+    """A host, chosen by name.
+
+    Attributes:
+        name: As ``--host`` takes it.
+        build: Makes the host; called once for each opening of a store.
+        tasks: Makes where background tasks run beside it, given what holders of tasks are called. ``None`` for a host
+            whose sessions have no background tasks; a plugin that needs them is refused when a session opens (H1).
+    """
+
+    name: str
+    build: Callable[[], Host]
+    tasks: Callable[[str], TaskHost] | None = None
+
+
+@attrs.frozen(kw_only=True)
 class ToolSetup:
     """What a tool offer may know of the session that it builds for.
 
@@ -135,6 +172,7 @@ class SessionSetup:
             ``"attachments"``.
         services: The session itself; not to be used before `SessionPlugin.restore` was called.
         authority: What it may do, if it is a subagent; how deep it may start others is held to by the core.
+        settings: The plugin's own table of the settings, as in `OfferContext`.
     """
 
     session_id: str
@@ -144,6 +182,11 @@ class SessionSetup:
     capabilities: frozenset[str]
     services: SessionServices
     authority: SubagentAuthority | None = None
+    settings: SettingsTable = attrs.field(factory=SettingsTable, converter=as_table)
+
+    def settings_as(self, model: type[M]) -> M:
+        """Give the plugin's settings as its model has them; as `OfferContext.settings_as`."""
+        return self.settings.read(model)
 
 
 @attrs.frozen(kw_only=True)
@@ -159,6 +202,36 @@ class SessionPluginOffer:
     name: str
     build: Callable[[SessionSetup], SessionPlugin]
     needs: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class CommandSetup:
+    """What a command of a plugin may know of the ``lash`` that it is called by.
+
+    Attributes:
+        store: The URL of the store that the options or the settings name; ``None`` when nothing names one. May hold a
+            password, so it stays out of reprs.
+        tenant: Whose sessions in the store; empty for the default tenant.
+        json: Whether ``--json`` stands before the command.
+    """
+
+    store: str | None = attrs.field(default=None, repr=False)
+    tenant: str = ""
+    json: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class CommandOffer:
+    """A command of the plugin's own, called as ``lash NAME``. The plugin itself depends on click.
+
+    Attributes:
+        name: As it is called; no command of Lash itself may have it.
+        build: Makes the command, which may be a group; called when the command is. Import click and all else that is
+            heavy in it.
+    """
+
+    name: str
+    build: Callable[[CommandSetup], click.Command]
 
 
 @offer(StoreOffer, since="0.1")
@@ -200,6 +273,19 @@ def lash_offer_providers(context: OfferContext) -> list[ProviderOffer]:
     raise AssertionError("a specification is never called")
 
 
+@offer(HostOffer, since="0.1")
+def lash_offer_hosts(context: OfferContext) -> list[HostOffer]:
+    """Offer hosts; called when a store is opened with a host of the plugin's manifest.
+
+    Example::
+
+        @implements(lash_offer_hosts)
+        def hosts(context: OfferContext) -> list[HostOffer]:
+            return [HostOffer(name="one-by-one", build=OneByOne)]
+    """
+    raise AssertionError("a specification is never called")
+
+
 @offer(ToolOffer, since="0.1")
 def lash_offer_tools(context: OfferContext) -> list[ToolOffer]:
     """Offer tools; called when a session opens.
@@ -222,5 +308,18 @@ def lash_offer_session_plugins(context: OfferContext) -> list[SessionPluginOffer
         @implements(lash_offer_session_plugins)
         def parts(context: OfferContext) -> list[SessionPluginOffer]:
             return [SessionPluginOffer(name="budget", build=Budget)]
+    """
+    raise AssertionError("a specification is never called")
+
+
+@offer(CommandOffer, since="0.1")
+def lash_offer_commands(context: OfferContext) -> list[CommandOffer]:
+    """Offer commands; called when a command of the plugin's manifest is. ``lash --help`` lists them unasked.
+
+    Example::
+
+        @implements(lash_offer_commands)
+        def commands(context: OfferContext) -> list[CommandOffer]:
+            return [CommandOffer(name="flush", build=flush_command)]
     """
     raise AssertionError("a specification is never called")

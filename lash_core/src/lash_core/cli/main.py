@@ -8,31 +8,26 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from lash_hookspecs.errors import LashError
 
 from lash_core.cli.errors import report
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import close_stdout, prepare_streams, silence_stdout
+from lash_core.commands import COMMANDS
+
+if TYPE_CHECKING:
+    from lash_core.plugins.records import PluginRecord
 
 __all__ = ["cli", "main"]
 
-#: Command → module, its attribute, and the help line that ``lash --help`` shows without importing it.
-COMMANDS = {
-    "run": ("lash_core.cli.run", "run", "Run one turn of a session."),
-    "chat": ("lash_core.cli.chat", "chat", "Talk with a session, turn by turn."),
-    "sessions": ("lash_core.cli.sessions", "sessions", "List, show, fork, park, change and delete sessions."),
-    "fork": ("lash_core.cli.sessions", "fork", "Begin a new session where another one stands."),
-    "branch": ("lash_core.cli.sessions", "branch", "Go back to an earlier node of a session."),
-    "delete": ("lash_core.cli.sessions", "delete", "Delete a session."),
-    "turns": ("lash_core.cli.turns", "turns", "List, continue and abandon interrupted turns."),
-    "tasks": ("lash_core.cli.tasks", "tasks", "List, show and cancel background tasks."),
-    "usage": ("lash_core.cli.usage", "usage", "Show what sessions have used."),
-    "store": ("lash_core.cli.store", "store", "Look after the store: migrate, check, clean up, back up, copy."),
-    "doctor": ("lash_core.cli.doctor", "doctor", "Say what is installed and configured, and what is wrong."),
-    "plugins": ("lash_core.cli.plugins", "plugins", "Show the installed plugins."),
-}
+#: Where a context keeps the plugin whose command is called.
+_PLUGIN = "lash_core.cli.plugin"
+
+#: What a command raises to say something; its text is told as it is.
+_TOLD = (LashError, click.ClickException, click.Abort, click.exceptions.Exit)
 
 
 class LazyGroup(click.Group):
@@ -58,31 +53,53 @@ class LazyGroup(click.Group):
         except BrokenPipeError:
             silence_stdout()
             return 0
+        except Exception as error:
+            plugin: PluginRecord | None = ctx.meta.get(_PLUGIN)
+            if plugin is None or isinstance(error, _TOLD):
+                raise
+            raise LashError(
+                f"command {ctx.invoked_subcommand!r} of {plugin.label} failed: {type(error).__name__}: {error}",
+                plugin=plugin.name,
+                step="command",
+            ) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """List the commands in the order of their table."""
-        return list(COMMANDS)
+        """List the commands in the order of their table, then those of plugins."""
+        from lash_core.cli.plugin_commands import list_plugin_commands
+
+        try:
+            return [*COMMANDS, *(name for name, _ in list_plugin_commands(ctx))]
+        except LashError:
+            return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command."""
+        """Import the command, which may be a plugin's.
+
+        Raises:
+            PluginError: It is, and the plugin cannot be used, or another plugin claims the name as well.
+        """
         if cmd_name not in COMMANDS:
-            return None
+            from lash_core.cli.plugin_commands import build_plugin_command
+
+            ctx.meta[_PLUGIN], command = build_plugin_command(ctx, cmd_name)
+            return command
         module, attribute, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
+        own: click.Command = getattr(importlib.import_module(module), attribute)
+        return own
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table of commands; imports none."""
+        """Write the tables of commands; imports none."""
+        from lash_core.cli.plugin_commands import write_plugin_commands
+
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
+        write_plugin_commands(ctx, formatter)
 
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
-    from lash_hookspecs.version import HOOKSPEC_API
-
-    from lash_core.version import core_version
+    from lash_core.version import HOOKSPEC_API, core_version
 
     click.echo(f"lash {core_version()} (hook API {HOOKSPEC_API})")
     ctx.exit()
@@ -92,13 +109,15 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, value: bool)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the versions."
 )
+@click.option("--locked", is_flag=True, help="Import no plugin that differs from lash-plugins.lock.")
 @common
-def cli(shared: Shared) -> None:
+def cli(shared: Shared, locked: bool) -> None:
     """Durable sessions for LLM agents.
 
     Exit codes: 0 finished, 1 the turn stopped or failed, 2 wrong usage or settings, 3 busy or conflict, 4 waiting or
     queued, 5 store unavailable, 130 cancelled.
     """
+    shared.locked = locked
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

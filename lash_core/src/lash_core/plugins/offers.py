@@ -73,6 +73,8 @@ def _check_offer(hook: str, offer: Any) -> None:
     opener = getattr(offer, "open", None) or getattr(offer, "build", None)
     if not callable(opener):
         raise Invalid(f"{hook} returned an offer of {_list(names)} that cannot be called: {reprlib.repr(opener)}")
+    if isinstance(offer, offers.HostOffer) and not (offer.tasks is None or callable(offer.tasks)):
+        raise Invalid(f"{hook} returned an offer of {_list(names)} whose tasks cannot be called: {offer.tasks!r}")
     if isinstance(offer, offers.SessionPluginOffer):
         _check_session_plugin(hook, offer)
 
