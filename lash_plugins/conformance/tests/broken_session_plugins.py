@@ -145,19 +145,15 @@ class LosesWhatWasOlder(PlainPart):
 
 
 @breaks("P12.own")
-class SharesWithAllSessions(PlainPart):
-    parts: ClassVar[list[Any]] = []
-
-    def __init__(self, setup: SessionSetup) -> None:
-        super().__init__(setup)
-        self.parts.append(self)
+class CountsForAllSessions(PlainPart):
+    total: ClassVar = [0]
 
     def spend(self, amount: int) -> None:
-        others = [part for part in self.parts if type(part) is type(self) and part.root != Path()]
-        fresh = [part for part in others if part is not self and not part.spent]
         super().spend(amount)
-        for part in fresh[:1] if len(others) == 2 else ():
-            part.spent.append(amount)
+        self.total[0] += amount
+
+    def snapshot(self) -> Any:
+        return {"spent": list(self.spent), "total": self.total[0]}
 
 
 @breaks("L12.close")

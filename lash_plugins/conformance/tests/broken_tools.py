@@ -131,7 +131,8 @@ class LeavesTheProcess(PlainTools):
 @breaks("T2.arguments")
 class FailsWithoutAWord(PlainTools):
     def named(self, arguments: Any) -> str:
-        assert isinstance(arguments.get("name"), str)
+        if "name" not in arguments:
+            raise ValueError
         return super().named(arguments)
 
 
@@ -180,10 +181,11 @@ class IsStuckOnceItWasCancelled(PlainTools):
     async def look(self, context: ToolCallContext, arguments: Any) -> Any:
         if self.busy:
             raise ToolError("somebody else is looking")
-        self.busy = True
-        await asyncio.sleep(0)
-        self.busy = False
-        return await super().look(context, arguments)
+        try:
+            return await super().look(context, arguments)
+        except asyncio.CancelledError:
+            self.busy = True
+            raise
 
 
 @breaks("T3.cancel")

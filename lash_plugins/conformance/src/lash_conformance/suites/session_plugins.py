@@ -154,7 +154,6 @@ class SessionPluginConformance(Clauses, Suite, level="core", about="session plug
         for version, stored in self.old_snapshots:
             part = await self._restored(setup, version, stored)
             now = part.snapshot()
-            check_json(now, f"the snapshot after a restore of version {version}")
             assert now is not None, f"nothing is left of the snapshot of version {version}"
             again = await self._restored(setup, part.schema_version, now)
             assert again.snapshot() == now, f"what was brought up from version {version} does not restore"
