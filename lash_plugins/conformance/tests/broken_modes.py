@@ -130,7 +130,7 @@ class KeepsATuple(PlainMode):
 @breaks("P11.json")
 class KeepsAnObjectForTheNextTurn(PlainMode):
     def began(self, kept: Any) -> ModeStep:
-        return ModeStep({"asked": [1]}, (AskModel(),), {"turns": {1}})  # type: ignore[arg-type, dict-item]
+        return ModeStep({"asked": [1]}, (AskModel(),), {"turns": {1}})  # type: ignore[dict-item]
 
 
 @breaks("P11.unknown")

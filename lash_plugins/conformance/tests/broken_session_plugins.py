@@ -101,12 +101,12 @@ class GivesWhatItWorksWith(PlainPart):
 
 @breaks("P10.stable")
 class ForgetsWhatItGave(PlainPart):
-    last: ClassVar = itertools.count()
+    numbers: ClassVar = itertools.count()
 
     def snapshot(self) -> Any:
         told = {"spent": list(self.spent)} if self.spent else None
         if len(self.spent) == 1:
-            self.spent = [1.0 + next(self.last)]
+            self.spent = [1.0 + next(self.numbers)]
         return told
 
     async def restore(self, schema_version: int, snapshot: Any) -> None:
@@ -162,11 +162,13 @@ class ClosesOnce(PlainPart):
         del self.root
 
 
+async def _heard_of(self: Any, committed: Any) -> None:
+    self.last = committed.revision
+
+
 @breaks("P6.handlers")
 class HandlesWithAnotherArgument(PlainPart):
-    @handles(lash_on_committed)
-    async def heard(self, committed: Any) -> None:  # type: ignore[override]
-        self.last = committed.revision
+    heard = handles(lash_on_committed)(_heard_of)  # type: ignore[arg-type]
 
 
 @breaks("P7.answers")

@@ -14,7 +14,7 @@ from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.effects import ModelCall, ToolRun
 from lash_hookspecs.records.traces import TraceRecord
 
-__all__ = ["FakeAttachments", "FakeHost", "FakePart", "FakeRunner", "FakeSink"]
+__all__ = ["FakeAttachments", "FakeHost", "FakeSessionPlugin", "FakeRunner", "FakeSink"]
 
 
 @attrs.define
@@ -46,7 +46,7 @@ class FakeAttachments:
             MissingAttachment: It is not there.
         """
         if ref.id not in self.files:
-            raise MissingAttachment(f"the attachment {ref.describe()} is not there")
+            raise MissingAttachment(ref.describe(), attachment_id=ref.id, where="the fake attachment store")
         return self.files[ref.id]
 
     async def close(self) -> None:
@@ -158,7 +158,7 @@ class FakeHost:
 
 
 @attrs.define
-class FakePart:
+class FakeSessionPlugin:
     """A `SessionPlugin` that keeps what a test gives it.
 
     Attributes:

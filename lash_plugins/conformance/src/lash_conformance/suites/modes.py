@@ -53,7 +53,7 @@ class ModeConformance(Clauses, Suite, level="core", about="mode"):
         old_states: Session states as older versions stored them, each with its version.
     """
 
-    build_mode: ClassVar[Callable[[], ExecutionMode]]
+    build_mode: ClassVar[Callable[..., ExecutionMode]]
     scripts: ClassVar[Sequence[Script]] = ()
     options: ClassVar[Mapping[str, JsonValue]] = {}
     old_states: ClassVar[Sequence[tuple[int, JsonValue]]] = ()

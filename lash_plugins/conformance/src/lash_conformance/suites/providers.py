@@ -85,7 +85,7 @@ class ProviderConformance(Clauses, Suite, level="core", about="provider"):
         secrets: What no error, log or repr may hold, such as the key that the test gives it.
     """
 
-    open_provider: ClassVar[Callable[[], ModelProvider]]
+    open_provider: ClassVar[Callable[..., ModelProvider]]
     model: ClassVar[str] = ""
     unknown_model: ClassVar[str | None] = None
     secrets: ClassVar[tuple[str, ...]] = ()

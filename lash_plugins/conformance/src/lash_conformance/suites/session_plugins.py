@@ -43,7 +43,7 @@ class SessionPluginConformance(Clauses, Suite, level="core", about="session plug
         capabilities: What host and store can do where the parts are built.
     """
 
-    build_part: ClassVar[Callable[[SessionSetup], SessionPlugin]]
+    build_part: ClassVar[Callable[..., SessionPlugin]]
     old_snapshots: ClassVar[Sequence[tuple[int, JsonValue]]] = ()
     capabilities: ClassVar[frozenset[str]] = frozenset()
     lash_kind = "session plugin"

@@ -58,7 +58,7 @@ class ToolConformance(Clauses, Suite, level="core", about="tools"):
         secrets: What no error, text of a tool or repr may hold.
     """
 
-    build_tools: ClassVar[Callable[[ToolSetup], ToolProvider]]
+    build_tools: ClassVar[Callable[..., ToolProvider]]
     calls: ClassVar[Mapping[str, Mapping[str, JsonValue]]] = {}
     failing: ClassVar[Mapping[str, Mapping[str, JsonValue]]] = {}
     slow_call: ClassVar[tuple[str, Mapping[str, JsonValue]] | None] = None
