@@ -183,8 +183,8 @@ def test_a_name_that_means_none_or_several_ends_with_2_and_writes_nothing(told: 
         assert told("plugins", command, "dumies", code=2) == nobody
     several = "lash: 'lash-basics' may be lash-basics/compaction or lash-basics/standard-mode; say which\n"
     assert told("plugins", "disable", "lash-basics", code=2) == several
-    assert told("plugins", "order", "lash_guard_comit", code=2) == (
-        "lash: no hook is named 'lash_guard_comit'; did you mean 'lash_guard_commit'? docs/hooks.md lists them all\n"
+    assert told("plugins", "order", "lash_guard_comit", code=2).startswith(
+        "lash: no hook is named 'lash_guard_comit'; did you mean 'lash_guard_commit'? The hooks are: lash_"
     )
     assert list(Path.cwd().iterdir()) == []
 

@@ -100,6 +100,7 @@ def test_all_plugins_are_listed_the_broken_ones_with_a_reason(environment: dict[
         "offers": {"modes": ["mode-01"]},
         "hooks": ["lash_offer_modes"],
         "requires_api": "0.1",
+        "origin": "entry point",
         "value": "dummy_01",
     }
     table = lash(environment, tmp_path, "plugins", "list").stdout.decode().splitlines()

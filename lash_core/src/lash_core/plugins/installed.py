@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 
+from lash_core.plugins.manifest import LARGEST
 from lash_core.plugins.permission import canonical
 
 __all__ = ["GROUP", "Installed", "installed"]
@@ -19,6 +20,7 @@ GROUP = "lash.plugins"
 
 _ENTRY_POINTS = "entry_points.txt"
 _NAME = re.compile(r"[a-z0-9]|[a-z0-9][a-z0-9._-]*[a-z0-9]", re.IGNORECASE)
+_SECTION = re.compile(rb"^[ \t]*\[[ \t]*" + re.escape(GROUP.encode()) + rb"[ \t]*\]", re.MULTILINE)
 _FOLDER = re.compile(r"(?P<name>[^-]+)(-(?P<version>[^-]+).*)?\.(dist|egg)-info")
 
 
@@ -53,27 +55,19 @@ class Installed:
 
     @cached_property
     def entry_points(self) -> str:
-        """The text of its entry points, empty when there are none that may be read.
+        """The text of its entry points.
 
         Raises:
-            ValueError: They are not UTF-8.
+            ValueError: They are not UTF-8, or too many.
         """
-        if self.folder is None:
-            return self.metadata.read_text(_ENTRY_POINTS) or ""
-        try:
-            return (self.folder / _ENTRY_POINTS).read_text(encoding="utf-8")
-        except OSError:
-            return ""
+        if len(self._bytes) > LARGEST:
+            raise ValueError(f"{_ENTRY_POINTS} has more than {LARGEST:,} bytes")
+        return self._bytes.decode("utf-8")
 
     @property
     def has_plugins(self) -> bool:
-        """Whether its entry points speak of our group, even where they cannot be read as text."""
-        try:
-            return GROUP in self.entry_points
-        except UnicodeDecodeError as error:
-            return GROUP.encode() in error.object
-        except Exception:  # noqa: BLE001  a finder of somebody else's may raise anything
-            return False
+        """Whether its entry points have our group, even where they are no text."""
+        return _SECTION.search(self._bytes) is not None
 
     @cached_property
     def problem(self) -> str:
@@ -96,6 +90,17 @@ class Installed:
         """Name and version as the folder's name tells them, empty where it does not."""
         found = _FOLDER.fullmatch(self.folder.name) if self.folder else None
         return (found["name"], found["version"] or "") if found else ("", "")
+
+    @cached_property
+    def _bytes(self) -> bytes:
+        """Its entry points as they are stored, up to a bound; empty when there are none that may be read."""
+        try:
+            if self.folder is None:
+                return (self.metadata.read_text(_ENTRY_POINTS) or "").encode("utf-8", "surrogateescape")
+            with (self.folder / _ENTRY_POINTS).open("rb") as file:
+                return file.read(LARGEST + 1)
+        except Exception:  # noqa: BLE001  as above
+            return b""
 
     def _told(self, key: str) -> str:
         try:
