@@ -149,7 +149,7 @@ def _shown(record: PluginRecord, settings: Sequence[str]) -> dict[str, Any]:
         "hooks": sorted(record.hooks),
         "before": list(manifest.before) if manifest else [],
         "after": list(manifest.after) if manifest else [],
-        "settings": dict(manifest.settings) if manifest else {},
+        "settings_model": (manifest.settings_model or None) if manifest else None,
         "settings_that_are_set": list(settings),
         "metadata": _metadata(record),
     }

@@ -7,7 +7,10 @@ import click
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import one_line, print_json, print_table, to_stderr
 from lash_core.cli.plugin_details import order, show, why
+from lash_core.cli.plugin_lock import lock_plugins, verify_plugins
 from lash_core.cli.plugin_lookup import all_plugins
+from lash_core.cli.plugin_new import new
+from lash_core.cli.plugin_settings import config_plugin
 from lash_core.cli.plugin_switches import disable, enable
 from lash_core.plugins import PluginRecord
 
@@ -62,5 +65,5 @@ def _document(record: PluginRecord) -> dict[str, object]:
     }
 
 
-for command in (show, why, order, disable, enable):
+for command in (show, why, order, config_plugin, disable, enable, lock_plugins, verify_plugins, new):
     plugins.add_command(command)

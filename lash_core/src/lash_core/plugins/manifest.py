@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
-from lash_hookspecs.version import HOOKSPEC_API, api_satisfies
+from lash_hookspecs.version import api_satisfies
+
+from lash_core.version import HOOKSPEC_API
 
 __all__ = [
     "KINDS",
@@ -48,6 +51,8 @@ SESSION_PLUGINS = "session_plugins"
 #: The hook that offers a kind.
 OFFER_HOOKS = {kind: f"lash_offer_{kind}" for kind in (*KINDS, SESSION_PLUGINS)}
 
+_REFERENCE = re.compile(r"^[^\W\d]\w*(\.\w+)*:[^\W\d]\w*$")
+
 _KEYS = ("requires_api", "hooks", "before", "after", "offers", "settings")
 
 
@@ -69,7 +74,7 @@ class Manifest:
         before: Plugins that come after it in the order of calls (P5).
         after: Plugins that come before it.
         offers: Kind (see `KINDS` and `SESSION_PLUGINS`) → names.
-        settings: What the plugin says about its settings; kept as it is.
+        settings_model: The pydantic model of its settings as ``package.module:Model``; empty for none.
     """
 
     requires_api: str = HOOKSPEC_API
@@ -77,7 +82,7 @@ class Manifest:
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     offers: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
-    settings: Mapping[str, object] = attrs.field(factory=dict)
+    settings_model: str = ""
 
     @property
     def all_hooks(self) -> frozenset[str]:
@@ -113,7 +118,7 @@ class Manifest:
             before=_names(table, "before"),
             after=_names(table, "after"),
             offers={kind: names for kind in kinds if (names := _names(offers, kind, "offers."))},
-            settings=_table(table, "settings"),
+            settings_model=_settings_model(_table(table, "settings")),
         )
 
 
@@ -217,6 +222,14 @@ def _table(table: Mapping[str, Any], key: str, prefix: str = "") -> Mapping[str,
     if not isinstance(value, dict):
         raise ManifestError(f"{prefix}{key} must be a table")
     return value
+
+
+def _settings_model(table: Mapping[str, Any]) -> str:
+    _known(table, ("model",), "key of [settings]")
+    model = table.get("model", "")
+    if not isinstance(model, str) or (model and not _REFERENCE.match(model)):
+        raise ManifestError(f"settings.model must be of the form 'package.module:Model', not {model!r}")
+    return model
 
 
 def _names(table: Mapping[str, Any], key: str, prefix: str = "") -> tuple[str, ...]:

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import attrs
 from lash_hookspecs.errors import PluginError
+from lash_hookspecs.settings import SettingsTable
 from lash_hookspecs.version import HOOKSPEC_API
 
+from lash_core.plugins.lockfile import LOCKFILE
 from lash_core.plugins.manifest import IncompatibleApi, Manifest, ManifestError
 from lash_core.version import DISTRIBUTION, core_version
 
@@ -21,7 +23,7 @@ State = Literal["active", "disabled", "incompatible", "failed", "conflicting"]
 Origin = Literal["app", "entry point", "local file"]
 
 #: What was decided about a plugin, in this order.
-Step = Literal["found", "shadowed", "described", "compatible", "allowed", "ordered", "claims", "imported"]
+Step = Literal["found", "shadowed", "described", "compatible", "locked", "allowed", "ordered", "claims", "imported"]
 
 #: Stands for the distribution of a plugin in a single file; no distribution can have this name.
 LOCAL = "(local)"
@@ -40,10 +42,12 @@ class PluginSettings:
         required: Plugins without which no other plugin is used either.
         disabled: Plugins that are never imported; ``lash plugins disable`` writes this list.
         local_plugins: Files with one plugin each.
+        locked: Whether nothing may be imported but what the lock file has, as it has it.
         table: The settings' table, for messages.
         file: The settings file, for messages; ``None`` when an app said it.
         settled: Kind → name → the distribution that a conflict over the name goes to.
         tables: Plugin name → its own table, ``[lash.plugin.NAME]``. Kept out of reprs: it may hold secrets.
+        variables: The environment variables that are about plugins' own settings. Kept out of reprs.
     """
 
     allow: tuple[str, ...] | None = None
@@ -52,10 +56,23 @@ class PluginSettings:
     required: tuple[str, ...] = ()
     disabled: tuple[str, ...] = ()
     local_plugins: tuple[Path, ...] = ()
+    locked: bool = False
     table: str = "lash.plugins"
     file: Path | None = None
     settled: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict)
     tables: Mapping[str, Mapping[str, object]] = attrs.field(factory=dict, repr=lambda tables: repr(sorted(tables)))
+    variables: Mapping[str, str] = attrs.field(factory=dict, repr=lambda variables: repr(sorted(variables)))
+
+    @property
+    def lock_file(self) -> Path:
+        """The lock file: beside the settings file, else in the current folder."""
+        return (self.file.parent if self.file else Path.cwd()) / LOCKFILE
+
+    def table_of(self, name: str) -> SettingsTable:
+        """Give what is said to one plugin."""
+        return SettingsTable(
+            self.tables.get(name, {}), plugin=name, file=str(self.file or ""), variables=self.variables
+        )
 
     def where(self, key: str) -> str:
         """Name a key for messages: ``[lash.plugins] deny of /home/ann/lash.toml``."""
@@ -121,6 +138,7 @@ class PluginRecord:
         state: Whether it can be used. A ``conflicting`` plugin can, except for the names in conflict.
         reason: Why the state is not ``active``.
         error: The exception that made it fail, if any.
+        missed: Whether it is counted on though it cannot be used: no session that it takes part in opens without it.
         import_ms: How long its import took, in milliseconds; ``None`` when it was not imported.
         notes: What was decided so far; read `chain`.
     """
@@ -135,6 +153,7 @@ class PluginRecord:
     state: State = "active"
     reason: str = ""
     error: BaseException | None = None
+    missed: bool = False
     import_ms: float | None = None
     notes: list[Reason] = attrs.field(factory=list, repr=False)
 
