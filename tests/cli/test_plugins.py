@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -251,6 +252,32 @@ def test_show_tells_what_manifest_and_metadata_say_and_of_settings_only_which_ar
     assert "  settings that are set: password\n" in shown
     assert "    stores: kept, durable, sqlite\n" in shown
     assert "    Summary: Not \\x1b[2J for the public\n    Requires-Dist: a, b\n" in shown
+
+
+@pytest.mark.parametrize("text", ["lash = {}\n", "[lash]\nplugins = {deny = []}\n", "[lash]\nplugins.deny = []\n", "#"])
+def test_whatever_a_file_looks_like_it_is_changed_rightly_or_not_at_all(told: Any, text: str) -> None:
+    file = Path.cwd() / "lash.toml"
+    file.write_text(text)
+    if text == "lash = {}\n":
+        assert told("plugins", "disable", "dummies", code=2) == (
+            f"lash: {file} is written in a way that cannot be changed here; write it yourself: "
+            '[lash.plugins] disabled = ["dummies"]\n'
+        )
+        assert file.read_text() == text
+        return
+    told("plugins", "disable", "dummies")
+    before = tomllib.loads(text).get("lash", {"plugins": {}})["plugins"]
+    assert tomllib.loads(file.read_text()) == {"lash": {"plugins": {**before, "disabled": ["dummies"]}}}
+
+
+def test_the_doctor_opens_no_store_under_settings_that_it_cannot_read(told: Any, dummies: Any) -> None:
+    Path("lash.toml").write_text("[lash.plugins]\ndefault-deny = 1\n")
+    shown = told("doctor", "--sessions", "--store", "sqlite:///x.db", code=1)
+    assert "sessions checked: 0\n" in shown
+    assert shown.endswith(
+        "! settings: " + str(Path.cwd() / "lash.toml") + ": lash.plugins.default-deny must be true or false\n1 found\n"
+    )
+    assert dummies.OPENED == []
 
 
 def test_a_file_that_cannot_be_written_says_so(told: Any) -> None:

@@ -235,6 +235,15 @@ def test_a_group_whose_name_only_holds_ours_is_none_of_our_business(site: Site) 
     assert PluginManager.discover().records == ()
 
 
+def test_entry_points_without_end_are_a_reason(site: Site) -> None:
+    site.add_mode("dist-a", "fast")
+    with (site.path / "dist_a-1.0.dist-info" / "entry_points.txt").open("a") as file:
+        file.write("#" * (1 << 20))
+    assert only(PluginManager.discover()).reason == (
+        "its metadata cannot be read: entry_points.txt has more than 1,048,576 bytes"
+    )
+
+
 def test_what_pip_leaves_of_a_distribution_that_it_replaced_is_no_distribution(site: Site) -> None:
     site.add_mode("dist-a", "fast")
     (site.path / "dist_a-1.0.dist-info").rename(site.path / "~ist_a-1.0.dist-info")

@@ -29,12 +29,12 @@ class Installed:
     """A distribution that has plugins.
 
     Attributes:
-        metadata: What Python knows of it; every question to it may raise anything.
+        distribution: What Python knows of it; every question to it may raise anything.
         folder: Where its metadata lie, if that is a folder.
         shadowed: Where other copies of it lie, which no import finds.
     """
 
-    metadata: importlib.metadata.Distribution
+    distribution: importlib.metadata.Distribution
     folder: Path | None
     shadowed: list[Path] = attrs.field(factory=list)
 
@@ -73,10 +73,10 @@ class Installed:
     def problem(self) -> str:
         """What is wrong with its metadata; empty when nothing is."""
         try:
-            told = self.metadata.metadata["Name"]
-            str(self.entry_points)
+            _ = self._metadata, self.entry_points
         except Exception as error:  # noqa: BLE001  as above
             return f"its metadata cannot be read: {error}"
+        told = self._told("Name")
         if not told:
             return "its metadata cannot be read: they name no distribution"
         if not _NAME.fullmatch(told):
@@ -96,15 +96,20 @@ class Installed:
         """Its entry points as they are stored, up to a bound; empty when there are none that may be read."""
         try:
             if self.folder is None:
-                return (self.metadata.read_text(_ENTRY_POINTS) or "").encode("utf-8", "surrogateescape")
+                return (self.distribution.read_text(_ENTRY_POINTS) or "").encode("utf-8", "surrogateescape")
             with (self.folder / _ENTRY_POINTS).open("rb") as file:
                 return file.read(LARGEST + 1)
         except Exception:  # noqa: BLE001  as above
             return b""
 
+    @cached_property
+    def _metadata(self) -> importlib.metadata.PackageMetadata:
+        return self.distribution.metadata  # it is read anew at each question
+
     def _told(self, key: str) -> str:
         try:
-            return self.metadata.metadata[key] or ""
+            told: list[str] = self._metadata.get_all(key) or [""]
+            return told[0]
         except Exception:  # noqa: BLE001  as above
             return ""
 
