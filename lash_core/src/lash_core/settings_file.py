@@ -47,28 +47,27 @@ def write_plugin_list(file: Path, key: str, words: Sequence[str]) -> None:
 def _changed(old: str, tables: Sequence[str], key: str, words: Sequence[str]) -> str | None:
     """Give the text with the list changed and nothing else; ``None`` when that cannot be done."""
     import tomlkit
+    from tomlkit.exceptions import TOMLKitError
 
     document: Any = tomlkit.parse(old)
-    table = document
-    for name in tables:
-        if name not in table:
-            table[name] = tomlkit.table(is_super_table=name != tables[-1])
-        table = table[name]
-    listed = table.setdefault(key, [])
+    try:
+        table = document
+        for name in tables:
+            if name not in table:
+                table[name] = tomlkit.table(is_super_table=name != tables[-1])
+            table = table[name]
+        _update(table.setdefault(key, []), words)
+        new = tomlkit.dumps(document)
+        return new if tomllib.loads(new) == _expected(old, tables, key, words) else None
+    except (TOMLKitError, ValueError):
+        return None
+
+
+def _update(listed: list[str], words: Sequence[str]) -> None:
+    """Change a list in place, so that the comments in it stay."""
     for word in [word for word in listed if word not in words]:
         listed.remove(word)
-    for word in words:
-        if word not in listed:
-            listed.append(word)
-    new = tomlkit.dumps(document)
-    return new if _data(new) == _expected(old, tables, key, words) else None
-
-
-def _data(text: str) -> dict[str, Any] | None:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        return None
+    listed += [word for word in words if word not in listed]
 
 
 def _expected(old: str, tables: Sequence[str], key: str, words: Sequence[str]) -> dict[str, Any]:

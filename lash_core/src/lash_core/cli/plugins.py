@@ -60,6 +60,7 @@ def _document(record: PluginRecord) -> dict[str, object]:
         "offers": dict(record.manifest.offers) if record.manifest else {},
         "hooks": sorted(record.hooks),
         "requires_api": record.manifest.requires_api if record.manifest else None,
+        "origin": record.origin,
         "value": record.value,
     }
 

@@ -175,7 +175,7 @@ def read_text(path: Path) -> str:
         body = file.read(LARGEST + 1)
     if len(body) > LARGEST:
         raise ValueError(f"it has more than {LARGEST:,} bytes")
-    return body.decode("utf-8-sig")
+    return body.decode("utf-8").removeprefix("\ufeff")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -186,7 +186,8 @@ class PluginRecord:
         """The reasons why it is what it is, from where it was found to whether it was imported."""
         if self.import_ms is not None:
             return (*self.notes, Reason("imported", f"yes, in {self.import_ms:.1f} ms"))
-        return (*self.notes, Reason("imported", "no, it was not imported"))
+        tried = any(reason.step == "imported" for reason in self.notes)
+        return tuple(self.notes) if tried else (*self.notes, Reason("imported", "no, it was not imported"))
 
     def note(self, step: Step, told: str) -> None:
         """Add a reason to the chain."""
