@@ -33,6 +33,7 @@ def test_a_flag_beats_the_environment_beats_the_file(tmp_path: Path) -> None:
         "store": str(file),
         "tenant": "default",
         "root": "default",
+        "host": "default",
     }
 
 

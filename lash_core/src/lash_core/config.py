@@ -9,6 +9,7 @@ counts as well, and the nearest file wins. Paths in a file are relative to it::
     model = "openai:gpt-5"
     mode = "standard"
     root = "docs"
+    host = "embedded"
 
     [lash.plugins]                  # each as name, distribution, or distribution/name
     allow = ["lash-basics"]         # only these may be imported
@@ -49,7 +50,7 @@ from lash_core.plugins.records import PluginSettings
 
 __all__ = ["Settings", "StoreLocation", "load_settings", "locate_store", "make_default_store"]
 
-_KEYS = ("store", "tenant", "model", "mode", "root")
+_KEYS = ("store", "tenant", "model", "mode", "root", "host")
 _TABLES = ("plugins", "plugin", *KINDS)
 _PLUGIN_SWITCHES = ("default-deny", "locked")
 _PLUGIN_LISTS = ("allow", "deny", "required", "disabled", "local-plugins")
@@ -71,6 +72,7 @@ class Settings:
         model: ``provider`` or ``provider:model``; ``None`` when nothing names one, then the session's own holds.
         mode: The execution mode; ``None`` when nothing names one, then the session's own holds.
         root: The folder that file tools may not leave.
+        host: Where turns run; ``None`` when nothing names one, then in the command's own process.
         store_name: The store's name in the file, when it was chosen by it.
         plugins: What is said about plugins.
         sources: Key → where its value came from: ``--store``, ``LASH_STORE``, a file's path, or ``default``.
@@ -82,6 +84,7 @@ class Settings:
     model: str | None = None
     mode: str | None = None
     root: Path = attrs.field(factory=Path.cwd)
+    host: str | None = None
     store_name: str | None = None
     plugins: PluginSettings = attrs.field(factory=PluginSettings)
     sources: Mapping[str, str] = attrs.field(factory=dict)
@@ -152,6 +155,7 @@ def load_settings(
         model=values.get("model"),
         mode=values.get("mode"),
         root=Path(values.get("root", cwd)),
+        host=values.get("host"),
         store_name=chosen,
         plugins=_plugin_settings(told, file, environ),
         sources=sources,

@@ -321,10 +321,5 @@ def lash_offer_commands(context: OfferContext) -> list[CommandOffer]:
         @implements(lash_offer_commands)
         def commands(context: OfferContext) -> list[CommandOffer]:
             return [CommandOffer(name="flush", build=flush_command)]
-
-        def flush_command(setup: CommandSetup) -> click.Command:
-            import click
-
-            return click.Command("flush", callback=lambda: click.echo("flushed"))
     """
     raise AssertionError("a specification is never called")

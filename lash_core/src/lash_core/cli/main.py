@@ -99,9 +99,7 @@ class LazyGroup(click.Group):
 def _print_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
-    from lash_hookspecs.version import HOOKSPEC_API
-
-    from lash_core.version import core_version
+    from lash_core.version import HOOKSPEC_API, core_version
 
     click.echo(f"lash {core_version()} (hook API {HOOKSPEC_API})")
     ctx.exit()

@@ -12,7 +12,6 @@ from typing import Any
 from lash_hookspecs.errors import PluginConflict
 from lash_hookspecs.settings import SettingsTable
 from lash_hookspecs.specs.offers import OfferContext
-from lash_hookspecs.version import HOOKSPEC_API
 
 from lash_core.plugins.calls import what_happened
 from lash_core.plugins.installed import GROUP
@@ -23,6 +22,7 @@ from lash_core.plugins.offers import call_offer, compare, names_of
 from lash_core.plugins.records import Builtin, PluginRecord, PluginSettings
 from lash_core.plugins.registration import Invalid, Registry
 from lash_core.plugins.settings_models import check_settings
+from lash_core.version import HOOKSPEC_API
 
 __all__ = ["Loader", "described"]
 

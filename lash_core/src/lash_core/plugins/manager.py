@@ -14,6 +14,7 @@ from lash_hookspecs.specs.offers import CommandOffer, HostOffer, ModeOffer, Prov
 from lash_core.plugins.calls import Handler, may_suspend
 from lash_core.plugins.claims import Claims
 from lash_core.plugins.discovery import discover
+from lash_core.plugins.hook_calls import Caller, HookCall
 from lash_core.plugins.loading import Loader, described
 from lash_core.plugins.locking import hold_to_lock
 from lash_core.plugins.manifest import OFFER_HOOKS, SESSION_PLUGINS
@@ -47,7 +48,10 @@ class PluginManager:
 
     Attributes:
         records: Every plugin, in the order of calls.
+        found: The settings and the app's parts that `discover` was given; ``None`` for a manager of exact plugins.
     """
+
+    found: tuple[PluginSettings, tuple[Builtin, ...]] | None = None
 
     def __init__(
         self,
@@ -82,7 +86,9 @@ class PluginManager:
         settings = settings or PluginSettings()
         found = discover(settings.local_plugins)
         hold_to_lock(found, settings)
-        return cls([*records, *found], targets, settings)
+        manager = cls([*records, *found], targets, settings)
+        manager.found = settings, parts
+        return manager
 
     @classmethod
     def for_tests(
@@ -191,18 +197,23 @@ class PluginManager:
         """
         return list(requirements(self.records, self._settings))
 
-    async def open_session(self, setup: SessionSetup) -> SessionHooks:
+    async def open_session(self, setup: SessionSetup, told: Callable[[HookCall], None] | None = None) -> SessionHooks:
         """Gather who handles what in a session, and let the plugins make their parts of it.
 
         Imports every plugin that wants to be called while sessions run. One that cannot be used stops the opening,
         unless it only observes: then it is logged and left out.
+
+        Args:
+            setup: The session.
+            told: Is told of each call of a plugin for it; ``None`` times nothing.
 
         Raises:
             ConfigurationError: A part needs a capability that is not there.
             PluginError: A plugin cannot be used, or cannot make its part.
         """
         self._check_required()
-        return await SessionHooks.open(self._participants, setup, self._part_classes, self._watchdog)
+        caller = Caller(setup.session_id, self._watchdog, told)
+        return await SessionHooks.open(self._participants, setup, self._part_classes, caller)
 
     def taking_part(
         self, *, mode: str | None = None, provider: str | None = None, tool_sets: Iterable[str] = ()
@@ -279,4 +290,4 @@ def _listens(record: PluginRecord) -> bool:
 
 
 def _handler(record: PluginRecord, hook: str, function: Callable[..., Any]) -> Handler:
-    return Handler(record.name, record.label, hook, function, may_suspend(function))
+    return Handler(record, hook, function, may_suspend(function))

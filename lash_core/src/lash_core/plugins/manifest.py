@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from lash_hookspecs.version import HOOKSPEC_API, api_satisfies
+from lash_hookspecs.version import api_satisfies
+
+from lash_core.version import HOOKSPEC_API
 
 __all__ = [
     "KINDS",
