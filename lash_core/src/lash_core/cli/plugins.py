@@ -10,6 +10,7 @@ from lash_core.cli.plugin_check import check_plugins
 from lash_core.cli.plugin_details import order, show, why
 from lash_core.cli.plugin_lock import lock_plugins, verify_plugins
 from lash_core.cli.plugin_lookup import all_plugins
+from lash_core.cli.plugin_new import new
 from lash_core.cli.plugin_settings import config_plugin
 from lash_core.cli.plugin_switches import disable, enable
 from lash_core.plugins import PluginRecord
@@ -64,5 +65,16 @@ def _document(record: PluginRecord) -> dict[str, object]:
     }
 
 
-for command in (show, why, order, config_plugin, check_plugins, disable, enable, lock_plugins, verify_plugins):
+for command in (
+    show,
+    why,
+    order,
+    config_plugin,
+    check_plugins,
+    disable,
+    enable,
+    lock_plugins,
+    verify_plugins,
+    new,
+):
     plugins.add_command(command)
