@@ -15,6 +15,7 @@ from lash_core.plugins.calls import what_happened
 from lash_core.plugins.discovery import GROUP
 from lash_core.plugins.manifest import OFFER_HOOKS, did_you_mean
 from lash_core.plugins.offers import call_offer, compare, names_of
+from lash_core.plugins.own_copies import own
 from lash_core.plugins.records import Builtin, PluginRecord, PluginSettings
 from lash_core.plugins.registration import Invalid, Registry
 
@@ -108,7 +109,7 @@ class Loader:
         table = self._settings.tables.get(record.name)
         if table and any(other is not record and other.usable and other.name == record.name for other in self._records):
             raise PluginConflict(f"[lash.plugin.{record.name}] may be meant for either: {record.reason}")
-        return dict(table or {})
+        return own(dict(table or {}))  # type: ignore[no-any-return]  # a dict of a dict
 
 
 def _import(record: PluginRecord, targets: Mapping[str, Any]) -> object:
