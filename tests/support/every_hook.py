@@ -127,6 +127,7 @@ class Life:
         self.told: list[str] = []
         self.given: list[Any] = []
         self.model = ProbeModel()
+        self._configurations = 0
 
         @tool(kind="read_only")
         async def look(at: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -153,10 +154,14 @@ class Life:
         async for runtime in self._opened(env):
             await self._step("turn", runtime.turn(TurnInput(text="second"), TurnLimits(), lambda event: None))
             await self._step("rewrite", runtime.rewrite_history())
-            await self._step("config", runtime.update_session_config(model_settings={"a": {"b": [1]}}))
+            await self._step("config", runtime.update_session_config(model_settings=self._other()))
             self.told += [payload.to_bytes().decode() for payload in runtime.view().payloads]
             await self._step("park", runtime.park())
             await runtime.close()
+
+    def _other(self) -> dict[str, Any]:
+        self._configurations += 1
+        return {"a": {"b": [self._configurations]}}
 
     async def _opened(self, env: RuntimeEnvironment) -> AsyncIterator[LashRuntime]:
         for session_id, mode in (("s", "standard"), ("k", "keeping")):
