@@ -19,7 +19,7 @@ from lash_core.plugins.records import PluginRecord
 from lash_core.stores.memory import MemoryBackend, MemorySession
 from lash_hookspecs.errors import StoreUnavailable
 from lash_hookspecs.markers import handles, implements
-from lash_hookspecs.protocols.hosts import TurnRunner
+from lash_hookspecs.protocols.hosts import Host, TurnRunner
 from lash_hookspecs.protocols.services import SessionServices
 from lash_hookspecs.protocols.session_plugins import SessionPlugin
 from lash_hookspecs.protocols.stores import StoreBackend
@@ -329,7 +329,7 @@ def environment(setting: Setting, store: StoreBackend, **changes: Any) -> Runtim
     )
 
 
-class Leaving:
+class Leaving(Host):
     """A host that runs so many effects of each turn, and dies then.
 
     Attributes:

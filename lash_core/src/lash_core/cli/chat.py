@@ -38,6 +38,7 @@ def chat(
     model: str | None,
     mode: str | None,
     root: str | None,
+    host: str | None,
     trace: TraceWish,
 ) -> int:
     """Talk with a session, a line at a time; also from a pipe.
@@ -48,7 +49,16 @@ def chat(
     chosen = check_session_id(session_id)
     with asyncio.Runner() as runner:
         opening = open_lash(
-            shared, "chat", session_id=chosen, make=True, model=model, mode=mode, root=root, trace=trace
+            shared,
+            "chat",
+            session_id=chosen,
+            make=True,
+            model=model,
+            mode=mode,
+            root=root,
+            host=host,
+            runs_turns=True,
+            trace=trace,
         )
         lash = _run(runner, opening.__aenter__())
         try:

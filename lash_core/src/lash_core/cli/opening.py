@@ -37,8 +37,9 @@ _NO_TRACE = TraceWish()
 
 
 def agent_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command ``--model``, ``--mode`` and ``--root``."""
+    """Give a command that runs turns ``--model``, ``--mode``, ``--root`` and ``--host``."""
     for option in (
+        click.option("--host", metavar="NAME", help="Where the turn runs; embedded: in this process."),
         click.option("--root", metavar="DIR", help="The folder that file tools may not leave; the current one."),
         click.option("--mode", metavar="NAME", help="The execution mode; the session's own, else standard."),
         click.option("--model", metavar="NAME", help="provider:model; the session's own, else offline."),
@@ -86,6 +87,8 @@ async def open_lash(
     model: str | None = None,
     mode: str | None = None,
     root: str | None = None,
+    host: str | None = None,
+    runs_turns: bool = False,
     trace: TraceWish = _NO_TRACE,
     as_stored: bool = False,
     plugin_policy: PluginPolicy = "compatible",
@@ -101,18 +104,22 @@ async def open_lash(
         model: ``--model``.
         mode: ``--mode``.
         root: ``--root``.
+        host: ``--host``.
+        runs_turns: Whether turns run, so that the host which the settings name counts.
         trace: What the trace options say; the file is opened before anything is written to the store.
         as_stored: Whether sessions keep their own model and mode whatever the settings name.
         plugin_policy: ``strict`` refuses sessions that were committed with other plugins than are here.
         on_hook_call: Is told of each call of a plugin.
     """
-    settings = shared.settings(model=model, mode=mode, root=root)
+    settings = shared.settings(model=model, mode=mode, root=root, host=host)
     location = locate_store(settings)
     plugins = _plugins(settings)
     if not location.exists:
         if not make:
             raise missing(session_id, location)
         _check_defaults(plugins, settings)
+        if runs_turns and settings.host is not None:
+            plugins.host(settings.host)
     named = (None, None) if as_stored else (settings.model, settings.mode)
     agent = Agent(named[0], mode=named[1], tool_sets=[offer.name for offer in plugins.tools()])
     with trace.opened() as sink:
@@ -124,6 +131,7 @@ async def open_lash(
             tenant=settings.tenant,
             agent=agent,
             plugins=plugins,
+            host=settings.host if runs_turns else None,
             root=settings.root,
             residency=Residency.ACTIVE_PATH_ONLY,
             create=make,

@@ -49,6 +49,7 @@ def run(
     model: str | None,
     mode: str | None,
     root: str | None,
+    host: str | None,
     trace: TraceWish,
 ) -> int:
     """Run one turn: TEXT is what you say, or - to read it from stdin.
@@ -72,6 +73,8 @@ def run(
             model=model,
             mode=mode,
             root=root,
+            host=host,
+            runs_turns=True,
             trace=trace,
             on_hook_call=explained.note if explained is not None else None,
         ) as lash:

@@ -20,6 +20,7 @@ from lash_core.plugins.records import PluginRecord
 from lash_core.plugins.values import wrong_answer
 
 if TYPE_CHECKING:
+    from lash_hookspecs.settings import SettingsTable
     from lash_hookspecs.specs.offers import SessionPluginOffer, SessionSetup
 
 __all__ = ["Denial", "Participant", "SnapshotReport", "SessionHooks"]
@@ -66,11 +67,13 @@ class Participant:
         record: The plugin.
         handlers: Its module-level implementations.
         offers: The parts that it makes.
+        settings: What the settings say to it.
     """
 
     record: PluginRecord
     handlers: tuple[Handler, ...]
     offers: tuple[SessionPluginOffer, ...]
+    settings: SettingsTable
 
 
 class SessionHooks:
@@ -108,8 +111,9 @@ class SessionHooks:
         try:
             for participant in participants:
                 handlers += participant.handlers
+                own = attrs.evolve(setup, settings=participant.settings) if participant.offers else setup
                 for offer in participant.offers:
-                    parts.append(build_part(participant.record, offer, setup, caller))
+                    parts.append(build_part(participant.record, offer, own, caller))
                     handlers += handlers_of(parts[-1], classes)
         except BaseException:
             await cls(handlers, parts, caller).close()

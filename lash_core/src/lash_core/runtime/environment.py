@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
+from lash_hookspecs.errors import redact_url
 from lash_hookspecs.protocols.attachments import AttachmentStore
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
@@ -92,6 +93,8 @@ class RuntimeEnvironment:
         plugins: Where modes, model providers, tools and observers come from.
         providers: The model providers that are open; made of ``plugins``.
         store: The database that sessions are opened in; ``None`` keeps each session in memory.
+        store_url: By what URL another process opens it; only a host that runs turns in other processes needs it.
+        tenant: Whose sessions of that database ``store`` shows.
         host: Where turns run.
         residency: What a runtime holds in memory.
         root: The folder that file tools may not leave.
@@ -124,6 +127,8 @@ class RuntimeEnvironment:
     plugins: PluginManager
     providers: ModelProviders = attrs.Factory(lambda self: ModelProviders(self.plugins), takes_self=True)
     store: StoreBackend | None = None
+    store_url: str | None = attrs.field(default=None, repr=lambda url: repr(url and redact_url(url)))
+    tenant: str = ""
     host: Host = attrs.field(factory=EmbeddedHost)
     residency: Residency = Residency.KEEP_ALL
     root: Path = attrs.field(factory=Path.cwd)

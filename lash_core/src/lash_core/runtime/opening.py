@@ -14,6 +14,7 @@ from lash_hookspecs.specs.events import SessionRestored, lash_on_session_restore
 from lash_core.runtime.beginnings import begin_with
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
 from lash_core.runtime.opened import OpenSession
+from lash_core.runtime.orders import refuse_unportable
 from lash_core.runtime.policy import SessionSpec, check_spec
 from lash_core.runtime.resident import ResidentSession
 from lash_core.runtime.state import PersistedSessionState, check_graph
@@ -55,6 +56,7 @@ async def open_session(
         env, store = env.evolve(store=store), None
     if env.residency is Residency.ACTIVE_PATH_ONLY and store is None and env.store is None:
         raise ConfigurationError("Residency.ACTIVE_PATH_ONLY needs a store: what is not resident must be somewhere")
+    refuse_unportable(env, store)
     session_id = check_session_id(spec.session_id or (state.session_id if state else ""))
     spec = attrs.evolve(spec, session_id=session_id)
     check_spec(spec)
