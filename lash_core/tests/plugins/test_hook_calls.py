@@ -72,7 +72,8 @@ async def _call(hooks: SessionHooks, spec: Any) -> None:
     if kind == "offer":
         hooks.collect(spec, SAID)
     else:
-        await {"observe": hooks.notify, "transform": hooks.transform, "guard": hooks.guard}[kind](spec, SAID)
+        calls: dict[str, Any] = {"observe": hooks.notify, "transform": hooks.transform, "guard": hooks.guard}
+        await calls[kind](spec, SAID)
 
 
 @pytest.mark.parametrize(
