@@ -8,16 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lash_conformance.hosting.suite import HostConformance
     from lash_conformance.place import ManualClock, Place, Server
     from lash_conformance.proxy import CuttingProxy
     from lash_conformance.suite import StoreConformance
 
-__all__ = ["CuttingProxy", "ManualClock", "Place", "Server", "StoreConformance", "__version__"]
+__all__ = ["CuttingProxy", "HostConformance", "ManualClock", "Place", "Server", "StoreConformance", "__version__"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "CuttingProxy": "proxy",
+    "HostConformance": "hosting.suite",
     "ManualClock": "place",
     "Place": "place",
     "Server": "place",
