@@ -111,6 +111,7 @@ def test_what_is_said_about_plugins(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert settings.plugins == PluginSettings(
         disabled=("a", "dist/b"),
+        file=tmp_path / "lash.toml",
         settled={"stores": {"redis": "lash-redis"}},
         tables={"mine": {"password": "canary"}},
     )

@@ -14,13 +14,14 @@ from lash_hookspecs.specs import all_specs
 
 from tests.docs.pages import ROOT
 from tests.docs.tables import rows
+from tests.specs.hook_pages import linked_name
 
 PAGE = ROOT / "docs/hooks.md"
 NONE = "none: for plugins"
 
 
 def words(cell: str) -> list[str]:
-    return [each.strip().strip("`") for each in cell.split(",")]
+    return [linked_name(each.strip()).strip("`") for each in cell.split(",")]
 
 
 HOOKS = {words(hook)[0]: rest for hook, *rest in rows(PAGE, "Hook") if len(rest) == 4}

@@ -32,6 +32,7 @@ from lash_core.app.session import Session
 from lash_core.app.stores import of_tenant, open_backend
 from lash_core.builtins import BUILTINS
 from lash_core.plugins.fingerprints import PluginPolicy
+from lash_core.plugins.hook_calls import HookCall
 from lash_core.plugins.manager import PluginManager
 from lash_core.runtime.archive_export import Exported, export_sessions
 from lash_core.runtime.archive_files import new_file, readable_file
@@ -99,6 +100,7 @@ class Lash:
         trace_context: TraceContext | None = None,
         trace_bodies: bool = False,
         plugin_policy: PluginPolicy = "compatible",
+        on_hook_call: Callable[[HookCall], None] | None = None,
     ) -> _Opening:
         """Open a store; use it with ``async with``, or ``await`` it and `close` it yourself.
 
@@ -121,6 +123,7 @@ class Lash:
             trace_context: What every trace record is about besides, such as the app's own ``metadata``.
             trace_bodies: Whether prompts, messages, arguments and outputs go into the trace.
             plugin_policy: ``strict`` refuses sessions that were committed with other plugins than are here (P8).
+            on_hook_call: Is told of each call of a plugin; without it and a trace, none is timed.
 
         Raises:
             ConfigurationError: The store keeps no tenants apart; or the host runs turns in other processes, and
@@ -158,6 +161,7 @@ class Lash:
                 trace_context=trace_context,
                 trace_bodies=trace_bodies,
                 plugin_policy=plugin_policy,
+                on_hook_call=on_hook_call,
             )
             try:
                 refuse_unportable(env)

@@ -18,11 +18,12 @@ from lash_hookspecs.records.store import Absent, Deleted, Head, SessionQuery, Se
 from lash_core.app import Agent, Lash, of_tenant, open_backend
 from lash_core.builtins import BUILTINS
 from lash_core.cli.options import Shared
-from lash_core.cli.output import to_stderr
+from lash_core.cli.output import stdout_kept, to_stderr
 from lash_core.cli.tracing import TraceWish
 from lash_core.config import Settings, StoreLocation, locate_store, make_default_store
 from lash_core.plugins import PluginManager
 from lash_core.plugins.fingerprints import PluginPolicy
+from lash_core.plugins.hook_calls import HookCall
 from lash_core.runtime.environment import Residency
 
 __all__ = ["agent_options", "all_sessions", "head_of", "missing", "open_lash", "open_store", "run_async"]
@@ -48,9 +49,10 @@ def agent_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def run_async(coroutine: Coroutine[Any, Any, T], shared: Shared) -> T:
-    """Run a command's coroutine on a loop of its own."""
+    """Run a command's coroutine on a loop of its own; what plugins print goes to stderr."""
     show_logs(shared)
-    return asyncio.run(coroutine)
+    with stdout_kept():
+        return asyncio.run(coroutine)
 
 
 def show_logs(shared: Shared) -> None:
@@ -90,6 +92,7 @@ async def open_lash(
     trace: TraceWish = _NO_TRACE,
     as_stored: bool = False,
     plugin_policy: PluginPolicy = "compatible",
+    on_hook_call: Callable[[HookCall], None] | None = None,
 ) -> AsyncIterator[Lash]:
     """Open the store to work in it.
 
@@ -106,6 +109,7 @@ async def open_lash(
         trace: What the trace options say; the file is opened before anything is written to the store.
         as_stored: Whether sessions keep their own model and mode whatever the settings name.
         plugin_policy: ``strict`` refuses sessions that were committed with other plugins than are here.
+        on_hook_call: Is told of each call of a plugin.
     """
     settings = shared.settings(model=model, mode=mode, root=root, host=host)
     location = locate_store(settings)
@@ -136,6 +140,7 @@ async def open_lash(
             trace_level=trace.level,
             trace_bodies=trace.bodies,
             plugin_policy=plugin_policy,
+            on_hook_call=on_hook_call,
         )
         async with opening as lash:
             yield lash

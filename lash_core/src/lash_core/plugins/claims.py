@@ -70,7 +70,7 @@ class Claims:
             if record.state in ("active", "failed"):
                 same[record.name].append(record)
         for name, records in same.items():
-            if len(records) > 1:
+            if len({record.identity for record in records}) > 1:
                 identities = " or ".join(f'"{record.identity}"' for record in records)
                 reason = (
                     f"plugin name {name!r} is claimed by {_and(records)}; "
@@ -78,13 +78,17 @@ class Claims:
                 )
                 for record in records:
                     # A plugin without a manifest offers nothing, so nothing can be asked of it.
-                    record.settle("conflicting", reason)
+                    record.settle("conflicting", "claims", reason)
 
     def _mark_offers(self) -> None:
         for (kind, name), records in self._claims.items():
-            if len(records) > 1 and name not in self._settled.get(kind, {}):
+            chosen = self._settled.get(kind, {}).get(name)
+            if chosen is None and len(records) > 1:
                 for record in records:
-                    record.settle("conflicting", _told(kind, name, records))
+                    record.settle("conflicting", "claims", _told(kind, name, records))
+            else:
+                for record in records:
+                    record.note("claims", _held(kind, name, record, chosen))
 
     def _missing(self, kind: str, name: str) -> LashError:
         clashing = [record for record in self._records if record.name == name and record.state == "conflicting"]
@@ -107,6 +111,14 @@ def _told(kind: str, name: str, records: Sequence[PluginRecord]) -> str:
         identities = " or ".join(f'"{record.identity}"' for record in records)
         return f"{claimed}; list {identities} in [lash.plugins] disabled"
     return f"{claimed}; choose one in lash.toml: [lash.{kind}] {_key(name)} = {' or '.join(distributions)}"
+
+
+def _held(kind: str, name: str, record: PluginRecord, chosen: str | None) -> str:
+    what = f"{KINDS[kind]} {name!r}"
+    if chosen is None:
+        return f"{what}: held, nobody else claims it"
+    verb = "held" if record.distribution == chosen else "lost"
+    return f"{what}: {verb}, [lash.{kind}] gives it to {chosen!r}"
 
 
 def _key(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -106,6 +107,14 @@ def check_function(
         raise Invalid(f"{name}() must be a plain function, not async: {hook} is an offer")
     if info.kind != "offer" and not is_async:
         raise Invalid(f"{name}() must be an async function: {hook} is {_WORDS[info.kind]}")
+    if info.deprecated:
+        _warn(f"{name}() implements {hook}, which is deprecated since {info.deprecated}", function)
+
+
+def _warn(told: str, function: Callable[..., Any]) -> None:
+    """Warn at the line of the function, whose author it is for."""
+    code = getattr(inspect.unwrap(function), "__code__", _warn.__code__)
+    warnings.warn_explicit(told, DeprecationWarning, code.co_filename, code.co_firstlineno, function.__module__)
 
 
 def _check_no_handler(plugin: object, attribute: str) -> None:

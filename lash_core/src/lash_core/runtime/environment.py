@@ -27,6 +27,7 @@ from lash_core.tracing import SessionTracer
 if TYPE_CHECKING:
     from lash_hookspecs.protocols.tasks import TaskHost
 
+    from lash_core.plugins.hook_calls import HookCall
     from lash_core.plugins.manager import PluginManager
     from lash_core.runtime.session_stores import SessionStoreRequest
 
@@ -119,6 +120,8 @@ class RuntimeEnvironment:
         trace_context: What every record is about besides, such as the app's own ``metadata``.
         trace_bodies: Whether prompts, messages, arguments and outputs go into the trace.
         tracer: Made of these.
+        on_hook_call: Is told of each call of a plugin: whose, how long it took, and what became of it. It is called on
+            the event loop, so it must return at once.
     """
 
     plugins: PluginManager
@@ -152,6 +155,7 @@ class RuntimeEnvironment:
     tracer: SessionTracer = attrs.field(
         default=attrs.Factory(lambda self: _tracer_of(self), takes_self=True), repr=False, eq=False
     )
+    on_hook_call: Callable[[HookCall], None] | None = attrs.field(default=None, repr=False)
 
     def evolve(self, **changes: Any) -> RuntimeEnvironment:
         """Give a copy with some services changed; other plugins bring other providers."""
