@@ -6,11 +6,10 @@ import asyncio
 import json
 import os
 import sys
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 import pytest
-from lash_conformance.clauses import Clauses
-from lash_conformance.hosting.world import HostWorld, call, children
 from lash_core.hosts.embedded import EmbeddedHost
 from lash_hookspecs.errors import ConfigurationError, StoreError
 from lash_hookspecs.protocols.hosts import Host
@@ -20,9 +19,13 @@ from lash_hookspecs.records.hosts import HostCapabilities
 from lash_hookspecs.records.store import Holder
 from lash_hookspecs.records.turn import TurnInput, TurnLimits
 
+from lash_conformance.clauses import Clauses
+from lash_conformance.hosting.world import HostWorld, call, children
 from lash_core import Agent, Lash
 
 __all__ = ["HostClauses"]
+
+T = TypeVar("T")
 
 _DONE = {"text": "Done.", "usage": {"input_tokens": 7, "output_tokens": 2}}
 
@@ -60,7 +63,7 @@ class HostClauses(Clauses, level="host", about="host"):
         async with world.lash(model) as lash:
             session = await lash.session("s")
             for turn_index in (1, 2):
-                result = await asyncio.wait_for(session.turn("go"), world.patience)
+                result = await _soon(session.turn("go"), world)
                 assert (result.outcome, result.text, result.turn_index) == ("finished", "Done.", turn_index)
                 assert (result.usage.input_tokens, result.usage.output_tokens) == (12, 3)
                 assert session.head is not None
@@ -78,7 +81,7 @@ class HostClauses(Clauses, level="host", about="host"):
 
     async def test_H5_once__each_effect_is_run_once(self, world: HostWorld) -> None:
         async with world.lash(world.model(_calls(call("note", text="once")), _DONE)) as lash:
-            result = await asyncio.wait_for((await lash.session("s")).turn("go"), world.patience)
+            result = await _soon((await lash.session("s")).turn("go"), world)
         assert result.outcome == "finished"
         assert (world.folder / "notes").read_text(encoding="utf-8") == "once\n"
 
@@ -103,9 +106,9 @@ class HostClauses(Clauses, level="host", about="host"):
             waiting = asyncio.create_task((await one.session("one")).turn("go"))
             await world.seen("x.waiting")
             try:
-                other = await asyncio.wait_for((await two.session("two")).turn("go"), world.patience)
+                other = await _soon((await two.session("two")).turn("go"), world)
                 assert other.outcome == "finished"
-                assert (await asyncio.wait_for(waiting, world.patience)).outcome == "finished"
+                assert (await _soon(waiting, world)).outcome == "finished"
             finally:
                 (world.folder / "x").touch()
                 await asyncio.wait([waiting], timeout=world.patience)
@@ -113,7 +116,7 @@ class HostClauses(Clauses, level="host", about="host"):
     async def test_H5_close__what_a_host_holds_is_given_back(self, world: HostWorld) -> None:
         tasks, processes = asyncio.all_tasks(), children()
         async with world.lash(world.model(_calls(call("where")), _DONE)) as lash:
-            await asyncio.wait_for((await lash.session("s")).turn("go"), world.patience)
+            await _soon((await lash.session("s")).turn("go"), world)
         left = {task for task in asyncio.all_tasks() - tasks if not task.done()}
         assert not left, f"tasks that still run: {left}"
         assert children() <= processes, "processes that still run, or that nobody has waited for"
@@ -138,7 +141,7 @@ class HostClauses(Clauses, level="host", about="host"):
             taken = await store.take_lease(thief, 60.0, replacing=lease.epoch)
             (world.folder / "x").touch()
             with pytest.raises(StoreError):
-                await asyncio.wait_for(turn.result(), world.patience)
+                await _soon(turn.result(), world)
             await store.release_lease(taken)
 
     async def test_T3_cancel__cancellation_reaches_what_runs(self, world: HostWorld) -> None:
@@ -147,7 +150,7 @@ class HostClauses(Clauses, level="host", about="host"):
             turn = session.stream("go")
             await world.seen("x.waiting")
             try:
-                await asyncio.wait_for(turn.cancel(), world.patience)
+                await _soon(turn.cancel(), world)
                 result = await turn.result()
                 assert (result.outcome, result.reason) == ("cancelled", "cancelled")
                 await world.seen("x.cancelled")
@@ -170,7 +173,7 @@ class HostClauses(Clauses, level="host", about="host"):
         async with world.lash(model) as lash:
             session = await lash.session("s")
             if session.interrupted:
-                result = await asyncio.wait_for(session.continue_turn().result(), world.patience)
+                result = await _soon(session.continue_turn().result(), world)
                 assert (result.outcome, result.text) == ("finished", "Done.")
             told = [item.payload.result.output for item in await session.items() if item.node.kind == "tool"]
         assert told == ["noted", "alive"]
@@ -188,7 +191,7 @@ class HostClauses(Clauses, level="host", about="host"):
                             break
             finally:
                 (world.folder / "go").touch()
-            assert (await asyncio.wait_for(turn.result(), world.patience)).text == "one two"
+            assert (await _soon(turn.result(), world)).text == "one two"
 
     async def test_T9_events__they_come_in_the_order_in_which_they_are_stored(self, world: HostWorld) -> None:
         said = {"chunks": ["I ", "will ", "look."], **_calls(call("where"))}
@@ -209,10 +212,18 @@ class HostClauses(Clauses, level="host", about="host"):
             session = await lash.session("s")
             turn = session.stream("go", limits=TurnLimits(seconds=0.2))
             try:
-                result = await asyncio.wait_for(turn.result(), world.patience)
+                result = await _soon(turn.result(), world)
             finally:
                 (world.folder / "x").touch()
             assert (result.outcome, result.reason) == ("stopped", "time_limit")
+
+
+async def _soon(work: Awaitable[T], world: HostWorld) -> T:
+    """Wait for something, without cancelling what takes too long: that would wait for it again."""
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait([task], timeout=world.patience)
+    assert done, f"not within {world.patience:g} s"
+    return task.result()
 
 
 async def _heard(session: Any, world: HostWorld) -> tuple[list[Event], Any]:

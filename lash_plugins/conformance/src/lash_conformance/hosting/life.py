@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from lash_hookspecs.errors import HostError
+from lash_hookspecs.errors import LashError
 
 from lash_conformance.hosting.world import HostWorld
 from lash_conformance.place import Opener
@@ -23,7 +23,7 @@ async def main(order: dict[str, str]) -> None:
         session = await lash.session("s")
         try:
             await session.turn("begin")
-        except HostError as error:  # it may have given the turn up: the next one continues it
+        except LashError as error:  # the host gave the turn up: the next one continues it
             sys.stderr.write(f"{error}\n")
 
 
