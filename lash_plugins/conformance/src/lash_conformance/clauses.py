@@ -116,7 +116,6 @@ HOST_CLAUSES: dict[str, tuple[str, str]] = {
     "T6": ("dies", "a turn whose process died is continued, and nothing is done twice"),
     "T9": ("events", "events come live and in order"),
     "T12": ("limits", "a turn that reaches its limit is stopped"),
->>>>>>> host
 }
 
 _NAME = re.compile(r"test_([A-Z]+\d*)_([a-z_]+?)__[a-zA-Z0-9_]+")
@@ -139,7 +138,6 @@ class Kind:
 #: Every kind, by name; a suite says which one it is for.
 KINDS: dict[str, Kind] = {
     "store": Kind("stores", CLAUSES),
-<<<<<<< HEAD
     "mode": Kind("modes", MODE_CLAUSES),
     "provider": Kind("providers", PROVIDER_CLAUSES),
     "tools": Kind("tools", TOOL_CLAUSES),
