@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 #: What the suites need besides what the plugins say.
 TOOLS = ("pytest", "pytest-asyncio", "hypothesis")
 
-_INI = "[pytest]\nasyncio_default_fixture_loop_scope = function\naddopts = --import-mode=importlib\n"
+_INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\naddopts = --import-mode=importlib\n"
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 QUICK = (
     "lash_plugins/basics/tests/test_package.py",
     "lash_plugins/basics/tests/test_plugins.py",
-    "lash_plugins/host_subprocess/tests",
+    "lash_plugins/host_subprocess/tests/test_package.py",
     "lash_plugins/provider_pydantic_ai/tests/test_package.py",
     "lash_plugins/store_sql/tests",
     "tests/conformance/test_fakes.py",
@@ -25,9 +25,11 @@ _IMPORT = re.compile(r"^\s*(from|import)\s+lash_core\b", re.MULTILINE)
 
 
 def test_no_plugin_and_no_test_of_one_imports_the_core() -> None:
-    files = [path for part in ("src", "tests") for path in ROOT.glob(f"lash_plugins/*/{part}/**/*.py")]
-    assert len(files) > 100
-    assert [str(path.relative_to(ROOT)) for path in files if _IMPORT.search(path.read_text(encoding="utf-8"))] == []
+    found = [path for part in ("src", "tests") for path in ROOT.glob(f"lash_plugins/*/{part}/**/*.py")]
+    files = [path for path in found if not path.match("lash_conformance/hosting/*.py") and path.stem != "broken_hosts"]
+    assert len(files) > 100, "of the kit, the suite of hosts alone runs turns in the core"
+    wrong = [path for path in files if _IMPORT.search(path.read_text(encoding="utf-8"))]
+    assert [str(path.relative_to(ROOT)) for path in wrong] == []
 
 
 def test_plugins_and_the_kit_run_where_there_is_no_core(tmp_path: Path) -> None:
