@@ -12,7 +12,7 @@ from typing import Any
 
 from lash_hookspecs.errors import ConfigurationError
 
-__all__ = ["write_plugin_list"]
+__all__ = ["write_plugin_list", "write_whole"]
 
 
 def write_plugin_list(file: Path, key: str, words: Sequence[str]) -> None:
@@ -39,7 +39,7 @@ def write_plugin_list(file: Path, key: str, words: Sequence[str]) -> None:
             f"[{'.'.join(tables)}] {key} = [{asked}]"
         )
     try:
-        _replace(file.resolve(), new)
+        write_whole(file.resolve(), new)
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be written: {error.strerror or error}") from error
 
@@ -79,8 +79,12 @@ def _expected(old: str, tables: Sequence[str], key: str, words: Sequence[str]) -
     return data
 
 
-def _replace(file: Path, text: str) -> None:
-    """Write a file whole or not at all, with the permissions that it had."""
+def write_whole(file: Path, text: str) -> None:
+    """Write a file whole or not at all, with the permissions that it had.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     made = Path(name)
     try:

@@ -46,7 +46,10 @@ def test_only_the_plugin_that_is_asked_for_is_imported(site: Site) -> None:
 def test_a_missing_manifest_is_a_reason(site: Site) -> None:
     site.add("dist-a", {"fast": "dummy_bare.plugin"}, {"dummy_bare/__init__.py": "raise SystemExit"})
     record = only(PluginManager.discover())
-    assert (record.state, record.reason) == ("failed", "its package 'dummy_bare' has no lash-plugin.toml")
+    assert (record.state, record.reason) == (
+        "failed",
+        "its package 'dummy_bare' has no lash-plugin.toml; its author makes one with: lash plugins check PATH --write",
+    )
     assert "dummy_bare" not in sys.modules
 
 

@@ -6,6 +6,7 @@ import click
 
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import one_line, print_json, print_table, to_stderr
+from lash_core.cli.plugin_check import check_plugins
 from lash_core.cli.plugin_details import order, show, why
 from lash_core.cli.plugin_lock import lock_plugins, verify_plugins
 from lash_core.cli.plugin_lookup import all_plugins
@@ -65,5 +66,16 @@ def _document(record: PluginRecord) -> dict[str, object]:
     }
 
 
-for command in (show, why, order, config_plugin, disable, enable, lock_plugins, verify_plugins, new):
+for command in (
+    show,
+    why,
+    order,
+    config_plugin,
+    check_plugins,
+    disable,
+    enable,
+    lock_plugins,
+    verify_plugins,
+    new,
+):
     plugins.add_command(command)

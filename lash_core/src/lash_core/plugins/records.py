@@ -173,6 +173,11 @@ class PluginRecord:
         return self.manifest is not None and self.state in ("active", "conflicting")
 
     @property
+    def is_barred(self) -> bool:
+        """Whether the settings or the lock file forbid its import."""
+        return any(reason.step in ("locked", "allowed") and reason.told.startswith("no:") for reason in self.notes)
+
+    @property
     def hooks(self) -> frozenset[str]:
         """The hooks that its manifest says it implements."""
         return self.manifest.all_hooks if self.manifest else frozenset()
