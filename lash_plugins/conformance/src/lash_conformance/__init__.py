@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lash_conformance.hosting.suite import HostConformance
     from lash_conformance.place import ManualClock, Place, Server
     from lash_conformance.proxy import CuttingProxy
     from lash_conformance.scripts import Script, spoken
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CuttingProxy",
     "Failure",
+    "HostConformance",
     "ManualClock",
     "ModeConformance",
     "Place",
@@ -38,6 +40,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CuttingProxy": "proxy",
     "Failure": "suites.providers",
+    "HostConformance": "hosting.suite",
     "ManualClock": "place",
     "ModeConformance": "suites.modes",
     "Place": "place",

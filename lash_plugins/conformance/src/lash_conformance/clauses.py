@@ -102,6 +102,22 @@ SESSION_PLUGIN_CLAUSES: dict[str, tuple[str, str]] = {
     "P7.answers": ("answers", "each handler answers a plain context with what its hook takes"),
 }
 
+#: Of a host.
+HOST_CLAUSES: dict[str, tuple[str, str]] = {
+    "H1": ("declared", "a host is what it declares, and what it lacks is said when a session opens"),
+    "H5.runs": ("runs", "a turn is run to its end, through the runner"),
+    "H5.once": ("once", "each effect is run once"),
+    "H5.left": ("left", "a run that is given up leaves the turn interrupted"),
+    "H5.together": ("together", "sessions do not wait for each other"),
+    "H5.close": ("close", "what a host holds is given back"),
+    "H5.says": ("says", "what is printed is no message"),
+    "L13": ("errors", "what ends a turn early is a typed error"),
+    "T3": ("cancel", "cancellation reaches what runs, and is committed"),
+    "T6": ("dies", "a turn whose process died is continued, and nothing is done twice"),
+    "T9": ("events", "events come live and in order"),
+    "T12": ("limits", "a turn that reaches its limit is stopped"),
+}
+
 _NAME = re.compile(r"test_([A-Z]+\d*)_([a-z_]+?)__[a-zA-Z0-9_]+")
 
 
@@ -126,6 +142,7 @@ KINDS: dict[str, Kind] = {
     "provider": Kind("providers", PROVIDER_CLAUSES),
     "tools": Kind("tools", TOOL_CLAUSES),
     "session plugin": Kind("session_plugins", SESSION_PLUGIN_CLAUSES),
+    "host": Kind("hosts", HOST_CLAUSES),
 }
 
 
