@@ -14,7 +14,7 @@ PYTEST_FLAGS ?= -n auto
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv checkers demo test crash race conformance soak lint format types imports specs docs changelog check bench clean
+.PHONY: help venv checkers demo test crash race conformance scaffold soak lint format types imports specs docs changelog check bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 — /p' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,9 @@ race: $(READY) ## two writers on one session: 10,000 attempts each, and 1,000 tu
 conformance: $(READY) ## the kit against all broken stores, and every store through it, ten times the attempts; writes conformance.json
 	@$(BIN)/pytest $(PYTEST_FLAGS) lash_plugins/conformance/tests -m ""
 	@$(BIN)/pytest $(PYTEST_FLAGS) tests/stores/test_conformance.py --lash-effort 10 --lash-report conformance.json
+
+scaffold: $(CHECKABLE) ## a new plugin of each kind from the wheels alone: installed, tested, typed, shipped, removed
+	@$(BIN)/pytest $(PYTEST_FLAGS) tests/scaffold -m ""
 
 soak: $(READY) ## 3,000 turns in a session; 10,000 openings, 1,000 sessions parked for another process, long lifecycle walks
 	@$(BIN)/pytest $(PYTEST_FLAGS) tests/e2e -m full

@@ -26,7 +26,7 @@ def run(sizes: Sizes) -> list[Figure]:
         say(f"  filling {sizes.disk_turns:,} turns, {shown}")
         with tempfile.TemporaryDirectory() as folder:
             path = f"{folder}/disk.db"
-            raw = asyncio.run(fill(path, sizes.disk_turns, options))
+            raw = asyncio.run(fill(path + options, sizes.disk_turns))
             documents = asyncio.run(record_bytes(path))
             size = sum(file.stat().st_size for file in Path(folder).iterdir())
             figures.append(
@@ -38,9 +38,9 @@ def run(sizes: Sizes) -> list[Figure]:
     return figures
 
 
-async def record_bytes(path: str) -> int:
+async def record_bytes(place: str) -> int:
     """Count the bytes of the commits' documents."""
-    async with opened(path) as store:
+    async with opened(place) as store:
         return sum(len(record.record) for record in await store.session("bench").records())
 
 

@@ -55,7 +55,11 @@ class Floor:
         self.session_id = session_id
         self.refs = refs
         if self.connection.execute(FIND, (session_id,)).fetchone() is None:
-            self.connection.execute(BEGIN_SESSION, (session_id, os.urandom(16)))
+            self.begin(session_id)
+
+    def begin(self, session_id: str) -> None:
+        """Insert one row in a transaction of its own."""
+        self.connection.execute(BEGIN_SESSION, (session_id, os.urandom(16)))
 
     def commit(self, turn: list[Any], state: Any, record: Any) -> None:
         """Encode and store a turn."""

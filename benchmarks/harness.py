@@ -16,6 +16,9 @@ from typing import Literal
 import attrs
 
 HERE = Path(__file__).parent
+#: Where servers for tests are; the benchmarks have one of their own from there.
+SUPPORT = HERE.resolve().parent / "tests" / "support"
+sys.path.append(str(SUPPORT))
 
 
 @attrs.frozen(kw_only=True)
@@ -58,9 +61,9 @@ SMOKE = Sizes(
 )  # fmt: skip
 DEFAULT = Sizes(
     turns=(10, 100, 1000, 3000), window=200, path_turns=1000, disk_turns=3000, tries=9, rounds=3, seconds=2.0,
-    parked=100_000, drawn=100, listed=20_000, pages=300, traced=200,
+    parked=100_000, drawn=1000, listed=100_000, pages=300, traced=200,
 )  # fmt: skip
-FULL = attrs.evolve(DEFAULT, window=400, tries=21, rounds=6, seconds=4.0, drawn=1000, listed=100_000, pages=1000)
+FULL = attrs.evolve(DEFAULT, window=400, tries=21, rounds=6, seconds=4.0, listed=1_000_000, pages=1000)
 
 
 @attrs.frozen
@@ -139,7 +142,7 @@ def child(code: str, *arguments: object, wrapper: Sequence[str] = (), flags: Seq
 
 def environment() -> dict[str, str]:
     """The environment of child processes."""
-    paths = [str(HERE), os.environ.get("PYTHONPATH", "")]
+    paths = [str(HERE), str(SUPPORT), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from floor import Floor
 from harness import Figure, Goal, Sizes, child, floats, p50, p99, say
 from lash_hookspecs.records.state import HeadDocument
 from lash_hookspecs.records.store import Commit, Fork, Head
@@ -25,15 +27,14 @@ TITLE = "Reading a session"
 RESUME = """
 import asyncio, resource, sys, time
 from lash_core import LashRuntime, ParkedSession, Residency
-from lash_store_sql.sqlite import open_sqlite
-from sessions import environment
+from sessions import environment, opener
 
 async def main():
-    path, residency = sys.argv[1:]
-    env = environment(None, Residency[residency])
+    place, residency = sys.argv[1:]
+    open_store, env = opener(place), environment(None, Residency[residency])
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begin = time.perf_counter()
-    env = env.evolve(store=await open_sqlite("sqlite:///" + path, False))
+    env = env.evolve(store=await open_store())
     runtime = await LashRuntime.resume(ParkedSession(session_id="bench", store="", revision=1), env)
     resumed = time.perf_counter()
     messages = runtime.session.resident.conversation.provider_messages()
@@ -74,15 +75,17 @@ def run(sizes: Sizes) -> list[Figure]:
         ]
 
 
-def resumes(path: str, sizes: Sizes) -> list[Figure]:
+def resumes(
+    place: str, sizes: Sizes, raw_code: str = FLOOR, residencies: Sequence[str] = ("KEEP_ALL", "ACTIVE_PATH_ONLY")
+) -> list[Figure]:
     """Resume in fresh processes, beside the floor in fresh ones."""
     figures = []
-    for residency in ("KEEP_ALL", "ACTIVE_PATH_ONLY"):
+    for residency in residencies:
         say(f"  resume, {residency}")
         ours, floor = [], []
         for _ in range(sizes.tries):
-            ours.append(floats(child(RESUME, path, residency)))
-            floor.append(floats(child(FLOOR, path, sizes.path_turns * ITEMS)))
+            ours.append(floats(child(RESUME, place, residency)))
+            floor.append(floats(child(raw_code, place, sizes.path_turns * ITEMS)))
         resumed, ready, parked, memory, nodes, _ = (p50([one[place] for one in ours]) for place in range(6))
         raw, raw_memory, raw_nodes = (p50([one[place] for one in floor]) for place in range(3))
         assert nodes == raw_nodes
@@ -101,11 +104,11 @@ def resumes(path: str, sizes: Sizes) -> list[Figure]:
     return figures
 
 
-async def last_nodes(paths: dict[int, str], sizes: Sizes) -> list[Figure]:
+async def last_nodes(places: dict[int, str], sizes: Sizes) -> list[Figure]:
     """Read the last 50 nodes of sessions of different lengths."""
     figures = []
-    for turns, path in paths.items():
-        async with opened(path) as store:
+    for turns, place in places.items():
+        async with opened(place) as store:
             session = store.session("bench")
             head = await session.head()
             assert isinstance(head, Head)
@@ -130,7 +133,8 @@ async def forks(path: str, sizes: Sizes) -> list[Figure]:
         assert isinstance(head, Head)
         assert head.leaf is not None
         leaf = (await store.session("bench").path(head.leaf))[middle * ITEMS - 1].node_id
-        times = []
+        times, raw = [], []
+        floor = Floor(f"{path}-floor")
         await _checkpointed(path)
         before = Path(path).stat().st_size
         for number in range(count):
@@ -141,7 +145,11 @@ async def forks(path: str, sizes: Sizes) -> list[Figure]:
             )  # fmt: skip
             begin = time.perf_counter()
             await store.session(commit.session_id).commit(commit)
-            times.append((time.perf_counter() - begin) * 1e3)
+            stored = time.perf_counter()
+            floor.begin(commit.session_id)
+            raw.append((time.perf_counter() - stored) * 1e3)
+            times.append((stored - begin) * 1e3)
+        floor.close()
         await _checkpointed(path)
         grown = (Path(path).stat().st_size - before) / count / 1024
         whole = []
@@ -154,7 +162,14 @@ async def forks(path: str, sizes: Sizes) -> list[Figure]:
         await runtime.close()
     shown = f"fork at turn {middle:,} of {sizes.path_turns:,}"
     return [
-        Figure(what=f"{shown}, the store, p50", ours=p50(times), unit="ms", goal=Goal("≤", 0.5, "value")),
+        Figure(
+            what=f"{shown}, the store, p50",
+            ours=p50(times),
+            floor=p50(raw),
+            unit="ms",
+            goal=Goal("≤", 0.5, "value"),
+            note=f"floor: a transaction that inserts one row; {p50(times) - p50(raw):.2f} ms beside that",
+        ),
         Figure(what=f"{shown}, bytes on disk", ours=grown, unit="KB", goal=Goal("≤", 8, "value"), note="mean"),
         Figure(what=f"{shown}, the runtime's, opened, p50", ours=p50(whole), unit="ms"),
     ]

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import attrs
 from harness import COLUMNS, DEFAULT, FULL, SMOKE, Figure, Sizes, say
 
-NAMES = ("commit", "reads", "disk", "writers", "parked", "listing", "plugins", "startup")
+NAMES = ("commit", "reads", "disk", "writers", "parked", "listing", "plugins", "startup", "postgres")
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 SIZES = {"smoke": SMOKE, "default": DEFAULT, "full": FULL}
 
@@ -77,7 +77,9 @@ def options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
-    parser.add_argument("--full", action="store_true", help="longer and more of everything; listing with 100,000")
+    parser.add_argument(
+        "--full", action="store_true", help="longer and more of everything; a million sessions are listed"
+    )
     parser.add_argument("--smoke", action="store_true", help="tiny: only whether each one runs")
     parser.add_argument("--sessions", type=int, help="how many sessions are listed")
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import attrs
 from lash_basics import mode_plugin, offline_plugin
@@ -28,10 +29,19 @@ def environment(store: StoreBackend, residency: Residency = Residency.KEEP_ALL) 
     return RuntimeEnvironment(plugins=plugins, store=store, residency=residency, tool_sets=())
 
 
+def opener(place: str) -> Callable[[], Awaitable[StoreBackend]]:
+    """Give what opens the store of a SQLite file or of a PostgreSQL URL; what must be imported is."""
+    if "://" not in place:
+        return partial(open_sqlite, f"sqlite:///{place}", True)
+    from lash_store_sql.postgres.backend import open_postgres
+
+    return partial(open_postgres, place, False)
+
+
 @asynccontextmanager
-async def opened(path: str, options: str = "") -> AsyncIterator[StoreBackend]:
-    """Open a SQLite store."""
-    store = await open_sqlite(f"sqlite:///{path}{options}", True)
+async def opened(place: str) -> AsyncIterator[StoreBackend]:
+    """Open the store of a SQLite file, with options behind a question mark, or of a PostgreSQL URL."""
+    store = await opener(place)()
     try:
         yield store
     finally:
@@ -71,10 +81,10 @@ class Writer:
         return await self.runtime.session.resident.commit(self.change(payloads))
 
 
-async def fill(path: str, turns: int, options: str = "", session_id: str = "bench") -> int:
+async def fill(place: str, turns: int, session_id: str = "bench") -> int:
     """Make a session of so many turns; give the bytes of its payloads."""
     size, workload = 0, Workload()
-    async with opened(path, options) as store:
+    async with opened(place) as store:
         writer = await Writer.of(store, session_id)
         for turn in range(1, turns + 1):
             payloads = workload.turn(turn)
@@ -84,10 +94,11 @@ async def fill(path: str, turns: int, options: str = "", session_id: str = "benc
     return size
 
 
-def clone(path: str, count: int, *, labelled: bool = False) -> None:
-    """Make a store's one session ``count`` sessions, ``bench-1`` and so on, by bulk import.
+def clone(path: str, count: int, *, heads: bool = False) -> None:
+    """Make a store's one session ``count`` sessions, ``bench-0000001`` and so on, by bulk import.
 
-    Each has rows of its own. With ``labelled``, every tenth one has the label ``kind=tenth``.
+    Each has rows of its own. With ``heads``, each has only what a listing reads, and every tenth one the label
+    ``kind=tenth``.
     """
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA synchronous=OFF")
@@ -105,17 +116,17 @@ def clone(path: str, count: int, *, labelled: bool = False) -> None:
             "key": f"{key} + n", "session_id": "printf('bench-%07d', n)", "graph": f"{key} + n",
             "leaf_pos": f"(({segment} + n) << 32) | (leaf_pos & {low})",
             "tail_pos": f"(({segment} + n) << 32) | (tail_pos & {low})",
-            "labels": """CASE WHEN n % 10 THEN '{}' ELSE '{"kind":"tenth"}' END""" if labelled else "labels",
+            "labels": """CASE WHEN n % 10 THEN '{}' ELSE '{"kind":"tenth"}' END""" if heads else "labels",
         },
         "segment": {"segment": f"{segment} + n", "graph": f"{key} + n", "owner": f"{key} + n"},
         "node": {"pos": f"(({segment} + n) << 32) | (pos & {low})", "graph": f"{key} + n"},
         "record": {"key": f"(({key} + n) << 32) | (key & {low})", "session": f"{key} + n"},
     }  # fmt: skip
-    for table, values in changed.items():
+    for table, values in list(changed.items())[: 1 if heads else None]:
         columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
         chosen = ", ".join(values.get(column, f'"{column}"') for column in columns)
         connection.execute(f"INSERT INTO {table} SELECT {chosen} FROM {table}, numbers")
-    if labelled:
+    if heads:
         connection.execute(
             "INSERT INTO label (tenant, name, value, session_id, session) "
             "SELECT tenant, 'kind', 'tenth', session_id, key FROM session WHERE labels <> '{}'"

@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any, Protocol
 
 import attrs
 from floor import Floor
@@ -54,9 +56,19 @@ class Round:
         return min(counts) / max(*counts, 1)
 
 
-async def in_process(path: str, seconds: float) -> Round:
+class Raw(Protocol):
+    """A raw writer of one session."""
+
+    def commit(self, turn: list[Any], state: Any, record: Any) -> None:
+        """Encode and store a turn."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+async def in_process(place: str, seconds: float) -> Round:
     """Sessions of one process."""
-    async with opened(path) as store:
+    async with opened(place) as store:
         writers = [await Writer.of(store, f"s{number}") for number in range(WRITERS)]
         turns = [Workload(number).turn(number) for number in range(TURNS)]
         for writer in writers:
@@ -77,15 +89,17 @@ async def _keep_committing(writer: Writer, turns: list[list[Payload]], until: fl
     return times
 
 
-def in_threads(path: str, seconds: float, turn_taking: Callable[[], AbstractContextManager[object]]) -> Round:
-    """Raw threads with a connection each."""
-    floors = [Floor(path, f"s{number}") for number in range(WRITERS)]
+def in_threads(
+    raw: Callable[[str], Raw], seconds: float, turn_taking: Callable[[], AbstractContextManager[object]] = nullcontext
+) -> Round:
+    """Raw threads with a connection each; ``raw`` makes the writer of a session."""
+    floors = [raw(f"s{number}") for number in range(WRITERS)]
     turns = [documents(Workload(number).turn(number)) for number in range(TURNS)]
     times: list[list[float]] = [[] for _ in floors]
     lock = turn_taking()
     begin = time.perf_counter()
 
-    def write(floor: Floor, mine: list[float]) -> None:
+    def write(floor: Raw, mine: list[float]) -> None:
         while (started := time.perf_counter()) < begin + seconds:
             with lock:
                 floor.commit(turns[len(mine) % TURNS], {}, {})
@@ -142,11 +156,11 @@ print(json.dumps(times), flush=True)
 """
 
 
-def in_processes(code: str, path: str, seconds: float) -> Round:
-    """Processes with a session each, in one file."""
+def in_processes(code: str, place: str, seconds: float, *arguments: str) -> Round:
+    """Processes with a session each, in one database."""
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", code, path, f"s{number}", str(seconds)],
+            [sys.executable, "-c", code, place, f"s{number}", str(seconds), *arguments],
             env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -174,8 +188,8 @@ def run(sizes: Sizes) -> list[Figure]:
     seconds = sizes.seconds
     kinds: dict[str, Callable[[str], Round]] = {
         "sessions": lambda path: asyncio.run(in_process(path, seconds)),
-        "threads": lambda path: in_threads(path, seconds, nullcontext),
-        "locked": lambda path: in_threads(path, seconds, threading.Lock),
+        "threads": lambda path: in_threads(partial(Floor, path), seconds),
+        "locked": lambda path: in_threads(partial(Floor, path), seconds, threading.Lock),
         "processes": lambda path: in_processes(OURS, path, seconds),
         "raw": lambda path: in_processes(RAW, path, seconds),
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 RUN = Path(__file__).parents[1] / "benchmarks" / "run.py"
-NAMES = ("commit", "reads", "disk", "writers", "parked", "listing", "plugins", "startup")
+NAMES = ("commit", "reads", "disk", "writers", "parked", "listing", "plugins", "startup", "postgres")
 
 
 #: Those that every run of the tests tries; `make bench` runs them all.
@@ -26,6 +26,8 @@ def test_a_benchmark_runs_with_tiny_sizes_and_tells_figures_with_goals(name: str
     assert ran.returncode == 0, ran.stderr
     figures = json.loads(ran.stdout)[name]
     assert figures
+    if not any(figure["unit"] for figure in figures):
+        pytest.skip(figures[0]["note"])
     assert all(figure["ours"] == figure["ours"] for figure in figures if figure["unit"])
     assert name == "listing" or any(figure["goal"] for figure in figures)
 

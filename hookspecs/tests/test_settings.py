@@ -129,6 +129,21 @@ def test_a_value_that_is_missing_is_told() -> None:
     assert str(caught.value) == "url is missing"
 
 
+def test_a_model_that_fails_is_told_without_the_secret() -> None:
+    class Fails(BaseModel):
+        password: SecretStr
+
+        @field_validator("password")
+        @classmethod
+        def explode(cls, value: SecretStr) -> SecretStr:
+            raise RuntimeError(value.get_secret_value())
+
+    with pytest.raises(ConfigurationError) as caught:
+        table({"password": SECRET}).read(Fails)
+    assert str(caught.value) == "/x/lash.toml: lash.plugin.my-redis: Fails failed with RuntimeError: **********"
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
 def test_a_model_that_allows_more_keys_gets_them() -> None:
     class Open(BaseModel):
         model_config = ConfigDict(extra="allow")

@@ -177,6 +177,20 @@ def test_a_plugin_that_is_not_locked_is_left_out_and_told(lash: Lash, world: Wor
     assert lash("plugins", "verify").code == 0
 
 
+def test_a_local_plugin_is_locked_by_its_file(lash: Lash, world: World) -> None:
+    local = "# /// lash-plugin\n# requires_api = '0.1'\n# ///\nraise SystemExit\n"
+    Path("dice.py").write_text(local)
+    Path("lash.toml").write_text('[lash.plugins]\nlocal-plugins = ["dice.py"]\n')
+    lash("plugins", "lock")
+    assert '[[file]]\npath = "dice.py"\nfiles = "sha256:' in world.lock.read_text()
+    assert lash("plugins", "verify").code == 0
+    assert f"  locked:     as {world.lock} has it\n" in lash("--locked", "plugins", "why", "dice").out
+    Path("dice.py").write_text(f"{local}# changed\n")
+    told = f"its files are not those of {world.lock}"
+    assert lash("plugins", "verify").out == f"dice.py: {told}\n"
+    assert f"  locked:     no: not as locked: {told}\n" in lash("--locked", "plugins", "why", "dice").out
+
+
 def test_a_disabled_plugin_is_not_missed(lash: Lash, world: World) -> None:
     lash("plugins", "lock")
     world.update()

@@ -7,6 +7,7 @@ from lash_hookspecs.version import api_satisfies
 
 from tests.docs.pages import ROOT
 from tests.docs.tables import known_tests, named_tests, rows
+from tests.specs.gate import snapshots
 
 PAGE = ROOT / "docs/promises.md"
 PROMISES = list(rows(PAGE, "Promise"))
@@ -19,6 +20,12 @@ def test_which_versions_run_is_what_the_code_says() -> None:
     for published, *cells in told:
         runs = [api_satisfies(published.strip("`"), each) for each in required]
         assert [cell == "runs" for cell in cells] == runs
+
+
+def test_whether_the_version_is_published_is_said() -> None:
+    newest = snapshots()[-1]
+    told = f"**The hook API is at {newest.version}, which is not published yet**"
+    assert (told in PAGE.read_text(encoding="utf-8")) is not newest.published
 
 
 @pytest.mark.parametrize(("promise", "shown"), PROMISES, ids=[row[0][:60] for row in PROMISES])

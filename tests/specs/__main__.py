@@ -7,26 +7,27 @@ them and writes nothing; ``publish`` declares the version published, after which
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from tests.docs.pages import ROOT
 from tests.specs.gate import problems, publish, write_snapshot
 from tests.specs.hook_pages import outdated, write_pages
 
 
-def main(words: list[str]) -> int:
-    """Do what the words say; 1 when something is wrong."""
+def main(words: list[str], root: Path = ROOT) -> int:
+    """Do what the words say in a checkout; 1 when something is wrong."""
     if words not in ([], ["check"], ["publish"]):
         sys.stderr.write(f"{__doc__}\n")
         return 2
     try:
         if words != ["check"]:
-            write_snapshot(ROOT)
-            write_pages(ROOT)
-        found = [*problems(ROOT), *outdated(ROOT)]
+            write_snapshot(root)
+            write_pages(root)
+        found = [*problems(root), *outdated(root)]
     except LookupError as missing:
         found = [str(missing)]
     if words == ["publish"] and not found:
-        publish(ROOT)
+        publish(root)
     sys.stderr.writelines(f"{each}\n" for each in found)
     return 1 if found else 0
 

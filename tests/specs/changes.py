@@ -9,10 +9,11 @@ import attrs
 
 from tests.specs.describe import Entry
 
-__all__ = ["Change", "changes", "next_version"]
+__all__ = ["GIVEN", "Change", "changes", "next_version"]
 
 #: The protocols that the core implements: plugins call them, so a new method there is in nobody's way.
 GIVEN = (
+    "protocols.hosts.Handover",
     "protocols.hosts.TurnRunner",
     "protocols.services.ChildSession",
     "protocols.services.SessionServices",

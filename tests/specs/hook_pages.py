@@ -10,7 +10,7 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,12 @@ from tests.specs.describe import Entry, described
 from tests.specs.examples import example, import_lines, yours_in
 from tests.specs.hook_tests import HOOK_TESTS
 
-__all__ = ["linked_name", "outdated", "pages", "write_pages"]
+__all__ = ["NONE", "implementers", "linked_name", "outdated", "pages", "write_pages"]
 
 INDEX = Path("docs/hooks.md")
+
+#: What stands in the table for a hook that nothing of ours implements.
+NONE = "none: for plugins"
 
 #: What an error means where the table of errors does not say it.
 _ERRORS = {
@@ -46,9 +49,23 @@ _IMPORTED = "| To implement | Module | Context | With | Answer |\n| --- | --- | 
 
 def pages(root: Path = ROOT) -> dict[Path, str]:
     """Give the text of every page that is made or mended, by its path below the checkout."""
-    index = (root / INDEX).read_text(encoding="utf-8")
+    index = _mended((root / INDEX).read_text(encoding="utf-8"))
     made = {Path(f"docs/hooks/{hook}.md"): _page(hook, index) for hook in all_specs()}
-    return {INDEX: _mended(index), **made}
+    return {INDEX: index, **made}
+
+
+@cache
+def implementers() -> Mapping[str, list[str]]:
+    """Find the first-party modules that implement each hook."""
+    found: dict[str, list[str]] = {hook: [] for hook in all_specs()}
+    for folder in sorted([ROOT / "lash_core/src", *ROOT.glob("lash_plugins/*/src")]):
+        for path in sorted(folder.rglob("*.py")):
+            for hook in re.findall(
+                r"^ *@(?:implements|handles)\((\w+)\)", path.read_text(encoding="utf-8"), re.MULTILINE
+            ):
+                if hook in found:
+                    found[hook].append(".".join(path.relative_to(folder).with_suffix("").parts))
+    return found
 
 
 def write_pages(root: Path = ROOT) -> None:
@@ -116,7 +133,7 @@ def _facts(hook: str, info: HookInfo, called: str, caller: str, implementer: str
         "Deadline": deadline,
         "Since": f"hook API {info.since}",
         "An error": _error(hook, info, index),
-        "Comes with Lash": "no plugin that implements it" if implementer.startswith("none") else implementer,
+        "Comes with Lash": "no plugin that implements it" if implementer == NONE else implementer,
         "Its test": f"`{test}` in `{file}`",
     }
     if info.deprecated:
@@ -192,8 +209,11 @@ def _mended(index: str) -> str:
     """Link each hook to its page, and list what there is to import."""
     hooks = [linked_name(cells[0]).strip("`") for cells in _rows(index, "Hook", 5)]
     for hook in hooks:
-        kind = hook_info(all_specs()[hook]).kind
-        index = index.replace(f"\n| `{hook}` | {kind} |", f"\n| [`{hook}`](hooks/{hook}.md) | {kind} |")
+        kind, called, caller, _ = _row(hook, index)
+        ours = ", ".join(f"`{module}`" for module in implementers()[hook]) or NONE
+        row = f"| [`{hook}`](hooks/{hook}.md) | {kind} | {called} | {caller} | {ours} |"
+        (before,) = re.findall(rf"^\| \S*`{hook}`\S* \| {kind} \|.*$", index, re.MULTILINE)
+        index = index.replace(before, row)
     before, heading, rest = index.partition(_IMPORTED)
     _, _, after = rest.partition("\n\n")
     return before + heading + "".join(_imported(hook) for hook in hooks) + "\n" + after

@@ -137,8 +137,7 @@ async def play(folder: Path) -> Heard:
     agent = Agent(model="scene", mode="scene", tool_sets=["scene"])
     manager = PluginManager.for_tests([_plugin(heard)])
     manager.command("scene")
-    host = manager.host("scene").build()
-    async with Lash.open("scene:", agent=agent, plugins=manager, host=host, root=folder) as lash:
+    async with Lash.open("scene:", agent=agent, plugins=manager, host="scene", root=folder) as lash:
         session = await lash.session("s1")
         turn = session.stream("What is there?")
         _ = [event async for event in turn]

@@ -135,7 +135,7 @@ async def test_turns_run_on_the_host_that_a_plugin_offers() -> None:
             ran.append("done")
 
     manager = plugins(offering(lash_offer_hosts, HostOffer(name="telling", build=Telling)))
-    async with Lash.open(plugins=manager, host=manager.host("telling").build()) as lash:
+    async with Lash.open(plugins=manager, host="telling") as lash:
         await (await lash.session("s")).turn("Hello")
     assert ran == ["begun", "done"]
 

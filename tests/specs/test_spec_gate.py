@@ -6,12 +6,13 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import lash_core.version
 import pytest
 from lash_hookspecs.version import HOOKSPEC_API
 
 from tests.docs.pages import ROOT
 from tests.specs.__main__ import main
-from tests.specs.changes import changes, next_version
+from tests.specs.changes import GIVEN, changes, next_version
 from tests.specs.describe import SOURCES, Entry, described, parsed, written
 from tests.specs.gate import problems, publish, snapshots, write_snapshot
 from tests.specs.hook_pages import outdated, pages, write_pages
@@ -44,6 +45,10 @@ def test_the_contract_is_what_its_snapshot_says_and_the_pages_are_what_it_says()
     assert snapshots()[-1].version == HOOKSPEC_API
 
 
+def test_the_core_implements_the_version_that_is_described() -> None:
+    assert lash_core.version.HOOKSPEC_API == HOOKSPEC_API
+
+
 def test_what_is_written_is_read_back() -> None:
     assert written(now().values()) == NOW
     assert parsed(NOW) == described()
@@ -57,6 +62,7 @@ hook lash_guard_commit
     since: 0.1
     deadline: 5 s
 """
+TOOLS = "class toolkit.FunctionTools\n"
 SERVICES = "protocol protocols.services.SessionServices\n    bases: Protocol\n"
 DENY = "class specs.decisions.Deny\n    made by: attrs.frozen\n    field reason: str\n"
 COUNT = "    field node_count: int\n"
@@ -131,6 +137,11 @@ FIELD = COUNT + "    field bytes: int\n"
             "additive: protocol protocols.services.SessionServices + method look: (self) -> str (a new method)",
         ),
         (
+            TOOLS,
+            f"{TOOLS}    method names: (self) -> list[str]\n",
+            "additive: class toolkit.FunctionTools + method names: (self) -> list[str] (a new method)",
+        ),
+        (
             "    signature: (published: str, required: str) -> bool\n",
             "    signature: (published: str, required: str, *, exact: bool=False) -> bool\n",
             "additive: function version.api_satisfies signature: (published: str, required: str) -> bool → "
@@ -172,6 +183,10 @@ def test_an_additive_change_takes_a_minor_version_and_a_breaking_one_a_major(
     published: str, line: str, needed: str
 ) -> None:
     assert next_version(published, changes(now(), now(FIELD, FIELD + line))) == needed
+
+
+def test_each_protocol_that_the_core_implements_is_one() -> None:
+    assert {f"protocol {name}" for name in GIVEN} <= set(described())
 
 
 def test_a_published_contract_does_not_change_without_a_version_and_a_fragment(copy: Path) -> None:
@@ -260,6 +275,29 @@ def test_a_page_that_is_not_what_the_specification_says_is_found(tmp_path: Path)
     assert outdated(tmp_path) == []
     assert page.read_text() == before
     assert not extra.exists()
+
+
+def test_a_hook_without_a_row_on_the_page_is_named(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    lines = (ROOT / "docs/hooks.md").read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = "".join(line for line in lines if not line.startswith("| [`lash_guard_turn`]"))
+    (tmp_path / "docs/hooks.md").write_text(kept, encoding="utf-8")
+    with pytest.raises(LookupError) as caught:
+        pages(tmp_path)
+    assert str(caught.value) == (
+        "docs/hooks.md has no row for lash_guard_turn: say there when it is called, by whom, and who implements it"
+    )
+
+
+def test_the_command_writes_checks_and_publishes(tmp_path: Path) -> None:
+    for part in ("changelog.d", "docs", "hookspecs/api"):
+        (tmp_path / part).mkdir(parents=True)
+    shutil.copy(ROOT / "docs/hooks.md", tmp_path / "docs")
+    assert main(["check"], tmp_path) == 1
+    assert main([], tmp_path) == 1, "no fragment names the version"
+    (tmp_path / FRAGMENT).write_text(f"Hook API {HOOKSPEC_API}: a beginning.\n")
+    assert [main(words, tmp_path) for words in ([], ["check"], ["publish"], ["check"])] == [0, 0, 0, 0]
+    assert [(each.version, each.published, each.whole) for each in snapshots(tmp_path)] == [(HOOKSPEC_API, True, True)]
 
 
 def test_the_command_checks_without_writing(capsys: pytest.CaptureFixture[str]) -> None:

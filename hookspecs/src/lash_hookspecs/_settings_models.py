@@ -72,6 +72,9 @@ def read_model(model: type[M], source: Source) -> tuple[M, tuple[Setting, ...]]:
     except ValidationError as error:
         text = "; ".join(_what_is_wrong(each, source, told) for each in error.errors(include_url=False))
         raise source.error(_without(text, _secrets(model, table))) from None
+    except Exception as error:  # noqa: BLE001  a validator may raise anything
+        text = f"{source.prefix}{source.key(())}: {model.__name__} failed with {type(error).__name__}: {error}"
+        raise source.error(_without(text, _secrets(model, table))) from None
     return instance, tuple(_explained(instance, table, (), source, {path: name for path, (name, _) in told.items()}))
 
 

@@ -64,6 +64,7 @@ class SettingsTable(Mapping[str, object]):
         self._plugin = plugin
         self._file = file
         self._variables = variables
+        self._asked: dict[type[BaseModel], None] = {}
         self._read: dict[type[BaseModel], tuple[BaseModel, tuple[Setting, ...]]] = {}
 
     def __getitem__(self, key: str) -> object:
@@ -83,6 +84,11 @@ class SettingsTable(Mapping[str, object]):
         """The path of the file; empty when there is none."""
         return self._file
 
+    @property
+    def models(self) -> tuple[type[BaseModel], ...]:
+        """The models that it was to be read by so far."""
+        return tuple(self._asked)
+
     def read(self, model: type[M]) -> M:
         """Read the table by a model, once: later calls give the same object.
 
@@ -99,6 +105,7 @@ class SettingsTable(Mapping[str, object]):
         return explained
 
     def _checked(self, model: type[M]) -> tuple[M, tuple[Setting, ...]]:
+        self._asked[model] = None
         if model not in self._read:
             from lash_hookspecs._settings_models import Source, read_model
 

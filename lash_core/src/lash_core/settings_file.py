@@ -12,7 +12,7 @@ from typing import Any
 
 from lash_hookspecs.errors import ConfigurationError
 
-__all__ = ["write_plugin_list"]
+__all__ = ["write_plugin_list", "write_whole"]
 
 
 def write_plugin_list(file: Path, key: str, words: Sequence[str]) -> None:
@@ -39,7 +39,7 @@ def write_plugin_list(file: Path, key: str, words: Sequence[str]) -> None:
             f"[{'.'.join(tables)}] {key} = [{asked}]"
         )
     try:
-        _replace(file.resolve(), new)
+        write_whole(file.resolve(), new)
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be written: {error.strerror or error}") from error
 
@@ -47,28 +47,27 @@ def write_plugin_list(file: Path, key: str, words: Sequence[str]) -> None:
 def _changed(old: str, tables: Sequence[str], key: str, words: Sequence[str]) -> str | None:
     """Give the text with the list changed and nothing else; ``None`` when that cannot be done."""
     import tomlkit
+    from tomlkit.exceptions import TOMLKitError
 
     document: Any = tomlkit.parse(old)
-    table = document
-    for name in tables:
-        if name not in table:
-            table[name] = tomlkit.table(is_super_table=name != tables[-1])
-        table = table[name]
-    listed = table.setdefault(key, [])
+    try:
+        table = document
+        for name in tables:
+            if name not in table:
+                table[name] = tomlkit.table(is_super_table=name != tables[-1])
+            table = table[name]
+        _update(table.setdefault(key, []), words)
+        new = tomlkit.dumps(document)
+        return new if tomllib.loads(new) == _expected(old, tables, key, words) else None
+    except (TOMLKitError, ValueError):
+        return None
+
+
+def _update(listed: list[str], words: Sequence[str]) -> None:
+    """Change a list in place, so that the comments in it stay."""
     for word in [word for word in listed if word not in words]:
         listed.remove(word)
-    for word in words:
-        if word not in listed:
-            listed.append(word)
-    new = tomlkit.dumps(document)
-    return new if _data(new) == _expected(old, tables, key, words) else None
-
-
-def _data(text: str) -> dict[str, Any] | None:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        return None
+    listed += [word for word in words if word not in listed]
 
 
 def _expected(old: str, tables: Sequence[str], key: str, words: Sequence[str]) -> dict[str, Any]:
@@ -80,8 +79,12 @@ def _expected(old: str, tables: Sequence[str], key: str, words: Sequence[str]) -
     return data
 
 
-def _replace(file: Path, text: str) -> None:
-    """Write a file whole or not at all, with the permissions that it had."""
+def write_whole(file: Path, text: str) -> None:
+    """Write a file whole or not at all, with the permissions that it had.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     made = Path(name)
     try:

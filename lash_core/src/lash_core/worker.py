@@ -81,7 +81,7 @@ class TurnWorker:
     async def _run(self) -> None:
         order = self._order
         settings = None if order.secrets else load_settings()
-        plugins = rebuilt(order.plugins, settings.plugins.tables if settings else {})
+        plugins = rebuilt(order.plugins, settings.plugins if settings else None)
         url = order.store if settings is None else _own_url(order, settings)
         async with contextlib.AsyncExitStack() as closing:
             backend = await open_backend(plugins, url, False)

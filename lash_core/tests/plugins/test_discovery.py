@@ -46,7 +46,10 @@ def test_only_the_plugin_that_is_asked_for_is_imported(site: Site) -> None:
 def test_a_missing_manifest_is_a_reason(site: Site) -> None:
     site.add("dist-a", {"fast": "dummy_bare.plugin"}, {"dummy_bare/__init__.py": "raise SystemExit"})
     record = only(PluginManager.discover())
-    assert (record.state, record.reason) == ("failed", "its package 'dummy_bare' has no lash-plugin.toml")
+    assert (record.state, record.reason) == (
+        "failed",
+        "its package 'dummy_bare' has no lash-plugin.toml; its author makes one with: lash plugins check PATH --write",
+    )
     assert "dummy_bare" not in sys.modules
 
 
@@ -227,6 +230,23 @@ def test_a_group_without_entry_points_is_told(site: Site) -> None:
     assert only(PluginManager.discover()).reason == "its group 'lash.plugins' names no plugin"
 
 
+def test_a_group_whose_name_only_holds_ours_is_none_of_our_business(site: Site) -> None:
+    site.add("dist-a", {})
+    (site.path / "dist_a-1.0.dist-info" / "entry_points.txt").write_text(
+        "[other.lash.plugins]\na = b\n[lash.plugins.x]\n"
+    )
+    assert PluginManager.discover().records == ()
+
+
+def test_entry_points_without_end_are_a_reason(site: Site) -> None:
+    site.add_mode("dist-a", "fast")
+    with (site.path / "dist_a-1.0.dist-info" / "entry_points.txt").open("a") as file:
+        file.write("#" * (1 << 20))
+    assert only(PluginManager.discover()).reason == (
+        "its metadata cannot be read: entry_points.txt has more than 1,048,576 bytes"
+    )
+
+
 def test_what_pip_leaves_of_a_distribution_that_it_replaced_is_no_distribution(site: Site) -> None:
     site.add_mode("dist-a", "fast")
     (site.path / "dist_a-1.0.dist-info").rename(site.path / "~ist_a-1.0.dist-info")
@@ -289,7 +309,7 @@ def test_a_plugin_in_conflict_keeps_its_other_names(site: Site) -> None:
 
 def test_a_conflict_is_settled_by_the_settings(site: Site) -> None:
     first, second = site.add_mode("dist-a", "one", mode="fast"), site.add_mode("dist-b", "two", mode="fast")
-    manager = PluginManager.discover(PluginSettings(settled={"modes": {"fast": "dist-b"}}))
+    manager = PluginManager.discover(PluginSettings(settled={"modes": {"fast": "Dist_B"}}))
     assert {record.state for record in manager.records} == {"active"}
     manager.mode("fast")
     assert second in sys.modules

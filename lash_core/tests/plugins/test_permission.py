@@ -10,10 +10,12 @@ import pytest
 from lash_core.builtins import BUILTINS
 from lash_core.plugins import PluginManager, PluginSettings
 from lash_hookspecs.errors import PluginError
+from lash_hookspecs.specs.offers import SessionSetup
 
 if TYPE_CHECKING:
     from lash_core.tests.plugins.conftest import Site
 
+NOBODY: Any = object()
 FILE = Path("/home/ann/lash.toml")
 
 
@@ -149,3 +151,17 @@ def test_a_required_tool_set_that_fails_at_its_import_is_not_left_out(site: Site
     assert PluginManager.discover().tools() == []
     with pytest.raises(PluginError, match="it cannot be imported: RuntimeError: no"):
         PluginManager.discover(PluginSettings(required=("dice",))).tools()
+
+
+async def test_a_required_observer_that_fails_at_its_import_stops_the_opening_of_a_session(site: Site) -> None:
+    files = {
+        "dummy_a/__init__.py": "raise RuntimeError('no')",
+        "dummy_a/lash-plugin.toml": 'requires_api = "0.1"\nhooks = ["lash_on_committed"]\n',
+    }
+    site.add("dist-a", {"audit": "dummy_a"}, files)
+    setup = SessionSetup(
+        session_id="s1", parent_session_id=None, mode="m", root=Path(), capabilities=frozenset(), services=NOBODY
+    )
+    await (await PluginManager.discover().open_session(setup)).close()
+    with pytest.raises(PluginError, match="it cannot be imported: RuntimeError: no"):
+        await PluginManager.discover(PluginSettings(required=("audit",))).open_session(setup)

@@ -7,7 +7,6 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from hook_kinds import Said, part, plugin, setup
 from lash_core.plugins import PluginManager
 from lash_hookspecs.markers import handles, hook_info, implements, observe, transform
@@ -69,13 +68,15 @@ async def test_who_implements_a_deprecated_hook_is_warned_and_called() -> None:
         async def listen(self, context: Said) -> None:
             heard.append(context.words)
 
-    with pytest.warns(DeprecationWarning) as told:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         manager = PluginManager.for_tests([plugin("mine", hear), part("part", lambda setup: Part())], specs=OLD)
         hooks = await manager.open_session(setup())
     assert {str(warning.message) for warning in told} == {
         f"hear_0() {SAID}",
         f"Part.listen() {SAID}",
     }
+    assert {warning.category for warning in told} == {DeprecationWarning}
     assert {warning.filename for warning in told} == {__file__}
     assert {warning.lineno for warning in told} >= {hear.__code__.co_firstlineno}
     await hooks.notify(lash_on_old_words, Said())

@@ -128,6 +128,10 @@ def _examine_sessions(shared: Shared, report: _Report) -> None:
 
     location = report.location
     report.sessions = []
+    try:
+        tenant = shared.settings().tenant
+    except ConfigurationError:
+        return  # it is a finding; what those settings would not let be imported is not known
     if location is None or location.exists is False:
         return
 
@@ -136,7 +140,7 @@ def _examine_sessions(shared: Shared, report: _Report) -> None:
     async def look() -> None:
         store = await open_backend(report.plugins, location.url, False)
         try:
-            async for check in check_sessions(of_tenant(store, shared.settings().tenant), report.plugins):
+            async for check in check_sessions(of_tenant(store, tenant), report.plugins):
                 found.append(check)
         finally:
             await store.close()

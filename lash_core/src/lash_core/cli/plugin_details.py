@@ -117,7 +117,8 @@ def _spec(hook: str) -> Callable[..., Any]:
 
     specs = all_specs()
     if hook not in specs:
-        raise UnknownName(f"no hook is named {hook!r}{did_you_mean(hook, specs) or '.'} docs/hooks.md lists them all")
+        near = did_you_mean(hook, specs) or "."
+        raise UnknownName(f"no hook is named {hook!r}{near} The hooks are: {', '.join(sorted(specs))}")
     return specs[hook]
 
 

@@ -13,7 +13,6 @@ from lash_core.cli.output import print_json, print_text, to_stderr
 from lash_core.cli.plugin_lookup import all_plugins, one_plugin
 from lash_core.plugins import PluginRecord, PluginSettings
 from lash_core.plugins.permission import is_required, named_by
-from lash_core.settings_file import write_plugin_list
 
 __all__ = ["disable", "enable"]
 
@@ -26,6 +25,8 @@ def disable(shared: Shared, name: str) -> None:
 
     Lists it in [lash.plugins] disabled of the nearest settings file, or of a lash.toml that is made here.
     """
+    from lash_core.settings_file import write_plugin_list
+
     settings = shared.settings()
     told = settings.plugins
     records = all_plugins(shared).records
@@ -48,6 +49,8 @@ def disable(shared: Shared, name: str) -> None:
 @common
 def enable(shared: Shared, name: str) -> None:
     """Take plugin NAME out of [lash.plugins] disabled again; it need not be installed any more."""
+    from lash_core.settings_file import write_plugin_list
+
     settings = shared.settings()
     told = settings.plugins
     records = all_plugins(shared).records

@@ -6,9 +6,11 @@ import click
 
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import one_line, print_json, print_table, to_stderr
+from lash_core.cli.plugin_check import check_plugins
 from lash_core.cli.plugin_details import order, show, why
 from lash_core.cli.plugin_lock import lock_plugins, verify_plugins
 from lash_core.cli.plugin_lookup import all_plugins
+from lash_core.cli.plugin_new import new
 from lash_core.cli.plugin_settings import config_plugin
 from lash_core.cli.plugin_switches import disable, enable
 from lash_core.plugins import PluginRecord
@@ -59,9 +61,21 @@ def _document(record: PluginRecord) -> dict[str, object]:
         "offers": dict(record.manifest.offers) if record.manifest else {},
         "hooks": sorted(record.hooks),
         "requires_api": record.manifest.requires_api if record.manifest else None,
+        "origin": record.origin,
         "value": record.value,
     }
 
 
-for command in (show, why, order, config_plugin, disable, enable, lock_plugins, verify_plugins):
+for command in (
+    show,
+    why,
+    order,
+    config_plugin,
+    check_plugins,
+    disable,
+    enable,
+    lock_plugins,
+    verify_plugins,
+    new,
+):
     plugins.add_command(command)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from lash_hookspecs.errors import ConfigurationError, LashError, PluginConflict, UnknownName
 
 from lash_core.plugins.manifest import KINDS, did_you_mean
+from lash_core.plugins.permission import canonical
 from lash_core.plugins.records import PluginRecord, PluginSettings
 
 __all__ = ["Claims"]
@@ -53,11 +54,11 @@ class Claims:
         """
         claims = self._claims.get((kind, name), [])
         chosen = self._settled.get(kind, {}).get(name)
-        if chosen is not None and not any(record.distribution == chosen for record in claims):
+        if chosen is not None and not any(_ships(record, chosen) for record in claims):
             raise ConfigurationError(
                 f"the settings give {KINDS[kind]} {name!r} to {chosen!r} ([lash.{kind}]), which does not offer it"
             )
-        left = [record for record in claims if chosen in (None, record.distribution)]
+        left = [record for record in claims if chosen is None or _ships(record, chosen)]
         if len(left) > 1:
             raise PluginConflict(_told(kind, name, left), plugin=left[0].name)
         if left and left[0].usable:
@@ -117,8 +118,12 @@ def _held(kind: str, name: str, record: PluginRecord, chosen: str | None) -> str
     what = f"{KINDS[kind]} {name!r}"
     if chosen is None:
         return f"{what}: held, nobody else claims it"
-    verb = "held" if record.distribution == chosen else "lost"
+    verb = "held" if _ships(record, chosen) else "lost"
     return f"{what}: {verb}, [lash.{kind}] gives it to {chosen!r}"
+
+
+def _ships(record: PluginRecord, chosen: str) -> bool:
+    return canonical(record.distribution) == canonical(chosen)
 
 
 def _key(name: str) -> str:

@@ -53,11 +53,16 @@ class HookCall:
 
 
 class Caller:
-    """Calls plugins for one session, and tells of each call whoever wants to know; nobody costs nothing."""
+    """Calls plugins for one session, and tells of each call whoever wants to know; nobody costs nothing.
+
+    Attributes:
+        session_id: The session.
+        watchdog: Looks at what they do to the process.
+    """
 
     def __init__(self, session_id: str, watchdog: Watchdog, told: Callable[[HookCall], None] | None = None) -> None:
-        self._session_id = session_id
-        self._watchdog = watchdog
+        self.session_id = session_id
+        self.watchdog = watchdog
         self._told = told
 
     async def ask(
@@ -72,11 +77,11 @@ class Caller:
             info: What their hook's kind fixes; ``None`` for methods of a session plugin, which may answer anything.
         """
         if self._told is None:
-            return await ask(handlers, context, deadline, self._watchdog)
+            return await ask(handlers, context, deadline, self.watchdog)
         watches = [_Stopwatch(handler) for handler in handlers]
         answers: list[Any] = [Failed("was cancelled with the caller", outcome="cancelled")] * len(watches)
         try:
-            answers = await ask([watch.started() for watch in watches], context, deadline, self._watchdog)
+            answers = await ask([watch.started() for watch in watches], context, deadline, self.watchdog)
         finally:
             for watch, answer in zip(watches, answers, strict=True):
                 self._tell(watch, info, context, answer)
@@ -85,9 +90,9 @@ class Caller:
     def call(self, handler: Handler, context: object, info: HookInfo | None = None) -> Any:
         """Call a plain function; its answer, or `Failed`."""
         if self._told is None:
-            return call(handler, context, self._watchdog)
+            return call(handler, context, self.watchdog)
         watch = _Stopwatch(handler)
-        answer = call(watch.started(plain=True), context, self._watchdog)
+        answer = call(watch.started(plain=True), context, self.watchdog)
         self._tell(watch, info, context, answer)
         return answer
 
@@ -108,7 +113,7 @@ class Caller:
             outcome, reason = _judged(info, context, answer)
             self._told(
                 HookCall(
-                    session_id=self._session_id,
+                    session_id=self.session_id,
                     hook=watch.handler.hook,
                     plugin=record.name,
                     distribution=record.distribution,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 
+from lash_core.plugins.manifest import LARGEST
 from lash_core.plugins.permission import canonical
 
 __all__ = ["GROUP", "Installed", "installed"]
@@ -19,6 +20,7 @@ GROUP = "lash.plugins"
 
 _ENTRY_POINTS = "entry_points.txt"
 _NAME = re.compile(r"[a-z0-9]|[a-z0-9][a-z0-9._-]*[a-z0-9]", re.IGNORECASE)
+_SECTION = re.compile(rb"^[ \t]*\[[ \t]*" + re.escape(GROUP.encode()) + rb"[ \t]*\]", re.MULTILINE)
 _FOLDER = re.compile(r"(?P<name>[^-]+)(-(?P<version>[^-]+).*)?\.(dist|egg)-info")
 
 
@@ -27,12 +29,12 @@ class Installed:
     """A distribution that has plugins.
 
     Attributes:
-        metadata: What Python knows of it; every question to it may raise anything.
+        distribution: What Python knows of it; every question to it may raise anything.
         folder: Where its metadata lie, if that is a folder.
         shadowed: Where other copies of it lie, which no import finds.
     """
 
-    metadata: importlib.metadata.Distribution
+    distribution: importlib.metadata.Distribution
     folder: Path | None
     shadowed: list[Path] = attrs.field(factory=list)
 
@@ -53,36 +55,28 @@ class Installed:
 
     @cached_property
     def entry_points(self) -> str:
-        """The text of its entry points, empty when there are none that may be read.
+        """The text of its entry points.
 
         Raises:
-            ValueError: They are not UTF-8.
+            ValueError: They are not UTF-8, or too many.
         """
-        if self.folder is None:
-            return self.metadata.read_text(_ENTRY_POINTS) or ""
-        try:
-            return (self.folder / _ENTRY_POINTS).read_text(encoding="utf-8")
-        except OSError:
-            return ""
+        if len(self._bytes) > LARGEST:
+            raise ValueError(f"{_ENTRY_POINTS} has more than {LARGEST:,} bytes")
+        return self._bytes.decode("utf-8")
 
     @property
     def has_plugins(self) -> bool:
-        """Whether its entry points speak of our group, even where they cannot be read as text."""
-        try:
-            return GROUP in self.entry_points
-        except UnicodeDecodeError as error:
-            return GROUP.encode() in error.object
-        except Exception:  # noqa: BLE001  a finder of somebody else's may raise anything
-            return False
+        """Whether its entry points have our group, even where they are no text."""
+        return _SECTION.search(self._bytes) is not None
 
     @cached_property
     def problem(self) -> str:
         """What is wrong with its metadata; empty when nothing is."""
         try:
-            told = self.metadata.metadata["Name"]
-            str(self.entry_points)
+            _ = self._metadata, self.entry_points
         except Exception as error:  # noqa: BLE001  as above
             return f"its metadata cannot be read: {error}"
+        told = self._told("Name")
         if not told:
             return "its metadata cannot be read: they name no distribution"
         if not _NAME.fullmatch(told):
@@ -97,9 +91,25 @@ class Installed:
         found = _FOLDER.fullmatch(self.folder.name) if self.folder else None
         return (found["name"], found["version"] or "") if found else ("", "")
 
+    @cached_property
+    def _bytes(self) -> bytes:
+        """Its entry points as they are stored, up to a bound; empty when there are none that may be read."""
+        try:
+            if self.folder is None:
+                return (self.distribution.read_text(_ENTRY_POINTS) or "").encode("utf-8", "surrogateescape")
+            with (self.folder / _ENTRY_POINTS).open("rb") as file:
+                return file.read(LARGEST + 1)
+        except Exception:  # noqa: BLE001  as above
+            return b""
+
+    @cached_property
+    def _metadata(self) -> importlib.metadata.PackageMetadata:
+        return self.distribution.metadata  # it is read anew at each question
+
     def _told(self, key: str) -> str:
         try:
-            return self.metadata.metadata[key] or ""
+            told: list[str] = self._metadata.get_all(key) or [""]
+            return told[0]
         except Exception:  # noqa: BLE001  as above
             return ""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import attrs
 from lash_hookspecs.errors import ConfigurationError
 
 from lash_core.plugins.digests import Digest
+from lash_core.settings_file import write_whole
 
 __all__ = ["LOCKFILE", "Locked", "read_lock", "write_lock"]
 
@@ -66,12 +66,9 @@ def write_lock(path: Path, locked: Iterable[Locked]) -> None:
     """
     ordered = sorted(locked, key=lambda each: (each.version == "", each.name))
     text = "\n".join([_HEAD, *map(_entry, ordered)])
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}") from error
 
 

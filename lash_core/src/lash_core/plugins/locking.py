@@ -126,13 +126,18 @@ def _state(name: str, group: list[PluginRecord]) -> Locked | Unlocatable:
         digest = digest_of(first.distribution, _packages(group))
     except Unlocatable as error:
         return error
+    except Exception as error:  # noqa: BLE001  metadata may hold anything, and discovery never raises
+        return Unlocatable(f"its files cannot be read: {error}")
     return Locked(name, first.version, digest, {record.name: record.value for record in group})
 
 
 def _changed(group: list[PluginRecord]) -> list[str]:
     if group[0].origin == "local file":
         return []
-    return changed_files(group[0].distribution, _packages(group))
+    try:
+        return changed_files(group[0].distribution, _packages(group))
+    except Exception as error:  # noqa: BLE001  as above
+        return [f"its files cannot be read: {error}"]
 
 
 def _packages(group: Iterable[PluginRecord]) -> set[str]:

@@ -25,6 +25,7 @@ __all__ = [
     "ManifestError",
     "did_you_mean",
     "find_manifest",
+    "package_folders",
     "read_manifest",
     "read_text",
 ]
@@ -122,8 +123,8 @@ class Manifest:
         )
 
 
-def find_manifest(package: str) -> Path:
-    """Find the manifest of a plugin's top-level package; imports nothing.
+def package_folders(package: str) -> list[Path]:
+    """Find the folders of a plugin's top-level package, nearly always one; imports nothing.
 
     Raises:
         ManifestError: There is none.
@@ -136,14 +137,25 @@ def find_manifest(package: str) -> Path:
         raise ManifestError(f"its package {package!r} cannot be found")
     if spec.submodule_search_locations is None:
         raise ManifestError(f"{package!r} is a single module; a plugin is a package with a {MANIFEST} in it")
-    for folder in spec.submodule_search_locations:
-        path = Path(folder, MANIFEST)
+    return [Path(folder) for folder in spec.submodule_search_locations]
+
+
+def find_manifest(package: str) -> Path:
+    """Find the manifest of a plugin's top-level package; imports nothing.
+
+    Raises:
+        ManifestError: There is none.
+    """
+    for folder in package_folders(package):
+        path = folder / MANIFEST
         try:
             if path.is_file():
                 return path
         except OSError as error:
             raise ManifestError(f"{package}/{MANIFEST}: {error}") from error
-    raise ManifestError(f"its package {package!r} has no {MANIFEST}")
+    raise ManifestError(
+        f"its package {package!r} has no {MANIFEST}; its author makes one with: lash plugins check PATH --write"
+    )
 
 
 def read_manifest(path: Path, name: str, siblings: Collection[str]) -> Manifest:
@@ -175,7 +187,7 @@ def read_text(path: Path) -> str:
         body = file.read(LARGEST + 1)
     if len(body) > LARGEST:
         raise ValueError(f"it has more than {LARGEST:,} bytes")
-    return body.decode("utf-8-sig")
+    return body.decode("utf-8").removeprefix("\ufeff")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

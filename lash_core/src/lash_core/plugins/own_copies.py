@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, overload
 
 import attrs
 
-__all__ = ["own"]
+__all__ = ["OwnCopies", "own"]
 
+T = TypeVar("T")
 Copier = Callable[[Any], Any]
 
 #: Annotations of fields in which nothing is looked for, as attrs classes write them down.
@@ -104,3 +105,37 @@ def _may_change(annotation: Any, seen: set[type]) -> bool:
 def _is_metadata(argument: object) -> bool:
     """Tell what stands behind the type in an ``Annotated``."""
     return not isinstance(argument, type) and get_origin(argument) is None and argument is not Ellipsis
+
+
+class OwnCopies(Sequence[T]):
+    """A sequence of values, each of which is copied as `own` does when somebody looks at it."""
+
+    def __init__(self, values: Sequence[T]) -> None:
+        self._values = values
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        if isinstance(index, slice):
+            return tuple(map(own, self._values[index]))
+        value: T = own(self._values[index])
+        return value
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[T]:
+        return map(own, self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self._values) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self._values))

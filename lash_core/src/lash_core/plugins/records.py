@@ -173,6 +173,11 @@ class PluginRecord:
         return self.manifest is not None and self.state in ("active", "conflicting")
 
     @property
+    def is_barred(self) -> bool:
+        """Whether the settings or the lock file forbid its import."""
+        return any(reason.step in ("locked", "allowed") and reason.told.startswith("no:") for reason in self.notes)
+
+    @property
     def hooks(self) -> frozenset[str]:
         """The hooks that its manifest says it implements."""
         return self.manifest.all_hooks if self.manifest else frozenset()
@@ -186,7 +191,8 @@ class PluginRecord:
         """The reasons why it is what it is, from where it was found to whether it was imported."""
         if self.import_ms is not None:
             return (*self.notes, Reason("imported", f"yes, in {self.import_ms:.1f} ms"))
-        return (*self.notes, Reason("imported", "no, it was not imported"))
+        tried = any(reason.step == "imported" for reason in self.notes)
+        return tuple(self.notes) if tried else (*self.notes, Reason("imported", "no, it was not imported"))
 
     def note(self, step: Step, told: str) -> None:
         """Add a reason to the chain."""

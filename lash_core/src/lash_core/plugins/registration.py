@@ -58,7 +58,7 @@ class Registry:
         for attribute in dir(plugin):
             options = self._pluggy.parse_hookimpl_opts(plugin, attribute)
             if options is None:
-                _check_no_handler(plugin, attribute)
+                _check_unmarked(plugin, attribute, self.specs)
                 continue
             function = getattr(plugin, attribute)
             hook = options.get("specname") or attribute
@@ -117,9 +117,13 @@ def _warn(told: str, function: Callable[..., Any]) -> None:
     warnings.warn_explicit(told, DeprecationWarning, code.co_filename, code.co_firstlineno, function.__module__)
 
 
-def _check_no_handler(plugin: object, attribute: str) -> None:
+def _check_unmarked(plugin: object, attribute: str, specs: Mapping[str, Callable[..., Any]]) -> None:
     function = inspect.getattr_static(plugin, attribute, None)
-    spec = handled_hook(function) if inspect.isfunction(function) else None
+    if not inspect.isfunction(function) or function is specs.get(attribute):
+        return
+    if attribute in specs:
+        raise Invalid(f"{attribute}() is named like a hook and implements none; mark it with @implements({attribute})")
+    spec = handled_hook(function)
     if spec is not None:
         raise Invalid(
             f"{attribute}() is marked @handles({spec.__name__}), which is for methods of a session plugin; "

@@ -82,12 +82,11 @@ class SessionHooks:
     They are called in the plugins' order, a plugin's function before the methods of its parts.
     """
 
-    def __init__(self, session_id: str, handlers: Iterable[Handler], parts: Sequence[Part], caller: Caller) -> None:
+    def __init__(self, handlers: Iterable[Handler], parts: Sequence[Part], caller: Caller) -> None:
         grouped: dict[str, list[Handler]] = {}
         for handler in handlers:
             grouped.setdefault(handler.hook, []).append(handler)
         self._handlers = {hook: tuple(found) for hook, found in grouped.items()}
-        self._session_id = session_id
         self._parts = tuple(parts)
         self._caller = caller
         self._restored = False
@@ -108,6 +107,7 @@ class SessionHooks:
                 check_needs(participant.record, offer, setup)
         handlers: list[Handler] = []
         parts: list[Part] = []
+        caller.watchdog.threads.opened(caller)
         try:
             for participant in participants:
                 handlers += participant.handlers
@@ -116,9 +116,9 @@ class SessionHooks:
                     parts.append(build_part(participant.record, offer, own, caller))
                     handlers += handlers_of(parts[-1], classes)
         except BaseException:
-            await close_parts(parts, caller)
+            await cls(handlers, parts, caller).close()
             raise
-        return cls(setup.session_id, handlers, parts, caller)
+        return cls(handlers, parts, caller)
 
     @property
     def components(self) -> frozenset[str]:
@@ -227,8 +227,11 @@ class SessionHooks:
     async def close(self) -> None:
         """Close the parts; nobody handles anything after it. A second time does nothing."""
         parts, self._parts = self._parts, ()
-        self._handlers = {}
+        handlers, self._handlers = self._handlers, {}
         await close_parts(parts, self._caller)
+        code = [(type(part.plugin).__module__, part.record) for part in parts]
+        code += [(each.function.__module__, each.record) for found in handlers.values() for each in found]
+        await self._caller.watchdog.threads.closed(self._caller, self._caller.session_id, code)
 
     def _find(self, spec: Callable[..., Any], kind: HookKind) -> tuple[HookInfo, Sequence[Handler]]:
         info = hook_info(spec)
@@ -246,7 +249,7 @@ class SessionHooks:
         told = answer.reason if isinstance(answer, Failed) else wrong_answer(info, answer)
         if told:
             raise PluginError(
-                handler.told(told), session_id=self._session_id, plugin=handler.record.name, step=handler.hook
+                handler.told(told), session_id=self._caller.session_id, plugin=handler.record.name, step=handler.hook
             ) from error
 
 

@@ -9,6 +9,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from lash_core.plugins.threads import Threads
+
 if TYPE_CHECKING:
     from lash_core.plugins.calls import Handler
 
@@ -26,9 +28,14 @@ _Step = tuple["Handler", float]
 
 
 class Watchdog:
-    """Looks from a thread of its own at what runs on the event loops."""
+    """Looks from a thread of its own at what runs on the event loops.
+
+    Attributes:
+        threads: The threads that plugins begin themselves.
+    """
 
     def __init__(self) -> None:
+        self.threads = Threads()
         self._running: dict[int, _Step | None] = {}
         self._watches = 0  # the process in which the thread looks; a fork has none
         self._starting = threading.Lock()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lash_hookspecs.protocols.hosts import TurnRunner
+from lash_hookspecs.protocols.hosts import Host, TurnRunner
 
 
-class FrozenHost:
+class FrozenHost(Host):
     """The host ``frozen``."""
 
     name = "frozen"

@@ -7,7 +7,8 @@ value: the smallest integer that holds it, the type of a list's first element, n
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from struct import Struct
 from typing import Any, ClassVar, cast
 
@@ -15,9 +16,9 @@ import psycopg
 from psycopg.adapt import AdaptersMap, Buffer, Dumper, Loader
 from psycopg.pq import Format
 
-__all__ = ["NO_BIGINT", "NO_BYTEA", "NO_TEXT", "Bigints", "Byteas", "Context", "Texts"]
+__all__ = ["NO_BIGINT", "NO_BYTEA", "NO_TEXT", "Bigints", "Byteas", "Context", "Texts", "dump_value", "type_of"]
 
-_BIGINT, _BYTEA, _TEXT = 20, 17, 25
+_BOOL, _BIGINT, _BYTEA, _TEXT = 16, 20, 17, 25
 _BIGINTS, _BYTEAS, _TEXTS = 1016, 1001, 1009
 
 _ESCAPED = re.compile("\1[\1\2]")
@@ -82,59 +83,13 @@ def _dump_array(element: int, items: Sequence[bytes | None]) -> bytes:
 
 
 class _Binary(Dumper):
+    """Writes values of one type in binary."""
+
     format = Format.BINARY
+    write: ClassVar[staticmethod[[Any], bytes | None]]
 
-
-class _TextDumper(_Binary):
-    oid = _TEXT
-
-    def dump(self, obj: str) -> bytes:
-        return _dump_text(obj)
-
-
-class _BigintDumper(_Binary):
-    oid = _BIGINT
-
-    def dump(self, obj: int) -> bytes:
-        return _dump_bigint(obj)
-
-
-class _BigintsDumper(_Binary):
-    oid = _BIGINTS
-
-    def dump(self, obj: Bigints) -> bytes:
-        return _dump_array(_BIGINT, [_dump_bigint(item) for item in obj])
-
-
-class _ByteasDumper(_Binary):
-    oid = _BYTEAS
-
-    def dump(self, obj: Byteas) -> bytes:
-        return _dump_array(_BYTEA, obj)
-
-
-class _TextsDumper(_Binary):
-    oid = _TEXTS
-
-    def dump(self, obj: Texts) -> bytes:
-        return _dump_array(_TEXT, [_dump_text(item) for item in obj])
-
-
-class _NullDumper(_Binary):
-    def dump(self, obj: object) -> None:
-        return None
-
-
-class _NoBigintDumper(_NullDumper):
-    oid = _BIGINT
-
-
-class _NoByteaDumper(_NullDumper):
-    oid = _BYTEA
-
-
-class _NoTextDumper(_NullDumper):
-    oid = _TEXT
+    def dump(self, obj: object) -> bytes | None:
+        return self.write(obj)
 
 
 class _TextLoader(Loader):
@@ -147,20 +102,42 @@ class _TextLoader(Loader):
         return _ESCAPED.sub(lambda found: "\0" if found[0] == "\1\1" else "\1", text) if "\1" in text else text
 
 
+#: How each type of value goes, and what PostgreSQL calls it.
+_FORMS: dict[type, tuple[int, Callable[[Any], bytes | None]]] = {
+    str: (_TEXT, _dump_text),
+    int: (_BIGINT, _dump_bigint),
+    bytes: (_BYTEA, lambda body: body),
+    bool: (_BOOL, lambda flag: b"\1" if flag else b"\0"),
+    Bigints: (_BIGINTS, lambda items: _dump_array(_BIGINT, [_dump_bigint(item) for item in items])),
+    Byteas: (_BYTEAS, lambda items: _dump_array(_BYTEA, items)),
+    Texts: (_TEXTS, lambda items: _dump_array(_TEXT, [_dump_text(item) for item in items])),
+    _NoBigint: (_BIGINT, lambda _: None),
+    _NoBytea: (_BYTEA, lambda _: None),
+    _NoText: (_TEXT, lambda _: None),
+}
+
+
+def dump_value(value: Any) -> bytes | None:
+    """Write a value in binary, as the dumpers do."""
+    return _form(type(value))[1](value)
+
+
+def type_of(value: Any) -> int:
+    """Give the type that a value is sent as."""
+    return _form(type(value))[0]
+
+
+@cache
+def _form(cls: type[Any]) -> tuple[int, Callable[[Any], bytes | None]]:
+    return next(_FORMS[known] for known in cls.__mro__ if known in _FORMS)
+
+
 def _adapters() -> AdaptersMap:
     adapters = AdaptersMap(psycopg.adapters)
-    dumpers: dict[type, type[Dumper]] = {
-        str: _TextDumper,
-        int: _BigintDumper,
-        Bigints: _BigintsDumper,
-        Byteas: _ByteasDumper,
-        Texts: _TextsDumper,
-        _NoBigint: _NoBigintDumper,
-        _NoBytea: _NoByteaDumper,
-        _NoText: _NoTextDumper,
-    }
-    for cls, dumper in dumpers.items():
-        adapters.register_dumper(cls, dumper)
+    for cls, (oid, dump) in _FORMS.items():
+        if cls not in (bytes, bool):  # the driver's own are as good
+            dumper = type("_Dumper", (_Binary,), {"oid": oid, "write": staticmethod(dump)})
+            adapters.register_dumper(cls, dumper)
     adapters.register_loader("text", _TextLoader)
     return adapters
 

@@ -157,8 +157,7 @@ class PostgresBackend(Upkeep):
 
     async def store_commit(self, name: Name, commit: Commit) -> Receipt:
         """Store one commit atomically."""
-        unit = partial(store_commit, name=name, commit=commit, max_value=self.max_value)
-        return await self.write(unit, "commit", name.session_id)
+        return await store_commit(self._pool, name, commit, self.max_value)
 
     async def store_blobs(self, name: Name, blobs: dict[str, bytes]) -> None:
         """Store blobs by ref."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -20,6 +22,7 @@ from lash_store_sql.connection import Name
 from lash_store_sql.postgres import statements
 from lash_store_sql.postgres.adapting import NO_BIGINT, NO_BYTEA, NO_TEXT, Bigints, Byteas, Texts
 from lash_store_sql.postgres.connection import PostgresConnection
+from lash_store_sql.postgres.pool import Pool
 from lash_store_sql.rows import SHIFT, dump_mapping, escaped, join_refs, pack_body, pack_bytes
 
 __all__ = ["store_commit"]
@@ -27,12 +30,56 @@ __all__ = ["store_commit"]
 #: A node or commit id that is there, a blob that just went, a head that cannot be read.
 _NOT_PLAIN = (psycopg.IntegrityError, psycopg.errors.DivisionByZero, psycopg.errors.InvalidTextRepresentation)
 
+#: Bytes up to which a commit is encoded and sent on the event loop.
+_SMALL = 64 * 1024
+
 _LOW = (1 << SHIFT) - 1
 
 
-def store_commit(connection: PostgresConnection, name: Name, commit: Commit, max_value: int) -> Receipt:
-    """Store a commit in one round trip if it is a plain one and all is as it expects."""
-    if values := _values(name, commit, max_value):
+class _Fate(Enum):
+    """What became of a commit that was sent without a thread and is not stored for certain."""
+
+    UNTRIED = 0
+    NOT_PLAIN = 1
+    LOST = 2
+
+
+async def store_commit(pool: Pool, name: Name, commit: Commit, max_value: int) -> Receipt:
+    """Store a commit in one round trip if it is a plain one and all is as it expects; a small one without a thread."""
+    deadline, sent = pool.deadline, _Fate.UNTRIED
+    if commit.expected_revision is not None and sum(map(len, _bodies(commit))) <= _SMALL:
+        receipt = await _send(pool, name, commit, max_value, deadline)
+        if isinstance(receipt, Receipt):
+            return receipt
+        sent = receipt
+    unit = partial(_store, name=name, commit=commit, max_value=max_value, plain=sent is not _Fate.NOT_PLAIN)
+    lost = sent is _Fate.LOST
+    return await pool.run(unit, "commit", name.session_id, writes=True, deadline=deadline, uncertain=lost)
+
+
+async def _send(pool: Pool, name: Name, commit: Commit, max_value: int, deadline: float) -> Receipt | _Fate:
+    """Store a plain commit on the event loop; what fails is looked at by the thread, which says why."""
+    try:
+        values = _values(name, commit, max_value)
+        if values is None:
+            return _Fate.NOT_PLAIN
+        statement = _next_statement(commit)
+        given = [values[name] for name in statements.PARAMETERS[statement]]
+        result = await pool.ask(statement, given, "commit", deadline)
+    except (UnicodeError, OverflowError):
+        return _Fate.UNTRIED
+    except psycopg.OperationalError:
+        return _Fate.LOST
+    if result is None:
+        return _Fate.UNTRIED
+    revision = result.get_value(0, 0) if result.ntuples else None
+    if revision is None:
+        return _Fate.NOT_PLAIN
+    return Receipt(commit.session_id, commit.commit_id, int.from_bytes(revision, signed=True), values["digest"].hex())
+
+
+def _store(connection: PostgresConnection, name: Name, commit: Commit, max_value: int, plain: bool) -> Receipt:
+    if plain and (values := _values(name, commit, max_value)):
         store = _first if commit.expected_revision is None else _next
         with contextlib.suppress(*_NOT_PLAIN):
             if revision := store(connection, name, commit, values):
@@ -43,9 +90,12 @@ def store_commit(connection: PostgresConnection, name: Name, commit: Commit, max
 
 
 def _next(connection: PostgresConnection, name: Name, commit: Commit, values: Mapping[str, Any]) -> int | None:
-    suffix = ("_CONSUMING" if commit.consumed else "") + ("" if commit.labels is None else "_LABELLING")
-    row = _execute(connection, f"COMMIT{suffix}", values).fetchone()
+    row = _execute(connection, _next_statement(commit), values).fetchone()
     return row[0] if row else None
+
+
+def _next_statement(commit: Commit) -> str:
+    return "COMMIT" + ("_CONSUMING" if commit.consumed else "") + ("" if commit.labels is None else "_LABELLING")
 
 
 def _first(connection: PostgresConnection, name: Name, commit: Commit, values: Mapping[str, Any]) -> int | None:

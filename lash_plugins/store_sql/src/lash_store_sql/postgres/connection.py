@@ -35,11 +35,13 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
 
     Attributes:
         namespace: The schema that holds the tables; part of every lock's name.
+        prepared: Statements that `lash_store_sql.postgres.flight` has prepared.
     """
 
     sql: ClassVar[ModuleType] = statements
     pack_id = staticmethod(pack_bytes)
     namespace: str = ""
+    prepared: set[str]
     shared = False
     pack = None
     IntegrityError = psycopg.IntegrityError
@@ -145,13 +147,21 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
             prepare_threshold=2,
         )
         connection.namespace = location.schema
+        connection.prepared = set()
+        try:
+            connection._configure(location)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _configure(self, location: Location) -> None:
         # Every statement is served by an index whatever its parameters are, so none is worth a plan of its own.
-        connection.execute(
+        self.execute(
             "SELECT set_config('search_path', quote_ident($1), false), "
             "set_config('plan_cache_mode', 'force_generic_plan', false), set_config('lock_timeout', $2, false)",
             (location.schema, f"{max(1, round(location.timeout * 1000))}ms"),
         )
-        return connection
 
 
 def connect(location: Location) -> PostgresConnection:

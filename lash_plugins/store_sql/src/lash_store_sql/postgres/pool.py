@@ -12,16 +12,18 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 import attrs
 import psycopg
 from lash_hookspecs.errors import StoreBusy, StoreError, StoreUnavailable
+from psycopg.pq.abc import PGresult
 
 from lash_store_sql.postgres.connection import PostgresConnection, connect
 from lash_store_sql.postgres.faults import comes_soon, is_refusal, is_transient, told, translate
+from lash_store_sql.postgres.flight import ask, finish
 from lash_store_sql.postgres.url import Location
 from lash_store_sql.rows import RowError
 
@@ -47,6 +49,7 @@ class _Job(Generic[T]):
     writes: bool
     patient: bool
     deadline: float
+    uncertain: bool
 
 
 class Pool:
@@ -64,6 +67,7 @@ class Pool:
         self._threads = ThreadPoolExecutor(location.pool_size, thread_name_prefix="lash-postgres")
         self._lock = threading.Lock()
         self._idle: list[tuple[float, PostgresConnection]] = []
+        self._slots = threading.Semaphore(location.pool_size)
         self._closed = False
 
     async def run(
@@ -74,6 +78,8 @@ class Pool:
         *,
         writes: bool = False,
         patient: bool = True,
+        deadline: float | None = None,
+        uncertain: bool = False,
     ) -> T:
         """Run a unit of work in a thread.
 
@@ -85,12 +91,64 @@ class Pool:
             session_id: Whose that is.
             writes: Whether a connection that is lost leaves open what became of it.
             patient: Whether a server that cannot be reached is waited for.
+            deadline: When it is given up, by the monotonic clock; by default `deadline`.
+            uncertain: Whether it was sent once already, and nobody knows what became of that.
         """
-        self._check_process()
-        if self._closed:
-            raise StoreError(f"{self._location.url}: the store is closed")
-        job = _Job(unit, row, session_id, writes, patient, time.monotonic() + self._location.timeout)
+        self._check_open()
+        job = _Job(unit, row, session_id, writes, patient, deadline or self.deadline, uncertain)
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._work, job)
+
+    @property
+    def deadline(self) -> float:
+        """When a unit that begins now is given up, by the monotonic clock."""
+        return time.monotonic() + self._location.timeout
+
+    async def ask(self, statement: str, values: Sequence[Any], row: str, deadline: float) -> PGresult | None:
+        """Run one of our statements without a thread, on a connection that is free.
+
+        Cancelling the caller lets it run to its end.
+
+        Returns:
+            Its result; ``None`` if it failed on the server, or was not tried since no connection is free.
+
+        Raises:
+            psycopg.OperationalError: The connection was lost; it may have been done.
+            StoreUnavailable: Likewise, and the time is up.
+            UnicodeError, OverflowError: A value cannot be stored.
+        """
+        self._check_open()
+        connection = self._take_idle()
+        if connection is None:
+            return None
+        try:
+            result = await ask(connection, statement, values)
+        except asyncio.CancelledError:
+            self._leave(connection)
+            raise
+        except psycopg.OperationalError as error:
+            self._give_back(connection)
+            self._drop_idle()
+            if time.monotonic() + _FIRST_PAUSE >= deadline:
+                raise self._overdue(error, row, True, True) from error
+            raise
+        except BaseException:
+            self._give_back(connection)
+            raise
+        self._give_back(connection)
+        return result
+
+    def _leave(self, connection: PostgresConnection) -> None:
+        try:
+            self._threads.submit(self._finish, connection)
+        except RuntimeError:  # the store is being closed
+            connection.close()
+            self._give_back(connection)
+
+    def _finish(self, connection: PostgresConnection) -> None:
+        """Wait for what nobody waits for any more."""
+        with contextlib.suppress(psycopg.Error):
+            finish(connection)
+        self._give_back(connection)
 
     async def close(self) -> None:
         """Finish what was begun and close the connections."""
@@ -101,20 +159,24 @@ class Pool:
 
     def _end(self) -> None:
         self._threads.shutdown(wait=True)
+        for _ in range(self._location.pool_size):
+            self._slots.acquire(timeout=self._location.timeout)
         for _, connection in self._idle:
             connection.close()
         self._idle.clear()
 
-    def _check_process(self) -> None:
+    def _check_open(self) -> None:
         if self._pid != os.getpid():
             raise StoreError(
                 f"{self._location.url}: the store was opened by process {self._pid} and is used by process "
                 f"{os.getpid()}: open it again after a fork"
             )
+        if self._closed:
+            raise StoreError(f"{self._location.url}: the store is closed")
 
     def _work(self, job: _Job[T]) -> T:
         """Try until it is done, or the time is up; a unit whose connection was lost finds what it did before."""
-        pause, uncertain = _FIRST_PAUSE, False
+        pause, uncertain = _FIRST_PAUSE, job.uncertain
         while True:
             connection = None
             try:
@@ -126,7 +188,7 @@ class Pool:
                 if lost:
                     self._drop_idle()
                 if time.monotonic() + pause >= job.deadline:
-                    raise self._overdue(error, job, lost or connection is None, uncertain) from error
+                    raise self._overdue(error, job.row, lost or connection is None, uncertain) from error
             finally:
                 if connection is not None:
                     self._give_back(connection)
@@ -142,18 +204,37 @@ class Pool:
                 raise
             raise translate(error, self._location, job.row, job.session_id) from error
 
-    def _overdue(self, error: psycopg.Error, job: _Job[Any], away: bool, uncertain: bool) -> StoreError:
+    def _overdue(self, error: psycopg.Error, row: str, away: bool, uncertain: bool) -> StoreError:
         url, waited = self._location.url, self._location.timeout
         text = told(error, self._location)
         if not away:
             return StoreBusy(f"{url} was busy for {waited:g} s: {text}; try again", retry_after=1.0)
-        fate = f"; the {job.row} that was sent may or may not be stored: send it again to learn which"
+        fate = f"; the {row} that was sent may or may not be stored: send it again to learn which"
         return StoreUnavailable(f"{url} could not be reached for {waited:g} s: {text}{fate if uncertain else ''}")
 
-    def _take(self, job: _Job[Any]) -> PostgresConnection:
+    def _take_idle(self) -> PostgresConnection | None:
+        if not self._slots.acquire(blocking=False):
+            return None
         with self._lock:
             if self._idle:
                 return self._idle.pop()[1]
+        self._slots.release()
+        return None
+
+    def _take(self, job: _Job[Any]) -> PostgresConnection:
+        if not self._slots.acquire(timeout=max(0.0, job.deadline - time.monotonic())):
+            url, waited = self._location.url, self._location.timeout
+            raise StoreBusy(f"{url} had no free connection for {waited:g} s; try again", retry_after=1.0)
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()[1]
+        try:
+            return self._connect(job)
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def _connect(self, job: _Job[Any]) -> PostgresConnection:
         try:
             connection = connect(self._location)
         except psycopg.Error as error:
@@ -184,9 +265,10 @@ class Pool:
                 connection.rollback()
         now = time.monotonic()
         with self._lock:
-            if not connection.closed and not connection.in_transaction:
+            if not connection.closed and not connection.in_transaction and not self._closed:
                 self._idle.append((now, connection))
             else:
                 connection.close()
             while self._idle and self._idle[0][0] < now - _IDLE:
                 self._idle.pop(0)[1].close()
+        self._slots.release()
