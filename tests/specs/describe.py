@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import attrs
@@ -45,8 +46,9 @@ class Entry:
         return f"{self.kind} {self.name}"
 
 
-def described(sources: Path = SOURCES) -> dict[str, Entry]:
-    """Describe the contract as it is now; title → entry."""
+@cache
+def described(sources: Path = SOURCES) -> Mapping[str, Entry]:
+    """Describe the contract as the sources have it, which are read once; title → entry."""
     hooks = [_hook(name) for name in sorted(all_specs())]
     rest = [entry for path in sorted(sources.rglob("*.py")) for entry in _module(path, sources)]
     return {entry.title: entry for entry in (*hooks, *sorted(rest, key=lambda entry: entry.name))}
@@ -99,6 +101,7 @@ def _module(path: Path, sources: Path) -> Iterator[Entry]:
         yield _entry(f"{dotted}.{name}" if dotted else name, definitions[name], dotted)
 
 
+@cache
 def _definitions(path: Path) -> dict[str, ast.stmt]:
     """Give what a module defines at its top, a `TYPE_CHECKING` block's imports included; overloads by their first."""
     found: dict[str, ast.stmt] = {}

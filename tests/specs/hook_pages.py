@@ -20,7 +20,7 @@ from lash_hookspecs.markers import HookInfo, hook_info
 from lash_hookspecs.specs import all_specs
 
 from tests.docs.pages import ROOT
-from tests.specs.describe import Entry, described
+from tests.specs.describe import described
 from tests.specs.examples import example, import_lines, yours_in
 from tests.specs.hook_tests import HOOK_TESTS
 
@@ -157,14 +157,9 @@ def _docstring(spec: Callable[..., Any]) -> tuple[str, str]:
 
 
 def _signature(hook: str) -> str:
-    told = _contract()[f"hook {hook}"].facts["signature"]
+    told = described()[f"hook {hook}"].facts["signature"]
     bare = told.removeprefix("async ")
     return f"{'async ' if bare != told else ''}def {hook}{bare}"
-
-
-@cache
-def _contract() -> dict[str, Entry]:
-    return described()
 
 
 def _context(spec: Callable[..., Any]) -> Any:
