@@ -264,7 +264,7 @@ class Remembering(Host):
 
     name = "engine"
 
-    def __init__(self, **limits: int) -> None:
+    def __init__(self, **limits: Any) -> None:
         self._limits = limits
 
     @property
