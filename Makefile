@@ -14,7 +14,7 @@ PYTEST_FLAGS ?= -n auto
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv checkers demo test crash race conformance soak lint format types imports docs changelog check bench clean
+.PHONY: help venv checkers demo test crash race conformance scaffold soak lint format types imports specs docs changelog check bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 — /p' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,9 @@ conformance: $(READY) ## the kit against all broken stores, and every store thro
 	@$(BIN)/pytest $(PYTEST_FLAGS) lash_plugins/conformance/tests -m ""
 	@$(BIN)/pytest $(PYTEST_FLAGS) tests/stores/test_conformance.py --lash-effort 10 --lash-report conformance.json
 
+scaffold: $(CHECKABLE) ## a new plugin of each kind from the wheels alone: installed, tested, typed, shipped, removed
+	@$(BIN)/pytest $(PYTEST_FLAGS) tests/scaffold -m ""
+
 soak: $(READY) ## 3,000 turns in a session; 10,000 openings, 1,000 sessions parked for another process, long lifecycle walks
 	@$(BIN)/pytest $(PYTEST_FLAGS) tests/e2e -m full
 
@@ -51,6 +54,9 @@ types: $(CHECKABLE) ## strict types, in sources and tests
 
 imports: $(CHECKABLE) ## the arrows between packages
 	@$(BIN)/lint-imports --no-logo
+
+specs: $(READY) ## write down the hook API (hookspecs/api) and the pages of the hooks, and say what is wrong with them
+	@$(BIN)/python -m tests.specs
 
 docs: $(CHECKABLE) ## build the site into site/; a broken link or reference fails
 	@$(BIN)/zensical build --clean --strict

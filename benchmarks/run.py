@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import attrs
 from harness import COLUMNS, DEFAULT, FULL, SMOKE, Figure, Sizes, say
 
-NAMES = ("commit", "reads", "disk", "writers", "parked", "listing", "startup", "postgres")
+NAMES = ("commit", "reads", "disk", "writers", "parked", "listing", "plugins", "startup", "postgres")
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 SIZES = {"smoke": SMOKE, "default": DEFAULT, "full": FULL}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 RUN = Path(__file__).parents[1] / "benchmarks" / "run.py"
-NAMES = ("commit", "reads", "disk", "writers", "parked", "listing", "startup", "postgres")
+NAMES = ("commit", "reads", "disk", "writers", "parked", "listing", "plugins", "startup", "postgres")
 
 
 #: Those that every run of the tests tries; `make bench` runs them all.

@@ -69,6 +69,15 @@ def test_it_says_when_it_is_called_with_an_example(spec: Callable[..., Any]) -> 
 
 
 @each_spec
+def test_its_docstring_says_its_kind_its_deadline_and_since_when_it_is_there(spec: Callable[..., Any]) -> None:
+    info = hook_info(spec)
+    kind = f"transform of ``context.{info.field}``" if info.kind == "transform" else info.kind
+    deadline = "none" if info.kind == "offer" else f"{info.deadline:g} s"
+    line = f"\n\nKind: {kind}. Deadline: {deadline}. Since: {info.since}.\n\nExample::\n"
+    assert line in (inspect.getdoc(spec) or "")
+
+
+@each_spec
 def test_the_type_in_its_marker_is_the_one_of_its_annotation(spec: Callable[..., Any]) -> None:
     info = hook_info(spec)
     returned = str(inspect.signature(spec).return_annotation)

@@ -14,6 +14,7 @@ from lash_hookspecs.specs.decisions import ALLOW, Decision
 from lash_hookspecs.specs.models import StreamText, lash_transform_stream_text
 from lash_hookspecs.specs.offers import ModeOffer, OfferContext, lash_offer_modes
 from lash_hookspecs.specs.persistence import CommitProposed, Committed, lash_guard_commit, lash_on_committed
+from pydantic import BaseModel
 
 if TYPE_CHECKING:
     from lash_hookspecs.protocols.session_plugins import SessionPlugin
@@ -48,6 +49,22 @@ def wrong_colour(context: CommitProposed) -> Decision:
 @implements(lash_offer_modes)  # type: ignore[arg-type]  # the error under test
 async def wrong_colour_of_an_offer(context: OfferContext) -> list[ModeOffer]:
     return []
+
+
+class Timing(BaseModel):
+    timeout: float = 5.0
+
+
+def settings_are_of_the_model(context: OfferContext, setup: SessionSetup) -> float:
+    return context.settings_as(Timing).timeout + setup.settings_as(Timing).timeout
+
+
+def settings_are_of_no_other_type(context: OfferContext) -> str:
+    return context.settings_as(Timing).timeout  # type: ignore[return-value]  # the error under test
+
+
+def settings_need_a_model(context: OfferContext) -> object:
+    return context.settings_as(int)  # type: ignore[type-var]  # the error under test
 
 
 class Part:

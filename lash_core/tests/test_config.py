@@ -33,6 +33,7 @@ def test_a_flag_beats_the_environment_beats_the_file(tmp_path: Path) -> None:
         "store": str(file),
         "tenant": "default",
         "root": "default",
+        "host": "default",
     }
 
 
@@ -84,6 +85,14 @@ def test_paths_in_a_file_are_relative_to_it_and_others_to_the_current_folder(tmp
         ("[lash]\nplugins = 3", "lash.plugins must be a table"),
         ("[lash.plugins]\ndisable = []", "unknown key 'lash.plugins.disable'; did you mean 'disabled'?"),
         ('[lash.plugins]\ndisabled = "x"', "lash.plugins.disabled must be a list of plugin names"),
+        ("[lash.plugins]\nrequire = []", "unknown key 'lash.plugins.require'; did you mean 'required'?"),
+        (
+            "[lash.plugins]\ndefault_deny = true",
+            "unknown key 'lash.plugins.default_deny'; did you mean 'default-deny'?",
+        ),
+        ("[lash.plugins]\ndefault-deny = 1", "lash.plugins.default-deny must be true or false"),
+        ('[lash.plugins]\nallow = ["a", ""]', "lash.plugins.allow must be a list of plugin names"),
+        ('[lash.plugins]\nlocal-plugins = "a.py"', "lash.plugins.local-plugins must be a list of paths"),
         ("[lash.stores]\nredis = 3", "lash.stores.redis must be a URL or the name of a distribution"),
         ("[lash.plugin]\nmine = 3", "lash.plugin.mine must be a table"),
     ],
@@ -110,10 +119,24 @@ def test_what_is_said_about_plugins(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert settings.plugins == PluginSettings(
         disabled=("a", "dist/b"),
+        file=tmp_path / "lash.toml",
         settled={"stores": {"redis": "lash-redis"}},
         tables={"mine": {"password": "canary"}},
     )
     assert "canary" not in repr(settings)
+
+
+def test_local_plugins_are_relative_to_the_file_that_names_them_and_its_table_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "pyproject.toml"
+    file.write_text(
+        '[tool.lash.plugins]\nlocal-plugins = ["a.py", "/b/c.py", "~/d.py"]\nallow = []\ndefault-deny = true\n'
+    )
+    low = tmp_path / "low"
+    low.mkdir()
+    plugins = load(low).plugins
+    assert plugins.local_plugins == (tmp_path / "a.py", Path("/b/c.py"), Path.home() / "d.py")
+    assert (plugins.allow, plugins.default_deny) == ((), True)
+    assert plugins.where("deny") == f"[tool.lash.plugins] deny of {file}"
 
 
 def test_a_password_in_a_store_url_is_not_in_a_repr(tmp_path: Path) -> None:

@@ -105,6 +105,23 @@ class Outcome:
 Lash = Callable[..., Outcome]
 
 
+@attrs.frozen
+class Install:
+    """Installs a distribution of one plugin, both of one name, beside the dummies; gives the name of its package."""
+
+    site: Path
+
+    def __call__(self, name: str, module: str, manifest: str | None) -> str:
+        package = f"{name.replace('-', '_')}_dummy"
+        _install(self.site, name, f"{name} = {package}\n")
+        (self.site / package).mkdir()
+        (self.site / package / "__init__.py").write_text(module)
+        if manifest is not None:
+            (self.site / package / "lash-plugin.toml").write_text(manifest)
+        importlib.invalidate_caches()
+        return package
+
+
 def _install(folder: Path, distribution: str, entries: str) -> None:
     info = folder / f"{distribution.replace('-', '_')}-1.0.dist-info"
     info.mkdir(parents=True)
@@ -153,3 +170,12 @@ def lash(
 
     yield call
     logger.handlers, logger.propagate = before
+
+
+@pytest.fixture
+def install(tmp_path: Path, lash: Lash) -> Iterator[Install]:
+    """Install plugins that are forgotten after the test."""
+    before = set(sys.modules)
+    yield Install(tmp_path / "site")
+    for name in {name for name in sys.modules if name.partition(".")[0].endswith("_dummy")} - before:
+        del sys.modules[name]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Lash
+    from tests.cli.conftest import Install, Lash
 
 MODULE = """
 from lash_hookspecs.markers import implements
@@ -49,33 +47,9 @@ def commands(context):
 """
 MANIFEST = 'requires_api = "0.1"\n[offers]\ncommands = ["hail", "broken", "nothing", "run"]\n'
 
-Install = Callable[[str, str], str]
-
-
-@pytest.fixture
-def install(tmp_path: Path, lash: Lash) -> Iterator[Install]:
-    """Install a distribution of one plugin beside the dummies; the name of its package."""
-    before = set(sys.modules)
-
-    def add(distribution: str, module: str, manifest: str = MANIFEST) -> str:
-        site, package = tmp_path / "site", f"{distribution.replace('-', '_')}_dummy"
-        info = site / f"{distribution.replace('-', '_')}-1.0.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[lash.plugins]\n{distribution} = {package}\n")
-        (site / package).mkdir()
-        (site / package / "__init__.py").write_text(module)
-        (site / package / "lash-plugin.toml").write_text(manifest)
-        importlib.invalidate_caches()
-        return package
-
-    yield add
-    for name in {name for name in sys.modules if name.endswith("_dummy")} - before:
-        del sys.modules[name]
-
 
 def test_help_lists_plugins_commands_with_their_distribution_and_imports_none(lash: Lash, install: Install) -> None:
-    package = install("lash-hail", MODULE)
+    package = install("lash-hail", MODULE, MANIFEST)
     ran = lash("--help")
     assert ran.code == 0
     told = ran.out.partition("Commands of plugins:\n")[2].splitlines()
@@ -93,7 +67,7 @@ def test_help_is_given_though_the_settings_are_wrong(lash: Lash) -> None:
 
 
 def test_a_command_is_told_what_stands_before_it_and_answers_as_any(lash: Lash, install: Install) -> None:
-    install("lash-hail", MODULE)
+    install("lash-hail", MODULE, MANIFEST)
     assert (
         lash("--store", "kept:a", "--tenant", "acme", "--json", "hail", "--as", "fit").out == "kept:a acme True fit\n"
     )
@@ -106,7 +80,7 @@ def test_a_command_is_told_what_stands_before_it_and_answers_as_any(lash: Lash, 
 
 
 def test_a_command_that_crashes_is_told_with_its_plugin(lash: Lash, install: Install) -> None:
-    install("lash-hail", MODULE)
+    install("lash-hail", MODULE, MANIFEST)
     ran = lash("--json", "hail", "--as", "ill")
     message = "command 'hail' of plugin 'lash-hail' (lash-hail 1.0) failed: ZeroDivisionError: by nothing"
     assert (ran.code, ran.err) == (1, f"lash: {message}\n")
@@ -128,21 +102,21 @@ def test_a_command_that_crashes_is_told_with_its_plugin(lash: Lash, install: Ins
 def test_a_command_that_cannot_be_built_is_told_with_its_plugin(
     lash: Lash, install: Install, name: str, told: str
 ) -> None:
-    install("lash-hail", MODULE)
+    install("lash-hail", MODULE, MANIFEST)
     ran = lash(name)
     assert ran.code == 2
     assert ran.err == f"lash: command '{name}' of plugin 'lash-hail' (lash-hail 1.0) cannot be built: {told}\n"
 
 
 def test_what_build_gives_must_be_a_command(lash: Lash, install: Install) -> None:
-    install("lash-hail", MODULE.replace("build=dict", "build=str"))
+    install("lash-hail", MODULE.replace("build=dict", "build=str"), MANIFEST)
     ran = lash("nothing")
     assert ran.code == 2
     assert ran.err.endswith("cannot be built: build() must return a click.Command, and returned a str\n")
 
 
 def test_a_plugin_that_cannot_be_imported_is_told(lash: Lash, install: Install) -> None:
-    install("lash-hail", "1 / 0")
+    install("lash-hail", "1 / 0", MANIFEST)
     ran = lash("hail")
     assert ran.code == 2
     assert ran.err == (
@@ -152,7 +126,7 @@ def test_a_plugin_that_cannot_be_imported_is_told(lash: Lash, install: Install) 
 
 
 def test_a_core_commands_name_is_refused_and_the_core_command_runs(lash: Lash, install: Install) -> None:
-    package = install("lash-hail", MODULE)
+    package = install("lash-hail", MODULE, MANIFEST)
     listed = {each["distribution"]: each for each in json.loads(lash("plugins", "list", "--json").out)}
     assert (listed["lash-hail"]["state"], listed["lash-hail"]["reason"]) == (
         "conflicting",
@@ -163,8 +137,8 @@ def test_a_core_commands_name_is_refused_and_the_core_command_runs(lash: Lash, i
 
 
 def test_two_plugins_of_one_command_are_a_conflict_that_the_settings_settle(lash: Lash, install: Install) -> None:
-    install("lash-hail", MODULE)
-    install("lash-hello", MODULE)
+    install("lash-hail", MODULE, MANIFEST)
+    install("lash-hello", MODULE, MANIFEST)
     ran = lash("hail")
     assert ran.code == 2
     assert ran.err == (
@@ -177,7 +151,7 @@ def test_two_plugins_of_one_command_are_a_conflict_that_the_settings_settle(lash
 
 
 def test_a_command_of_a_disabled_plugin_says_so(lash: Lash, install: Install) -> None:
-    install("lash-hail", MODULE)
+    install("lash-hail", MODULE, MANIFEST)
     Path("lash.toml").write_text('[lash.plugins]\ndisabled = ["lash-hail"]\n')
     assert "is disabled: listed in [lash.plugins] disabled" in lash("hail").err
     assert "hail" not in lash("--help").out

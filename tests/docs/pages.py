@@ -20,7 +20,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -108,14 +108,22 @@ def prepare(page: Path, folder: Path) -> None:
         copy(ROOT / name, folder / name)
 
 
-def run_in_terminal(given: list[Command], folder: Path) -> list[tuple[str, int]]:
-    """Run commands in one shell, on a terminal of 120 columns; what each shows, and its exit code."""
+def run_in_terminal(
+    given: list[Command], folder: Path, environment: Mapping[str, str] | None = None
+) -> list[tuple[str, int]]:
+    """Run commands in one shell, on a terminal of 120 columns; what each shows, and its exit code.
+
+    Args:
+        given: The commands.
+        folder: Where the shell begins.
+        environment: Its variables; without them those of a reader who has this environment.
+    """
     steps = [f"{command.words}\n__code=$?; printf '\\n{_END} %s\\n' $__code; (exit $__code)\n" for command in given]
     reader, writer = pty.openpty()
     shell = subprocess.Popen(
         ["bash", "--noprofile", "--norc", "-c", "".join(steps)],
         cwd=folder,
-        env=_environment(folder),
+        env=_environment(folder) if environment is None else dict(environment),
         stdin=subprocess.DEVNULL,
         stdout=writer,
         stderr=writer,

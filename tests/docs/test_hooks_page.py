@@ -14,13 +14,13 @@ from lash_hookspecs.specs import all_specs
 
 from tests.docs.pages import ROOT
 from tests.docs.tables import rows
+from tests.specs.hook_pages import NONE, implementers, linked_name
 
 PAGE = ROOT / "docs/hooks.md"
-NONE = "none: for plugins"
 
 
 def words(cell: str) -> list[str]:
-    return [each.strip().strip("`") for each in cell.split(",")]
+    return [linked_name(each.strip()).strip("`") for each in cell.split(",")]
 
 
 HOOKS = {words(hook)[0]: rest for hook, *rest in rows(PAGE, "Hook") if len(rest) == 4}
@@ -42,16 +42,6 @@ def code_of(path: str) -> Any:
     return target
 
 
-def implementers(hook: str) -> set[str]:
-    """Find the first-party modules that implement a hook."""
-    sources = [*ROOT.glob("lash_core/src/**/*.py"), *ROOT.glob("lash_plugins/*/src/**/*.py")]
-    return {
-        ".".join(path.relative_to(path.parents[len(path.parts) - path.parts.index("src") - 2]).with_suffix("").parts)
-        for path in sources
-        if any(f"@{mark}({hook})" in path.read_text(encoding="utf-8") for mark in ("implements", "handles"))
-    }
-
-
 def test_the_table_has_each_hook_once_and_no_other() -> None:
     listed = [words(row[0])[0] for row in rows(PAGE, "Hook") if len(row) == 5]
     assert sorted(listed) == sorted(all_specs())
@@ -65,7 +55,7 @@ def test_a_hook_has_its_kind_its_caller_and_its_implementers(hook: str) -> None:
     source = inspect.getsource(code_of(path))
     is_named = hook in source or f'"{hook.removeprefix("lash_offer_")}"' in source or "session_plugins" in hook
     assert is_named, f"{path} does not call {hook}"
-    assert (set() if implementer == NONE else set(words(implementer))) == implementers(hook)
+    assert ([] if implementer == NONE else words(implementer)) == implementers()[hook]
 
 
 @pytest.mark.parametrize("hook", sorted(all_specs()))

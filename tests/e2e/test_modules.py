@@ -58,3 +58,13 @@ def test_a_turn_of_the_offline_model_imports_no_database_library_and_no_provider
     found = modules(folder, "run", "How many lines has a.txt?", "--session", "s1")
     assert {"lash_basics", "lash_store_sql"} <= found
     assert not found & {*PROVIDERS, *DATABASES}
+
+
+def test_commands_that_look_at_plugins_import_none(folder: Folder) -> None:
+    commands = ["--help", "plugins list", "plugins lock", "plugins verify", "--locked plugins list", "doctor"]
+    several = COMMAND.replace("main(sys.argv[1:])", "max(main(each.split()) for each in sys.argv[1:])")
+    ran = folder.script(several, *commands)
+    code, names = json.loads(ran.out.splitlines()[-1])
+    assert (ran.code, code) == (0, 0), ran.err
+    assert "lash-store-sql" in (folder.path / "lash-plugins.lock").read_text()
+    assert not set(names) & {*PLUGINS, *PROVIDERS, *DATABASES}

@@ -45,6 +45,17 @@ async def test_a_session_lives_for_its_time_after_the_last_commit_and_goes_whole
         assert (await stored(lash, "short")).ttl == 0.0
 
 
+async def test_an_open_session_is_given_another_time_to_live_with_its_next_commit(url: str) -> None:
+    async with Lash.open(url) as lash:
+        chat = await lash.session("s", ttl=60)
+        await chat.turn("hello")
+        with pytest.raises(PolicyError, match="ttl cannot be 'long'"):
+            await lash.session("s", ttl="long")  # type: ignore[arg-type]  # what an untyped caller may hand over
+        assert await lash.session("s", ttl=90) is chat
+        await chat.turn("hello")
+        assert (await stored(lash, "s")).ttl == 90.0
+
+
 async def test_another_time_to_live_rides_the_next_commit_and_none_keeps_it(url: str) -> None:
     async with Lash.open(url) as lash:
         await (await lash.session("s", ttl=60)).turn("hello")

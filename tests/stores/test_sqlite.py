@@ -372,7 +372,8 @@ async def test_s7_segments_that_are_lost_or_tangled_do_not_matter(path: Path, au
     ("damage", "message"),
     [
         ("UPDATE session SET components = '{'", "session 'chat': head cannot be read: Expecting property name"),
-        ("UPDATE session SET labels = '[]'", "session 'chat': head cannot be read: '[]' is not a JSON object"),
+        ("UPDATE session SET labels = '[]'", "session 'chat': head cannot be read: '[]' is not a JSON object of texts"),
+        ("UPDATE session SET components = '{\"a\":7}'", "session 'chat': head cannot be read: '{\"a\":7}' is not a"),
         ("UPDATE session SET leaf = 17", "session 'chat': head cannot be read: 17 is not an id"),
         ("UPDATE session SET open_turn = CAST(x'ff' AS TEXT)", "session 'chat': head cannot be read: Could not decode"),
     ],

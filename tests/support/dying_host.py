@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lash_hookspecs.protocols.hosts import TurnRunner
+from lash_hookspecs.protocols.hosts import Host, TurnRunner
 from lash_hookspecs.records.effects import ModelCall, ToolRun
 
 __all__ = ["DyingHost", "Killed"]
@@ -14,7 +14,7 @@ class Killed(Exception):
     """The host died."""
 
 
-class DyingHost:
+class DyingHost(Host):
     """Runs one effect, then dies.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -19,7 +20,7 @@ from lash_core.plugins.records import PluginRecord
 from lash_core.stores.memory import MemoryBackend, MemorySession
 from lash_hookspecs.errors import StoreUnavailable
 from lash_hookspecs.markers import handles, implements
-from lash_hookspecs.protocols.hosts import TurnRunner
+from lash_hookspecs.protocols.hosts import Host, TurnRunner
 from lash_hookspecs.protocols.services import SessionServices
 from lash_hookspecs.protocols.session_plugins import SessionPlugin
 from lash_hookspecs.protocols.stores import StoreBackend
@@ -37,6 +38,8 @@ from lash_hookspecs.records.payloads import Message, TextPart, ToolCallPart
 from lash_hookspecs.records.store import Commit, Receipt
 from lash_hookspecs.records.tools import ToolCall, ToolKind, ToolSpec
 from lash_hookspecs.records.usage import TokenUsage
+from lash_hookspecs.specs.decisions import ALLOW, Decision
+from lash_hookspecs.specs.events import SessionRestored, lash_on_session_restored
 from lash_hookspecs.specs.history import HistoryEntry, HistoryRewrite, lash_rewrite_history
 from lash_hookspecs.specs.offers import (
     OfferContext,
@@ -46,6 +49,7 @@ from lash_hookspecs.specs.offers import (
     lash_offer_providers,
     lash_offer_session_plugins,
 )
+from lash_hookspecs.specs.persistence import CommitProposed, Committed, lash_guard_commit, lash_on_committed
 from lash_hookspecs.specs.turns import BoundaryReached, TurnAdditions, TurnBegins, lash_at_boundary, lash_before_turn
 from lash_store_sql.database import parse_url
 from lash_store_sql.sqlite import SqliteBackend, SqliteSession
@@ -222,6 +226,40 @@ class _Note(SessionPlugin):
         return "noted"
 
 
+class _Busy(SessionPlugin):
+    """Handles five hooks and keeps what it has seen."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def snapshot(self) -> JsonValue:
+        return {"seen": self.seen}
+
+    async def restore(self, schema_version: int, snapshot: JsonValue) -> None:
+        self.seen = schema_version and 1
+
+    @handles(lash_before_turn)
+    async def begins(self, context: TurnBegins) -> TurnAdditions:
+        self.seen += 1
+        return context.additions
+
+    @handles(lash_at_boundary)
+    async def reaches(self, context: BoundaryReached) -> TurnAdditions:
+        return context.additions
+
+    @handles(lash_guard_commit)
+    async def guards(self, context: CommitProposed) -> Decision:
+        await asyncio.sleep(0)
+        return ALLOW
+
+    @handles(lash_on_committed)
+    async def committed(self, context: Committed) -> None: ...
+
+    @handles(lash_on_session_restored)
+    async def restored(self, context: SessionRestored) -> None:
+        await asyncio.sleep(0)
+
+
 def counter_of(services: SessionServices) -> Counter:
     """Give the living counter of an open session."""
     return _counters[services]
@@ -273,12 +311,14 @@ class Setting:
         residency: What it holds in memory.
         counter: The version of the counter plugin; 0 when it is not installed.
         note: Whether the plugin ``note`` is installed.
+        busy: How many plugins are installed besides, each with a part that handles five hooks.
         tools: The tools that there are.
     """
 
     residency: Residency = Residency.KEEP_ALL
     counter: int = 1
     note: bool = False
+    busy: int = 0
     tools: tuple[str, ...] = ("look", "pay", "old")
 
     @property
@@ -289,7 +329,7 @@ class Setting:
 
 
 @cache
-def manager_of_setting(counter: int, note: bool) -> PluginManager:
+def manager_of_setting(counter: int, note: bool, busy: int = 0) -> PluginManager:
     """Give the plugins of a setting."""
     fixed = [
         *BUILTINS,
@@ -305,6 +345,9 @@ def manager_of_setting(counter: int, note: bool) -> PluginManager:
     if note:
         records.append(_record("note", "1.0", offers={"session_plugins": ("note",)}))
         targets[records[-1].identity] = _offering("note", lambda setup: _Note())
+    for number in range(busy):
+        records.append(_record(f"busy{number:02}", "1.0", offers={"session_plugins": ("busy",)}))
+        targets[records[-1].identity] = _offering("busy", lambda setup: _Busy())
     return PluginManager(records, targets, PluginSettings())
 
 
@@ -320,7 +363,7 @@ class _Tools(Listed):
 def environment(setting: Setting, store: StoreBackend, **changes: Any) -> RuntimeEnvironment:
     """Make a runtime's environment."""
     return RuntimeEnvironment(
-        plugins=manager_of_setting(setting.counter, setting.note),
+        plugins=manager_of_setting(setting.counter, setting.note, setting.busy),
         store=store,
         residency=setting.residency,
         tool_sets=(),
@@ -329,7 +372,7 @@ def environment(setting: Setting, store: StoreBackend, **changes: Any) -> Runtim
     )
 
 
-class Leaving:
+class Leaving(Host):
     """A host that runs so many effects of each turn, and dies then.
 
     Attributes:

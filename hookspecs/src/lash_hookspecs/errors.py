@@ -43,6 +43,7 @@
     ├── TaskError                   what was asked of a background task cannot be done
     │   ├── TaskExists              a live task has the id already
     │   └── TaskMissing             the session has no such task
+    ├── HostError                   a host could not bring a turn to its end: it is interrupted
     ├── ToolError                   a tool failed in a way that it wants the model to read
     └── TurnError                   a turn that cannot be run or continued
 
@@ -67,6 +68,7 @@ __all__ = [
     "CorruptSession",
     "HeadRevisionConflict",
     "HistoryPruned",
+    "HostError",
     "InvalidArchive",
     "InvalidInput",
     "InvalidSessionId",
@@ -578,6 +580,20 @@ class ToolError(LashError):
         super().__init__(message, step="tool call")
         self.retryable = retryable
         self.retry_after = retry_after
+
+
+class HostError(LashError):
+    """A host could not bring a turn to its end; the turn is interrupted and can be continued.
+
+    Attributes:
+        host: The host's name.
+    """
+
+    code = "host"
+
+    def __init__(self, message: str, *, host: str, session_id: str | None = None) -> None:
+        super().__init__(message, session_id=session_id, step="run turn")
+        self.host = host
 
 
 class TurnError(LashError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -70,6 +71,8 @@ class HookInfo:
         field: The field of a transform's context that holds the value so far.
         result: The types of a transform's value, any of which will do.
         items: The types of the items of a transform's value, where that is a tuple.
+        deprecated: Since when the hook is going away and what to use instead, as in ``"0.3: use lash_on_committed"``;
+            empty for one that stays.
     """
 
     kind: HookKind
@@ -79,16 +82,17 @@ class HookInfo:
     field: str = ""
     result: tuple[TypeRef, ...] = ()
     items: tuple[TypeRef, ...] = ()
+    deprecated: str = ""
 
 
-def offer(item: TypeRef, *, since: str) -> Callable[[F], F]:
+def offer(item: TypeRef, *, since: str, deprecated: str = "") -> Callable[[F], F]:
     """Mark a hook specification as an offer: a sync function that returns a list of ``item``."""
-    return _spec(HookInfo("offer", item, since, None))
+    return _spec(HookInfo("offer", item, since, None, deprecated=deprecated))
 
 
-def observe(*, since: str, deadline: float = 5.0) -> Callable[[F], F]:
+def observe(*, since: str, deadline: float = 5.0, deprecated: str = "") -> Callable[[F], F]:
     """Mark a hook specification as an observer: an async function that returns nothing."""
-    return _spec(HookInfo("observe", None, since, deadline))
+    return _spec(HookInfo("observe", None, since, deadline, deprecated=deprecated))
 
 
 def transform(
@@ -98,6 +102,7 @@ def transform(
     items: TypeRef | tuple[TypeRef, ...] = (),
     since: str,
     deadline: float = 5.0,
+    deprecated: str = "",
 ) -> Callable[[F], F]:
     """Mark a hook specification as a transform: an async function that returns what ``context.field`` becomes.
 
@@ -107,13 +112,14 @@ def transform(
         items: What each item must be, where the value is a tuple.
         since: The hook API version that brings it.
         deadline: Seconds that each implementation has.
+        deprecated: As in `HookInfo`.
     """
-    return _spec(HookInfo("transform", None, since, deadline, field, _several(result), _several(items)))
+    return _spec(HookInfo("transform", None, since, deadline, field, _several(result), _several(items), deprecated))
 
 
-def guard(*, since: str, deadline: float = 5.0) -> Callable[[F], F]:
+def guard(*, since: str, deadline: float = 5.0, deprecated: str = "") -> Callable[[F], F]:
     """Mark a hook specification as a guard: an async function that returns a `Decision`."""
-    return _spec(HookInfo("guard", None, since, deadline))
+    return _spec(HookInfo("guard", None, since, deadline, deprecated=deprecated))
 
 
 def hook_info(spec: Callable[..., Any]) -> HookInfo:
@@ -181,6 +187,18 @@ def _several(types: TypeRef | tuple[TypeRef, ...]) -> tuple[TypeRef, ...]:
 def _spec(info: HookInfo) -> Callable[[F], F]:
     def mark(function: F) -> F:
         setattr(function, _INFO, info)
+        function.__doc__ = _documented(inspect.cleandoc(function.__doc__ or ""), info)
         return hookspec(function)
 
     return mark
+
+
+def _documented(text: str, info: HookInfo) -> str:
+    """Say before the example what the marker fixes, so that a reader of the docstring needs no second declaration."""
+    kind = f"transform of ``context.{info.field}``" if info.field else info.kind
+    deadline = f"{info.deadline:g} s" if info.deadline is not None else "none"
+    fixed = f"Kind: {kind}. Deadline: {deadline}. Since: {info.since}."
+    if info.deprecated:
+        fixed += f" Deprecated since {info.deprecated}."
+    before, example, rest = text.partition("Example::")
+    return f"{before.rstrip()}\n\n{fixed}\n\n{example}{rest}".strip()

@@ -9,9 +9,16 @@ counts as well, and the nearest file wins. Paths in a file are relative to it::
     model = "openai:gpt-5"
     mode = "standard"
     root = "docs"
+    host = "embedded"
 
-    [lash.plugins]
-    disabled = ["some-plugin"]
+    [lash.plugins]                  # each as name, distribution, or distribution/name
+    allow = ["lash-basics"]         # only these may be imported
+    deny = ["some-distribution"]
+    default-deny = true             # nothing but what allow names
+    required = ["lash-basics"]      # no plugin is used while one of these is missing
+    disabled = ["some-plugin"]      # written by `lash plugins disable`
+    local-plugins = ["dice.py"]     # plugins in single files
+    locked = true                   # import nothing that differs from lash-plugins.lock
 
     [lash.stores]
     prod = "postgresql://ann:${DB_PASSWORD}@db/agents"   # a store by name: --store prod
@@ -36,14 +43,17 @@ from urllib.parse import quote
 
 import attrs
 from lash_hookspecs.errors import ConfigurationError, StoreUnavailable, redact_url
+from lash_hookspecs.settings import VARIABLES
 
 from lash_core.plugins.manifest import KINDS, did_you_mean
 from lash_core.plugins.records import PluginSettings
 
 __all__ = ["Settings", "StoreLocation", "load_settings", "locate_store", "make_default_store"]
 
-_KEYS = ("store", "tenant", "model", "mode", "root")
+_KEYS = ("store", "tenant", "model", "mode", "root", "host")
 _TABLES = ("plugins", "plugin", *KINDS)
+_PLUGIN_SWITCHES = ("default-deny", "locked")
+_PLUGIN_LISTS = ("allow", "deny", "required", "disabled", "local-plugins")
 _FOLDER = ".lash"
 _DATABASE = "sessions.db"
 
@@ -62,6 +72,7 @@ class Settings:
         model: ``provider`` or ``provider:model``; ``None`` when nothing names one, then the session's own holds.
         mode: The execution mode; ``None`` when nothing names one, then the session's own holds.
         root: The folder that file tools may not leave.
+        host: Where turns run; ``None`` when nothing names one, then in the command's own process.
         store_name: The store's name in the file, when it was chosen by it.
         plugins: What is said about plugins.
         sources: Key → where its value came from: ``--store``, ``LASH_STORE``, a file's path, or ``default``.
@@ -73,6 +84,7 @@ class Settings:
     model: str | None = None
     mode: str | None = None
     root: Path = attrs.field(factory=Path.cwd)
+    host: str | None = None
     store_name: str | None = None
     plugins: PluginSettings = attrs.field(factory=PluginSettings)
     sources: Mapping[str, str] = attrs.field(factory=dict)
@@ -143,8 +155,9 @@ def load_settings(
         model=values.get("model"),
         mode=values.get("mode"),
         root=Path(values.get("root", cwd)),
+        host=values.get("host"),
         store_name=chosen,
-        plugins=_plugin_settings(told),
+        plugins=_plugin_settings(told, file, environ),
         sources=sources,
         file=file,
     )
@@ -237,11 +250,7 @@ def _check(table: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
     for key in _KEYS:
         if not isinstance(table.get(key, ""), str):
             raise ConfigurationError(f"{file}: lash.{key} must be a string")
-    plugins = _sub(table, "plugins", file, "lash.")
-    _known(plugins, ("disabled",), file, "lash.plugins.")
-    disabled = plugins.get("disabled", [])
-    if not isinstance(disabled, list) or not all(isinstance(name, str) for name in disabled):
-        raise ConfigurationError(f"{file}: lash.plugins.disabled must be a list of plugin names")
+    _check_plugins(_sub(table, "plugins", file, "lash."), file)
     for kind in KINDS:
         for name, distribution in _sub(table, kind, file, "lash.").items():
             if not isinstance(distribution, str):
@@ -253,15 +262,38 @@ def _check(table: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
     return table
 
 
-def _plugin_settings(table: Mapping[str, Any]) -> PluginSettings:
+def _check_plugins(plugins: Mapping[str, Any], file: Path) -> None:
+    _known(plugins, (*_PLUGIN_LISTS, *_PLUGIN_SWITCHES), file, "lash.plugins.")
+    for key in _PLUGIN_LISTS:
+        told = plugins.get(key, [])
+        if not isinstance(told, list) or not all(isinstance(word, str) and word for word in told):
+            what = "paths" if key == "local-plugins" else "plugin names"
+            raise ConfigurationError(f"{file}: lash.plugins.{key} must be a list of {what}")
+    for key in _PLUGIN_SWITCHES:
+        if not isinstance(plugins.get(key, False), bool):
+            raise ConfigurationError(f"{file}: lash.plugins.{key} must be true or false")
+
+
+def _plugin_settings(table: Mapping[str, Any], file: Path | None, environ: Mapping[str, str]) -> PluginSettings:
+    plugins = table.get("plugins", {})
+    folder = file.parent if file else Path()
     return PluginSettings(
-        disabled=tuple(table.get("plugins", {}).get("disabled", ())),
+        allow=tuple(plugins["allow"]) if "allow" in plugins else None,
+        deny=tuple(plugins.get("deny", ())),
+        default_deny=plugins.get("default-deny", False),
+        required=tuple(plugins.get("required", ())),
+        disabled=tuple(plugins.get("disabled", ())),
+        local_plugins=tuple(folder / Path(path).expanduser() for path in plugins.get("local-plugins", ())),
+        table="tool.lash.plugins" if file and file.name == "pyproject.toml" else "lash.plugins",
+        locked=plugins.get("locked", False),
+        file=file,
         settled={
             kind: {name: told for name, told in table[kind].items() if not _is_url(told)}
             for kind in KINDS
             if kind in table
         },
         tables=table.get("plugin", {}),
+        variables={name: value for name, value in environ.items() if name.startswith(VARIABLES)},
     )
 
 

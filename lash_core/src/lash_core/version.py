@@ -1,13 +1,17 @@
-"""The version of this distribution."""
+"""The version of this distribution, and that of the hook API which it implements."""
 
 from __future__ import annotations
 
 import functools
 import importlib.metadata
 
-__all__ = ["DISTRIBUTION", "core_version"]
+__all__ = ["DISTRIBUTION", "HOOKSPEC_API", "core_version"]
 
 DISTRIBUTION = "lash-core"
+
+#: What this core publishes as the hook API that it implements. Of its own: the `lash_hookspecs` beside it may be newer,
+#: and a plugin's requirement is compared with what the core can do (P9).
+HOOKSPEC_API = "0.1"
 
 
 @functools.cache

@@ -46,7 +46,10 @@ def test_only_the_plugin_that_is_asked_for_is_imported(site: Site) -> None:
 def test_a_missing_manifest_is_a_reason(site: Site) -> None:
     site.add("dist-a", {"fast": "dummy_bare.plugin"}, {"dummy_bare/__init__.py": "raise SystemExit"})
     record = only(PluginManager.discover())
-    assert (record.state, record.reason) == ("failed", "its package 'dummy_bare' has no lash-plugin.toml")
+    assert (record.state, record.reason) == (
+        "failed",
+        "its package 'dummy_bare' has no lash-plugin.toml; its author makes one with: lash plugins check PATH --write",
+    )
     assert "dummy_bare" not in sys.modules
 
 
@@ -85,6 +88,13 @@ def test_an_entry_point_that_is_no_reference_is_a_reason(site: Site) -> None:
         ('requires_api = "0.1"\n[plugin.fast]', "'requires_api' stands beside the [plugin.…] tables; "),
         ('[plugin.fats]\nrequires_api = "0.1"', "there is no table [plugin.fast]; did you mean 'fats'?"),
         ("[plugin]\nfast = 3", "plugin.fast must be a table"),
+        ('requires_api = "0.1"\nafter = ["\\u0000"]', "after holds '\\x00', which cannot be printed"),
+        (
+            'requires_api = "0.1"\n[offers]\nmodes = ["\\u001b[2J"]',
+            "offers.modes holds '\\x1b[2J', which cannot be printed",
+        ),
+        ("a = " + "[" * 100_000, "maximum recursion depth exceeded"),
+        ("#" * (1 << 20) + "#", "it has more than 1,048,576 bytes"),
     ],
 )
 def test_a_broken_manifest_is_a_reason(site: Site, text: str, reason: str) -> None:
@@ -158,6 +168,9 @@ def test_the_same_distribution_on_two_paths_is_one_plugin_the_one_that_imports_f
     monkeypatch.setattr(sys, "path", [sys.path[0], str(second.path), *sys.path[1:]])
     record = only(PluginManager.discover())
     assert (record.version, record.state) == ("1.0", "active")
+    assert [reason.told for reason in record.chain if reason.step == "shadowed"] == [
+        f"other copies of dist-a, which no import finds: {second.path}/Dist_A-0.9.dist-info"
+    ]
 
 
 def test_a_shadowed_copy_with_plugins_does_not_count(
@@ -179,9 +192,87 @@ def test_broken_metadata_of_one_distribution_does_not_hide_the_others(site: Site
     (site.path / "dist_c-1.0.dist-info" / "METADATA").write_text("")
     (site.path / "dist_c-1.0.dist-info" / "entry_points.txt").write_bytes(b"[lash.plugins]\xff")
     records = by_identity(PluginManager.discover())
-    assert records["dist-a/fast"].state == "active"
-    assert records["dist-b/dist-b"].state == "failed"
-    assert records["dist-b/dist-b"].reason.startswith("its metadata cannot be read: ")
+    assert {identity: record.state for identity, record in records.items()} == {
+        "dist-a/fast": "active",
+        "dist-b/no equals sign": "failed",
+        "dist-c/dist-c": "failed",
+    }
+
+
+def test_metadata_that_are_wrong_are_a_reason_and_the_folder_tells_who_it_is(site: Site) -> None:
+    for number, metadata in enumerate(
+        (b"Name: caf\xe9\nVersion: 1.0\n", b"Version: 3\n", b"Name: no name\n", b"Name: dist-9")
+    ):
+        site.add(f"dist-{number}", {"fast": "dummy_a"}, version="2.1")
+        (site.path / f"dist_{number}-2.1.dist-info" / "METADATA").write_bytes(metadata)
+    told = {record.identity: record.reason for record in PluginManager.discover().records}
+    assert told["dist-0/dist-0"].startswith("its metadata cannot be read: 'utf-8' codec can't decode byte 0xe9")
+    assert told["dist-1/dist-1"] == "its metadata cannot be read: they name no distribution"
+    assert told["dist-2/dist-2"] == "its metadata name it 'no name', which is no name of a distribution"
+    folder = site.path / "dist_3-2.1.dist-info"
+    assert told["dist-3/dist-3"] == f"its metadata name it 'dist-9', but lie in {str(folder)!r}"
+
+
+def test_two_entry_points_of_one_name_are_told_and_their_neighbour_is_used(site: Site) -> None:
+    site.add_mode("dist-a", "fast")
+    with (site.path / "dist_a-1.0.dist-info" / "entry_points.txt").open("a") as file:
+        file.write("slow = dummy_b\nslow = dummy_c\nodd \x1b[31m = dummy_d\n[console_scripts]\nno equals sign\n")
+    records = by_identity(PluginManager.discover())
+    assert {identity: (record.state, record.reason) for identity, record in records.items()} == {
+        "dist-a/fast": ("active", ""),
+        "dist-a/slow": ("failed", "its distribution has 2 entry points of this name: dummy_b, dummy_c"),
+        "dist-a/odd \x1b[31m": ("failed", "its entry point is named 'odd \\x1b[31m', which cannot be printed"),
+    }
+
+
+def test_a_group_without_entry_points_is_told(site: Site) -> None:
+    site.add("dist-a", {})
+    assert only(PluginManager.discover()).reason == "its group 'lash.plugins' names no plugin"
+
+
+def test_a_group_whose_name_only_holds_ours_is_none_of_our_business(site: Site) -> None:
+    site.add("dist-a", {})
+    (site.path / "dist_a-1.0.dist-info" / "entry_points.txt").write_text(
+        "[other.lash.plugins]\na = b\n[lash.plugins.x]\n"
+    )
+    assert PluginManager.discover().records == ()
+
+
+def test_entry_points_without_end_are_a_reason(site: Site) -> None:
+    site.add_mode("dist-a", "fast")
+    with (site.path / "dist_a-1.0.dist-info" / "entry_points.txt").open("a") as file:
+        file.write("#" * (1 << 20))
+    assert only(PluginManager.discover()).reason == (
+        "its metadata cannot be read: entry_points.txt has more than 1,048,576 bytes"
+    )
+
+
+def test_what_pip_leaves_of_a_distribution_that_it_replaced_is_no_distribution(site: Site) -> None:
+    site.add_mode("dist-a", "fast")
+    (site.path / "dist_a-1.0.dist-info").rename(site.path / "~ist_a-1.0.dist-info")
+    assert PluginManager.discover().records == ()
+
+
+def test_the_chain_of_reasons_tells_each_decision_and_whether_it_was_imported(site: Site) -> None:
+    package = site.add_mode("dist-b", "b", extra='after = ["a"]\n')
+    site.add_mode("dist-a", "a", mode="b")
+    settings = PluginSettings(allow=("dist-a", "dist-b"), settled={"modes": {"b": "dist-b"}})
+    manager = PluginManager.discover(settings)
+    record = by_identity(manager)["dist-b/b"]
+    chain = [(reason.step, reason.told.replace("0+source", "0.1.0")) for reason in record.chain]
+    assert chain == [
+        ("found", f"entry point 'b = {package}' of dist-b 1.0 in {site.path}/dist_b-1.0.dist-info"),
+        ("described", f"by {site.path}/{package}/lash-plugin.toml"),
+        ("compatible", "needs hook API 0.1; this lash-core 0.1.0 implements 0.1"),
+        ("allowed", "listed in [lash.plugins] allow"),
+        ("ordered", "2 of 2: after dist-a/a, as manifests say"),
+        ("claims", "mode 'b': held, [lash.modes] gives it to 'dist-b'"),
+        ("imported", "no, it was not imported"),
+    ]
+    other = by_identity(manager)["dist-a/a"].chain
+    assert ("claims", "mode 'b': lost, [lash.modes] gives it to 'dist-b'") in [(each.step, each.told) for each in other]
+    manager.mode("b")
+    assert record.chain[-1].told == f"yes, in {record.import_ms:.1f} ms"
 
 
 def test_a_name_claimed_twice_stops_only_that_name(site: Site) -> None:
@@ -218,7 +309,7 @@ def test_a_plugin_in_conflict_keeps_its_other_names(site: Site) -> None:
 
 def test_a_conflict_is_settled_by_the_settings(site: Site) -> None:
     first, second = site.add_mode("dist-a", "one", mode="fast"), site.add_mode("dist-b", "two", mode="fast")
-    manager = PluginManager.discover(PluginSettings(settled={"modes": {"fast": "dist-b"}}))
+    manager = PluginManager.discover(PluginSettings(settled={"modes": {"fast": "Dist_B"}}))
     assert {record.state for record in manager.records} == {"active"}
     manager.mode("fast")
     assert second in sys.modules

@@ -64,6 +64,24 @@ async def exits_later(context: Said) -> Any:
     sys.exit(3)
 
 
+class Unspeakable(BaseException):
+    def __str__(self) -> str:
+        raise ValueError("it has no text")
+
+
+async def ends_all(context: Said) -> Any:
+    raise Unspeakable
+
+
+async def closes(context: Said) -> Any:
+    raise GeneratorExit
+
+
+async def closes_later(context: Said) -> Any:
+    await asyncio.sleep(0)
+    raise GeneratorExit
+
+
 async def cancels(context: Said) -> Any:
     raise asyncio.CancelledError
 
@@ -84,6 +102,9 @@ BROKEN: list[tuple[Hook, str]] = [
     (fails_later, "failed: ValueError: I am broken"),
     (exits, "failed: it called sys.exit(3)"),
     (exits_later, "failed: it called sys.exit(3)"),
+    (ends_all, "failed: Unspeakable, whose text cannot be told"),
+    (closes, "failed: GeneratorExit: "),
+    (closes_later, "failed: GeneratorExit: "),
     (cancels, "cancelled itself"),
     (cancels_later, "cancelled itself"),
     (hangs, "missed its deadline of 0.01 s and was cancelled"),
@@ -178,7 +199,9 @@ async def test_one_that_is_late_has_ended_when_the_caller_goes_on(hurry: Callabl
     assert ended == [SAID]
 
 
-async def test_one_that_ignores_its_cancellation_does_not_hold_the_caller(hurry: Callable[[Any], None]) -> None:
+async def test_one_that_ignores_its_cancellation_is_named_and_does_not_hold_the_caller(
+    hurry: Callable[[Any], None], caplog: pytest.LogCaptureFixture
+) -> None:
     hurry(lash_on_words)
     free = asyncio.Event()
 
@@ -190,9 +213,13 @@ async def test_one_that_ignores_its_cancellation_does_not_hold_the_caller(hurry:
                 continue
 
     hooks = await open_hooks(function(lash_on_words, stubborn))
-    await hooks.notify(lash_on_words, SAID)
+    with caplog.at_level(logging.ERROR, "lash.plugins"):
+        await hooks.notify(lash_on_words, SAID)
     assert not free.is_set()
     free.set()
+    assert told(caplog.messages[0]) == (
+        "plugin 'stubborn' (lash-core 0.1.0): lash_on_words was cancelled, does not end, and goes on alone"
+    )
 
 
 @pytest.mark.parametrize("kind", ["observe", "transform", "guard"])

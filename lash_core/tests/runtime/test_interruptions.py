@@ -10,6 +10,7 @@ import pytest
 from dying_host import Killed
 from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.errors import CorruptSession, SessionBusy, StoreUnavailable, TurnError, WriterFenced
+from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.records.models import ModelRequest
 from lash_hookspecs.records.payloads import Message, ToolInvocation
 from lash_hookspecs.records.state import CommitDocument
@@ -176,7 +177,7 @@ async def test_who_was_taken_over_writes_nothing_any_more_even_after_looking() -
     assert await stored_texts(backend) == ["hi"]
 
 
-class DyingInATool:
+class DyingInATool(Host):
     """A host that is killed while the second of the tools runs."""
 
     name = "dying in a tool"
@@ -301,7 +302,7 @@ async def test_a_branch_waits_until_the_interrupted_turn_is_ended() -> None:
     assert str(caught.value) == "session 's' has an unfinished turn: continue or abandon it before you branch"
 
 
-class DyingInAModelCall:
+class DyingInAModelCall(Host):
     name = "dying in a model call"
 
     async def run_turn(self, runner: Any) -> None:

@@ -24,6 +24,7 @@ from lash_hookspecs.errors import (
     UnknownName,
     UnreadableData,
 )
+from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.session_plugins import SessionPlugin
 from lash_hookspecs.records.models import ModelInfo, ModelMessage, ModelRequest, ToolTurn, UserTurn
 from lash_hookspecs.records.payloads import ToolInvocation
@@ -467,7 +468,7 @@ async def test_a_store_of_another_session_is_refused_with_both_names() -> None:
 
 @pytest.mark.parametrize("unfinished", ["interrupted", "failed"])
 async def test_a_turn_that_its_host_gives_up_ends_as_the_environment_says(unfinished: Any) -> None:
-    class Lazy:
+    class Lazy(Host):
         name = "lazy"
 
         async def run_turn(self, runner: Any) -> None:

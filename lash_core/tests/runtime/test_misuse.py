@@ -180,10 +180,10 @@ async def test_a_session_that_must_be_new_is_not_another_writers(monkeypatch: py
     other = await lash_on(backend, ProbeModel(says("b"))).session("s", create=True)
     take_lease = lease.take_lease
 
-    async def late(*args: Any) -> Any:
+    async def late(*args: Any, **options: Any) -> Any:
         monkeypatch.setattr(opened, "take_lease", take_lease)
         await other.turn("first")
-        return await take_lease(*args)
+        return await take_lease(*args, **options)
 
     monkeypatch.setattr(opened, "take_lease", late)
     with pytest.raises(SessionExists):

@@ -13,7 +13,7 @@ __all__ = ["TRACE_EVENTS", "TRACE_SCHEMA_VERSION", "TraceContext", "TraceLevel",
 #: The version of `TraceRecord`; it changes when a reader of the old one would be misled.
 TRACE_SCHEMA_VERSION = 1
 
-#: How much is traced; ``extended`` adds ``stream_event``.
+#: How much is traced; ``extended`` adds ``stream_event``, and ``hook_called`` for each piece of a stream.
 TraceLevel = Literal["standard", "extended"]
 
 #: The runtime's own events. Those of plugins are called ``plugin.{plugin}.{name}``.
@@ -28,6 +28,7 @@ TRACE_EVENTS = (
     "model_call_failed",
     "tool_call_started",
     "tool_call_finished",
+    "hook_called",
     "boundary",
     "commit",
     "commit_failed",

@@ -41,6 +41,7 @@ StopReason = Literal[
     "mode_error",
     "plugin_error",
     "host_error",
+    "host_limit",
     "denied",
     "tool_stopped",
     "cancelled",

@@ -63,9 +63,9 @@ def lash_offer_actions(context: ActionContext) -> list[PluginAction]:
             class Raise(BaseModel):
                 by: int
 
-            async def run(request: Raise) -> int:
-                return await budgets.grow(context.session_id, request.by)
+            async def run(request: Raise) -> str:
+                return f"{request.by} more for {context.session_id}"
 
-            return [PluginAction(name="budget.raise", arguments=Raise, result=int, run=run)]
+            return [PluginAction(name="budget.raise", arguments=Raise, result=str, run=run)]
     """
     raise AssertionError("a specification is never called")

@@ -89,7 +89,7 @@ async def lash_prepare_history(context: HistoryPrepared) -> tuple[ModelMessage, 
         @implements(lash_prepare_history)
         async def last_ten(context: HistoryPrepared) -> tuple[ModelMessage, ...]:
             users = [at for at, message in enumerate(context.messages) if message.role == "user"]
-            return context.messages[users[-10]:] if len(users) > 10 else context.messages
+            return context.messages[users[-10] :] if len(users) > 10 else context.messages
     """
     raise AssertionError("a specification is never called")
 

@@ -6,16 +6,18 @@ what is returned here, so that conflicts are seen without importing.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
 from lash_hookspecs.markers import offer
+from lash_hookspecs.settings import SettingsTable, as_table
 
 if TYPE_CHECKING:
     import click
+    from pydantic import BaseModel
 
     from lash_hookspecs.protocols.hosts import Host
     from lash_hookspecs.protocols.models import ModelProvider
@@ -49,6 +51,8 @@ __all__ = [
     "lash_offer_tools",
 ]
 
+M = TypeVar("M", bound="BaseModel")
+
 
 @attrs.frozen(kw_only=True)
 class OfferContext:
@@ -56,11 +60,19 @@ class OfferContext:
 
     Attributes:
         api: The hook API version that the host implements.
-        settings: The plugin's own table of the settings.
+        settings: The plugin's own table of the settings, as the file has it; a test may give any mapping.
     """
 
     api: str
-    settings: Mapping[str, object] = attrs.field(factory=dict)
+    settings: SettingsTable = attrs.field(factory=SettingsTable, converter=as_table)
+
+    def settings_as(self, model: type[M]) -> M:
+        """Give the plugin's settings as its model has them; the same object each time.
+
+        Raises:
+            ConfigurationError: They are not as the model wants them.
+        """
+        return self.settings.read(model)
 
 
 @attrs.frozen(kw_only=True)
@@ -160,6 +172,7 @@ class SessionSetup:
             ``"attachments"``.
         services: The session itself; not to be used before `SessionPlugin.restore` was called.
         authority: What it may do, if it is a subagent; how deep it may start others is held to by the core.
+        settings: The plugin's own table of the settings, as in `OfferContext`.
     """
 
     session_id: str
@@ -169,6 +182,11 @@ class SessionSetup:
     capabilities: frozenset[str]
     services: SessionServices
     authority: SubagentAuthority | None = None
+    settings: SettingsTable = attrs.field(factory=SettingsTable, converter=as_table)
+
+    def settings_as(self, model: type[M]) -> M:
+        """Give the plugin's settings as its model has them; as `OfferContext.settings_as`."""
+        return self.settings.read(model)
 
 
 @attrs.frozen(kw_only=True)
@@ -303,10 +321,5 @@ def lash_offer_commands(context: OfferContext) -> list[CommandOffer]:
         @implements(lash_offer_commands)
         def commands(context: OfferContext) -> list[CommandOffer]:
             return [CommandOffer(name="flush", build=flush_command)]
-
-        def flush_command(setup: CommandSetup) -> click.Command:
-            import click
-
-            return click.Command("flush", callback=lambda: click.echo("flushed"))
     """
     raise AssertionError("a specification is never called")

@@ -27,17 +27,20 @@ from lash_hookspecs.records.store import SessionQuery
 from lash_hookspecs.records.traces import TraceContext, TraceLevel
 
 from lash_core.app.agent import Agent
+from lash_core.app.hosts import chosen_host
 from lash_core.app.session import Session
 from lash_core.app.stores import of_tenant, open_backend
 from lash_core.builtins import BUILTINS
-from lash_core.hosts.local_tasks import LocalTaskHost
 from lash_core.plugins.fingerprints import PluginPolicy
+from lash_core.plugins.hook_calls import HookCall
 from lash_core.plugins.manager import PluginManager
 from lash_core.runtime.archive_export import Exported, export_sessions
 from lash_core.runtime.archive_files import new_file, readable_file
 from lash_core.runtime.archive_import import Imported, import_archive
 from lash_core.runtime.ending import delete_unreadable
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
+from lash_core.runtime.opening import checked_ttl
+from lash_core.runtime.orders import refuse_unportable
 from lash_core.runtime.parked import ParkedSession
 from lash_core.runtime.policy import SessionSpec
 from lash_core.runtime.runtime import LashRuntime
@@ -85,7 +88,7 @@ class Lash:
         tenant: str = "",
         agent: Agent | None = None,
         plugins: PluginManager | None = None,
-        host: Host | None = None,
+        host: Host | str | None = None,
         root: str | Path | None = None,
         residency: Residency = Residency.KEEP_ALL,
         attachments: AttachmentStore | None = None,
@@ -97,6 +100,7 @@ class Lash:
         trace_context: TraceContext | None = None,
         trace_bodies: bool = False,
         plugin_policy: PluginPolicy = "compatible",
+        on_hook_call: Callable[[HookCall], None] | None = None,
     ) -> _Opening:
         """Open a store; use it with ``async with``, or ``await`` it and `close` it yourself.
 
@@ -105,22 +109,26 @@ class Lash:
             tenant: Whose sessions; a tenant sees nothing of another one's, not even that it is there.
             agent: Who answers; the offline model without tools by default.
             plugins: Where stores, modes and providers come from; the installed ones by default.
-            host: Where turns run; in this process by default.
+            host: Where turns run: the name of one that a plugin offers, or an object; in this process by default. It is
+                closed with the store.
             root: The folder that file tools may not leave; the current one by default.
             residency: What is held in memory of each session (L4).
             attachments: Where files that users send are kept; each session's own store by default. Close it yourself.
             create: Whether a database that is not there may be made.
             name: What holders of leases are called, for people.
-            tasks: Where background tasks run; in this process by default. It is closed with the store.
+            tasks: Where background tasks run; by default where the host offers, else in this process if turns run
+                there. It is closed with the store.
             trace: Where a trace of everything goes; it is closed with the store.
             trace_level: How much is traced; ``extended`` adds each piece of a streamed answer.
             trace_context: What every trace record is about besides, such as the app's own ``metadata``.
             trace_bodies: Whether prompts, messages, arguments and outputs go into the trace.
             plugin_policy: ``strict`` refuses sessions that were committed with other plugins than are here (P8).
+            on_hook_call: Is told of each call of a plugin; without it and a trace, none is timed.
 
         Raises:
-            ConfigurationError: The store keeps no tenants apart.
-            UnknownName: Nobody offers the scheme, the model's provider or the mode.
+            ConfigurationError: The store keeps no tenants apart; or the host runs turns in other processes, and
+                something that was given cannot go there: names all of it.
+            UnknownName: Nobody offers the scheme, the model's provider, the mode or the host.
             StoreUnavailable: The store cannot be opened.
         """
 
@@ -128,6 +136,7 @@ class Lash:
             chosen = agent or Agent()
             manager = plugins or PluginManager.discover(builtins=BUILTINS)
             _check_offers(manager, chosen)
+            runs_in, tasks_in = chosen_host(manager, host, tasks, name)
             backend = await open_backend(manager, url, create)
             try:
                 store = of_tenant(backend, tenant)
@@ -137,21 +146,28 @@ class Lash:
             env = RuntimeEnvironment(
                 plugins=manager,
                 store=store,
+                store_url=url,
+                tenant=tenant,
+                host=runs_in,
                 residency=residency,
                 attachments=attachments,
                 root=Path(root) if root is not None else Path.cwd(),
                 tool_sets=chosen.tool_sets,
                 tools=chosen.tools,
                 name=name,
-                tasks=tasks or LocalTaskHost(name),
+                tasks=tasks_in,
                 trace=trace,
                 trace_level=trace_level,
                 trace_context=trace_context,
                 trace_bodies=trace_bodies,
                 plugin_policy=plugin_policy,
+                on_hook_call=on_hook_call,
             )
-            if host is not None:
-                env = env.evolve(host=host)
+            try:
+                refuse_unportable(env)
+            except ConfigurationError:
+                await backend.close()
+                raise
             return Lash(env, chosen, owns_environment=True, database=backend)
 
         return _Opening(opened)
@@ -190,6 +206,8 @@ class Lash:
             await known.refresh()
             if create is False and known.head is None:
                 raise SessionMissing(f"session {session_id!r} does not exist", session_id=session_id)
+            if ttl is not None:
+                known.runtime.session.resident.ttl = checked_ttl(session_id, ttl, self.store)
             return known
         agent = self.agent
         spec = SessionSpec(
@@ -306,6 +324,7 @@ class Lash:
                     closing.callback(self.env.trace.close)
                 closing.push_async_callback((self._database or self.store).close)
                 closing.push_async_callback(self.env.providers.close)
+                closing.push_async_callback(self.env.host.close)
                 if self.env.tasks is not None:
                     closing.push_async_callback(self.env.tasks.close)
             for session in reversed(list(self._sessions.values())):

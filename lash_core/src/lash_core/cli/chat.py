@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import click
 from lash_hookspecs.errors import LashError
@@ -13,12 +15,14 @@ from lash_core.app import Session
 from lash_core.cli.errors import CANCELLED, OUTCOMES, report
 from lash_core.cli.opening import agent_options, open_lash, show_logs
 from lash_core.cli.options import Shared, common
-from lash_core.cli.output import to_stderr
+from lash_core.cli.output import stdout_kept, to_stderr
 from lash_core.cli.tracing import TraceWish, trace_options
 from lash_core.cli.turn_output import show_turn
 from lash_core.runtime.text import check_session_id
 
 __all__ = ["chat"]
+
+T = TypeVar("T")
 
 
 @click.command()
@@ -34,6 +38,7 @@ def chat(
     model: str | None,
     mode: str | None,
     root: str | None,
+    host: str | None,
     trace: TraceWish,
 ) -> int:
     """Talk with a session, a line at a time; also from a pipe.
@@ -44,11 +49,20 @@ def chat(
     chosen = check_session_id(session_id)
     with asyncio.Runner() as runner:
         opening = open_lash(
-            shared, "chat", session_id=chosen, make=True, model=model, mode=mode, root=root, trace=trace
+            shared,
+            "chat",
+            session_id=chosen,
+            make=True,
+            model=model,
+            mode=mode,
+            root=root,
+            host=host,
+            runs_turns=True,
+            trace=trace,
         )
-        lash = runner.run(opening.__aenter__())
+        lash = _run(runner, opening.__aenter__())
         try:
-            session = runner.run(lash.session(chosen))
+            session = _run(runner, lash.session(chosen))
             to_stderr(f"lash: session {chosen}, turn {session.document.turn_index + 1}; Ctrl-D ends the chat")
             if session.interrupted and not resume:
                 to_stderr(
@@ -57,7 +71,13 @@ def chat(
                 )
             return _talk(runner, session, shared, resume)
         finally:
-            runner.run(opening.__aexit__(None, None, None))
+            _run(runner, opening.__aexit__(None, None, None))
+
+
+def _run(runner: asyncio.Runner, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a step; what plugins print meanwhile goes to stderr, and the prompt does not."""
+    with stdout_kept():
+        return runner.run(coroutine)
 
 
 def _talk(runner: asyncio.Runner, session: Session, shared: Shared, resume: bool) -> int:
@@ -103,6 +123,6 @@ def _answer(runner: asyncio.Runner, session: Session, shared: Shared, line: str,
         return OUTCOMES[result.outcome]
 
     try:
-        return runner.run(turn())
+        return _run(runner, turn())
     except LashError as error:  # the session is still there: say it and go on
         return report(error, shared)

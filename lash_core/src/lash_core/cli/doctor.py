@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 from lash_hookspecs.errors import ConfigurationError, LashError, redact_url
-from lash_hookspecs.version import HOOKSPEC_API
 
 from lash_core.builtins import BUILTINS
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import print_json, print_table, print_text
 from lash_core.config import Settings, StoreLocation, locate_store
 from lash_core.plugins import PluginManager, PluginRecord
-from lash_core.version import core_version
+from lash_core.version import HOOKSPEC_API, core_version
 
 if TYPE_CHECKING:
     from lash_core.cli.session_checks import SessionCheck
@@ -71,6 +70,7 @@ def _examine(shared: Shared) -> _Report:
         settings = Settings(store=shared.store, sources={"store": "--store"} if shared.store else {})
     report = _Report(settings, PluginManager.discover(settings.plugins, builtins=BUILTINS), findings=findings)
     findings += [(record.label, f"{record.state}: {record.reason}") for record in _installed(report) if _broken(record)]
+    findings += [("required plugins", error.message) for error in report.plugins.requirements()]
     findings += _unknown_names(report)
     try:
         report.location = locate_store(settings)
@@ -82,8 +82,7 @@ def _examine(shared: Shared) -> _Report:
 
 
 def _installed(report: _Report) -> list[PluginRecord]:
-    own = {part.name for part in BUILTINS}
-    return [record for record in report.plugins.records if record.name not in own]
+    return [record for record in report.plugins.records if record.origin != "app"]
 
 
 def _broken(record: PluginRecord) -> bool:
@@ -93,7 +92,11 @@ def _broken(record: PluginRecord) -> bool:
 def _unknown_names(report: _Report) -> Iterator[tuple[str, str]]:
     settings, plugins = report.settings, report.plugins
     provider = settings.model.partition(":")[0] if settings.model is not None else None
-    for kind, what, name in (("modes", "mode", settings.mode), ("providers", "model", provider)):
+    for kind, what, name in (
+        ("modes", "mode", settings.mode),
+        ("providers", "model", provider),
+        ("hosts", "host", settings.host),
+    ):
         if name is not None:
             try:
                 plugins.holder(kind, name)
@@ -125,6 +128,10 @@ def _examine_sessions(shared: Shared, report: _Report) -> None:
 
     location = report.location
     report.sessions = []
+    try:
+        tenant = shared.settings().tenant
+    except ConfigurationError:
+        return  # it is a finding; what those settings would not let be imported is not known
     if location is None or location.exists is False:
         return
 
@@ -133,7 +140,7 @@ def _examine_sessions(shared: Shared, report: _Report) -> None:
     async def look() -> None:
         store = await open_backend(report.plugins, location.url, False)
         try:
-            async for check in check_sessions(of_tenant(store, shared.settings().tenant), report.plugins):
+            async for check in check_sessions(of_tenant(store, tenant), report.plugins):
                 found.append(check)
         finally:
             await store.close()
@@ -174,7 +181,7 @@ def _versions() -> dict[str, str]:
 
 
 def _values(settings: Settings) -> dict[str, Any]:
-    values = {"model": settings.model, "mode": settings.mode, "root": str(settings.root)}
+    values = {"model": settings.model, "mode": settings.mode, "root": str(settings.root), "host": settings.host}
     return {key: {"value": value, "from": settings.sources.get(key, "default")} for key, value in values.items()}
 
 

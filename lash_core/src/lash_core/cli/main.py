@@ -99,9 +99,7 @@ class LazyGroup(click.Group):
 def _print_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
-    from lash_hookspecs.version import HOOKSPEC_API
-
-    from lash_core.version import core_version
+    from lash_core.version import HOOKSPEC_API, core_version
 
     click.echo(f"lash {core_version()} (hook API {HOOKSPEC_API})")
     ctx.exit()
@@ -111,13 +109,15 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, value: bool)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the versions."
 )
+@click.option("--locked", is_flag=True, help="Import no plugin that differs from lash-plugins.lock.")
 @common
-def cli(shared: Shared) -> None:
+def cli(shared: Shared, locked: bool) -> None:
     """Durable sessions for LLM agents.
 
     Exit codes: 0 finished, 1 the turn stopped or failed, 2 wrong usage or settings, 3 busy or conflict, 4 waiting or
     queued, 5 store unavailable, 130 cancelled.
     """
+    shared.locked = locked
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,11 +18,12 @@ from lash_hookspecs.records.store import Absent, Deleted, Head, SessionQuery, Se
 from lash_core.app import Agent, Lash, of_tenant, open_backend
 from lash_core.builtins import BUILTINS
 from lash_core.cli.options import Shared
-from lash_core.cli.output import to_stderr
+from lash_core.cli.output import stdout_kept, to_stderr
 from lash_core.cli.tracing import TraceWish
 from lash_core.config import Settings, StoreLocation, locate_store, make_default_store
 from lash_core.plugins import PluginManager
 from lash_core.plugins.fingerprints import PluginPolicy
+from lash_core.plugins.hook_calls import HookCall
 from lash_core.runtime.environment import Residency
 
 __all__ = ["agent_options", "all_sessions", "head_of", "missing", "open_lash", "open_store", "run_async"]
@@ -36,8 +37,9 @@ _NO_TRACE = TraceWish()
 
 
 def agent_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command ``--model``, ``--mode`` and ``--root``."""
+    """Give a command that runs turns ``--model``, ``--mode``, ``--root`` and ``--host``."""
     for option in (
+        click.option("--host", metavar="NAME", help="Where the turn runs; embedded: in this process."),
         click.option("--root", metavar="DIR", help="The folder that file tools may not leave; the current one."),
         click.option("--mode", metavar="NAME", help="The execution mode; the session's own, else standard."),
         click.option("--model", metavar="NAME", help="provider:model; the session's own, else offline."),
@@ -47,9 +49,10 @@ def agent_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def run_async(coroutine: Coroutine[Any, Any, T], shared: Shared) -> T:
-    """Run a command's coroutine on a loop of its own."""
+    """Run a command's coroutine on a loop of its own; what plugins print goes to stderr."""
     show_logs(shared)
-    return asyncio.run(coroutine)
+    with stdout_kept():
+        return asyncio.run(coroutine)
 
 
 def show_logs(shared: Shared) -> None:
@@ -84,9 +87,12 @@ async def open_lash(
     model: str | None = None,
     mode: str | None = None,
     root: str | None = None,
+    host: str | None = None,
+    runs_turns: bool = False,
     trace: TraceWish = _NO_TRACE,
     as_stored: bool = False,
     plugin_policy: PluginPolicy = "compatible",
+    on_hook_call: Callable[[HookCall], None] | None = None,
 ) -> AsyncIterator[Lash]:
     """Open the store to work in it.
 
@@ -98,17 +104,22 @@ async def open_lash(
         model: ``--model``.
         mode: ``--mode``.
         root: ``--root``.
+        host: ``--host``.
+        runs_turns: Whether turns run, so that the host which the settings name counts.
         trace: What the trace options say; the file is opened before anything is written to the store.
         as_stored: Whether sessions keep their own model and mode whatever the settings name.
         plugin_policy: ``strict`` refuses sessions that were committed with other plugins than are here.
+        on_hook_call: Is told of each call of a plugin.
     """
-    settings = shared.settings(model=model, mode=mode, root=root)
+    settings = shared.settings(model=model, mode=mode, root=root, host=host)
     location = locate_store(settings)
     plugins = _plugins(settings)
     if not location.exists:
         if not make:
             raise missing(session_id, location)
         _check_defaults(plugins, settings)
+        if runs_turns and settings.host is not None:
+            plugins.host(settings.host)
     named = (None, None) if as_stored else (settings.model, settings.mode)
     agent = Agent(named[0], mode=named[1], tool_sets=[offer.name for offer in plugins.tools()])
     with trace.opened() as sink:
@@ -120,6 +131,7 @@ async def open_lash(
             tenant=settings.tenant,
             agent=agent,
             plugins=plugins,
+            host=settings.host if runs_turns else None,
             root=settings.root,
             residency=Residency.ACTIVE_PATH_ONLY,
             create=make,
@@ -128,6 +140,7 @@ async def open_lash(
             trace_level=trace.level,
             trace_bodies=trace.bodies,
             plugin_policy=plugin_policy,
+            on_hook_call=on_hook_call,
         )
         async with opening as lash:
             yield lash

@@ -23,12 +23,14 @@ class Shared:
         tenant: ``--tenant``.
         json: ``--json``.
         debug: ``--debug``.
+        locked: ``--locked``, which stands before the command.
     """
 
     store: str | None = attrs.field(default=None, repr=False)
     tenant: str | None = None
     json: bool = False
     debug: bool = False
+    locked: bool = False
 
     @classmethod
     def guess(cls, arguments: Sequence[str]) -> Shared:
@@ -38,7 +40,8 @@ class Shared:
 
     def settings(self, **flags: str | None) -> Settings:
         """Read the settings, with ``--store``, ``--tenant`` and what else the command's flags say."""
-        return load_settings({"store": self.store, "tenant": self.tenant, **flags})
+        settings = load_settings({"store": self.store, "tenant": self.tenant, **flags})
+        return attrs.evolve(settings, plugins=attrs.evolve(settings.plugins, locked=True)) if self.locked else settings
 
 
 def common(function: Callable[..., Any]) -> Callable[..., Any]:

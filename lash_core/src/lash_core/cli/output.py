@@ -1,5 +1,8 @@
 """What is written: tables and text for people, JSON for programs.
 
+While plugins run, stdout is kept for what a command says: what they print, or what a child process of theirs does, goes
+to stderr, and no `--json` is damaged by it.
+
 Text from models, tools and stores is not trusted: control characters are shown, never sent to a terminal.
 """
 
@@ -11,9 +14,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -27,6 +30,8 @@ __all__ = [
     "print_table",
     "print_text",
     "silence_stdout",
+    "stdout",
+    "stdout_kept",
     "timestamp",
     "to_stderr",
 ]
@@ -59,7 +64,14 @@ def timestamp(microseconds: int) -> str:
 
 
 def prepare_streams() -> None:
-    """Let no text fail because of an encoding; what cannot be read is refused where it enters."""
+    """Let no text fail because of an encoding; what cannot be read is refused where it enters.
+
+    A stream that the caller has closed leads nowhere: else the next file that is opened, a store's, would take its
+    number, and what a plugin's child process prints would go into it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  as long as the process
     for stream, errors in (
         (sys.stdin, "surrogateescape"),
         (sys.stdout, "backslashreplace"),
@@ -69,30 +81,85 @@ def prepare_streams() -> None:
             stream.reconfigure(errors=errors)
 
 
+#: Where stdout was, while `stdout_kept` keeps it.
+_kept: TextIO | None = None
+
+
+def stdout() -> TextIO:
+    """Give the stream for what a command says."""
+    return _kept or sys.stdout
+
+
+@contextlib.contextmanager
+def stdout_kept() -> Iterator[None]:
+    """Keep stdout for `stdout`; whatever else is written to it meanwhile goes to stderr."""
+    global _kept
+    if _kept is not None:
+        yield
+        return
+    with _moved(sys.stdout) as _kept, contextlib.redirect_stdout(sys.stderr):
+        try:
+            yield
+        finally:
+            _kept = None
+
+
+@contextlib.contextmanager
+def _moved(stream: TextIO) -> Iterator[TextIO]:
+    """Move the process's stdout to another descriptor, and put stderr in its place; a test's stream stays as it is."""
+    try:
+        if stream is not sys.__stdout__ or stream.fileno() != 1:
+            raise OSError
+        stream.flush()
+        kept = os.dup(1)
+        os.dup2(2, 1)
+    except (OSError, ValueError):  # it has no descriptor, or there is no stderr
+        yield stream
+        return
+    buffering = 1 if stream.line_buffering else -1
+    moved = os.fdopen(kept, "w", buffering, encoding=stream.encoding, errors=stream.errors)
+    try:
+        yield moved
+    finally:
+        with contextlib.suppress(OSError):
+            stream.flush()  # of whoever got hold of it before
+        os.dup2(kept, 1)
+        _close(moved)
+
+
+def _close(stdout: TextIO) -> None:
+    try:
+        stdout.close()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "stdout") from None
+
+
 def print_text(text: str) -> None:
     """Print text for people."""
-    click.echo(plain(text))
+    click.echo(plain(text), file=stdout())
 
 
 def print_json(document: Any) -> None:
     """Print one JSON document; in ASCII, so it holds no control character either."""
-    click.echo(json.dumps(document, indent=2, default=str))
+    click.echo(json.dumps(document, indent=2, default=str), file=stdout())
 
 
 def print_json_line(document: Any) -> None:
     """Print one JSON document in one line."""
-    click.echo(json.dumps(document, default=str))
+    click.echo(json.dumps(document, default=str), file=stdout())
 
 
-def print_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; cells are one line each, the last column is not cut or padded."""
+def print_table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, err: bool = False) -> None:
+    """Print a table, on stderr if need be; cells are one line each, the last column is not cut or padded."""
     lines = [[one_line("" if cell is None else str(cell)) for cell in row] for row in rows]
     if not lines:
         return
     widths = [max(len(line[column]) for line in [list(heads), *lines]) for column in range(len(heads))]
     for line in [list(heads), *lines]:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        click.echo("  ".join(cells).rstrip())
+        click.echo("  ".join(cells).rstrip(), file=sys.stderr if err else stdout())
 
 
 def to_stderr(text: str, *, paragraph: bool = True) -> None:
@@ -105,7 +172,7 @@ def silence_stdout() -> None:
     """Drop what is still to be written; the interpreter's own flush would complain about a closed pipe."""
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
+        os.dup2(null, stdout().fileno())
         os.close(null)
 
 

@@ -72,7 +72,8 @@ def _build(record: PluginRecord, offer: CommandOffer, setup: CommandSetup) -> cl
 
 
 def _settings(ctx: click.Context) -> Settings:
-    return Shared(store=ctx.params.get("store"), tenant=ctx.params.get("tenant")).settings()
+    told = ctx.params
+    return Shared(store=told.get("store"), tenant=told.get("tenant"), locked=bool(told.get("locked"))).settings()
 
 
 def _setup(ctx: click.Context, settings: Settings) -> CommandSetup:

@@ -6,7 +6,14 @@ import click
 
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import one_line, print_json, print_table, to_stderr
-from lash_core.plugins import PluginManager, PluginRecord
+from lash_core.cli.plugin_check import check_plugins
+from lash_core.cli.plugin_details import order, show, why
+from lash_core.cli.plugin_lock import lock_plugins, verify_plugins
+from lash_core.cli.plugin_lookup import all_plugins
+from lash_core.cli.plugin_new import new
+from lash_core.cli.plugin_settings import config_plugin
+from lash_core.cli.plugin_switches import disable, enable
+from lash_core.plugins import PluginRecord
 
 __all__ = ["plugins"]
 
@@ -14,7 +21,7 @@ __all__ = ["plugins"]
 @click.group()
 @common
 def plugins(shared: Shared) -> None:
-    """Show the installed plugins."""
+    """Show the installed plugins, and say which may be used."""
 
 
 @plugins.command("list")
@@ -24,7 +31,7 @@ def list_plugins(shared: Shared) -> None:
 
     --json shows long offers in full.
     """
-    records = PluginManager.discover(shared.settings().plugins).records
+    records = [record for record in all_plugins(shared).records if record.origin != "app"]
     if shared.json:
         print_json([_document(record) for record in records])
     elif not records:
@@ -54,5 +61,21 @@ def _document(record: PluginRecord) -> dict[str, object]:
         "offers": dict(record.manifest.offers) if record.manifest else {},
         "hooks": sorted(record.hooks),
         "requires_api": record.manifest.requires_api if record.manifest else None,
+        "origin": record.origin,
         "value": record.value,
     }
+
+
+for command in (
+    show,
+    why,
+    order,
+    config_plugin,
+    check_plugins,
+    disable,
+    enable,
+    lock_plugins,
+    verify_plugins,
+    new,
+):
+    plugins.add_command(command)

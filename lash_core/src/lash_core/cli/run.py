@@ -13,6 +13,7 @@ from lash_core.cli.errors import OUTCOMES
 from lash_core.cli.opening import agent_options, open_lash, run_async
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import print_text
+from lash_core.cli.plugin_calls import Explained
 from lash_core.cli.tracing import TraceWish, trace_options
 from lash_core.cli.turn_output import show_turn
 from lash_core.runtime.conflicts import check_conflict_policy
@@ -33,6 +34,7 @@ __all__ = ["run"]
     default="raise",
     help="When somebody else commits first: give up what the turn has made, or keep it as a branch and print its leaf.",
 )
+@click.option("--explain-plugins", "explain", is_flag=True, help="Show which plugins were called, and how long.")
 @agent_options
 @trace_options
 @common
@@ -43,9 +45,11 @@ def run(
     resume: bool,
     paths: tuple[str, ...],
     on_conflict: str,
+    explain: bool,
     model: str | None,
     mode: str | None,
     root: str | None,
+    host: str | None,
     trace: TraceWish,
 ) -> int:
     """Run one turn: TEXT is what you say, or - to read it from stdin.
@@ -57,20 +61,35 @@ def run(
     files = [read_file(Path(path), MAX_ATTACHMENT) for path in paths]
     said = check_text(sys.stdin.read().rstrip("\n") if text == "-" else text, alone=not files)
     chosen = check_session_id(session_id)
+    explained = Explained() if explain else None
     greeting = None if session_id else f"new session {chosen}"
 
     async def turn() -> int:
         async with open_lash(
-            shared, "run", session_id=chosen, make=True, model=model, mode=mode, root=root, trace=trace
+            shared,
+            "run",
+            session_id=chosen,
+            make=True,
+            model=model,
+            mode=mode,
+            root=root,
+            host=host,
+            runs_turns=True,
+            trace=trace,
+            on_hook_call=explained.note if explained is not None else None,
         ) as lash:
             session = await lash.session(chosen)
             begun = session.stream(said, attachments=files, resume=resume, on_conflict=policy)
             try:
-                result = await show_turn(begun, as_json=shared.json, greeting=greeting)
+                result = await show_turn(begun, as_json=shared.json, greeting=greeting, explained=explained)
             except ConflictBranched as kept:
                 if not shared.json:
                     print_text(kept.leaf)
                 raise
             return OUTCOMES[result.outcome]
 
-    return run_async(turn(), shared)
+    try:
+        return run_async(turn(), shared)
+    finally:
+        if explained is not None and not explained.told:
+            explained.show()

@@ -16,7 +16,7 @@ from lash_core.app import of_tenant, open_backend
 from lash_core.builtins import BUILTINS
 from lash_core.cli.opening import head_of, run_async
 from lash_core.cli.options import Shared, common
-from lash_core.cli.output import print_json, print_text, to_stderr
+from lash_core.cli.output import print_json, print_text, stdout, to_stderr
 from lash_core.cli.progress import TellProgress
 from lash_core.cli.store_access import amount, existing_store
 from lash_core.config import locate_store, make_default_store
@@ -88,8 +88,8 @@ def import_file(shared: Shared, file: str) -> None:
 @contextlib.contextmanager
 def _target(file: str | None) -> Iterator[IO[bytes]]:
     if file is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        yield stdout().buffer
+        stdout().buffer.flush()
         return
     with new_file(file) as opened:
         yield opened

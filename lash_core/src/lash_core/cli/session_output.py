@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
 from lash_hookspecs.records.graph import Node
 from lash_hookspecs.records.payloads import Message, ToolInvocation, decode_payload
 from lash_hookspecs.records.tools import ToolCall
@@ -63,7 +62,7 @@ def print_tree(nodes: Sequence[Node], leaf: str | None, leaves: Mapping[str, Seq
         node, indent = stack.pop()
         mark = "*" if node.node_id in active else " "
         sessions = "".join(f"  ← {name}" for name in leaves.get(node.node_id, ()))
-        click.echo(f"{mark} {indent}{plain(node.node_id)}  {_summary(node)}{plain(sessions)}")
+        print_text(f"{mark} {indent}{plain(node.node_id)}  {_summary(node)}{plain(sessions)}")
         below = children.get(node.node_id, [])
         deeper = indent if len(below) < 2 else indent + "  "
         stack.extend((child, deeper) for child in reversed(below))

@@ -23,7 +23,8 @@ from lash_hookspecs.records.turn import TurnResult
 from lash_hookspecs.records.usage import TokenUsage
 
 from lash_core.app import Turn
-from lash_core.cli.output import one_line, plain, print_json, silence_stdout, to_stderr
+from lash_core.cli.output import one_line, plain, print_json, silence_stdout, stdout, to_stderr
+from lash_core.cli.plugin_calls import Explained
 
 __all__ = ["result_document", "show_turn", "usage_document"]
 
@@ -31,12 +32,20 @@ __all__ = ["result_document", "show_turn", "usage_document"]
 _ENDS = {"stopped": "the turn stopped", "failed": "the turn failed", "cancelled": "the turn was cancelled"}
 
 
-async def show_turn(turn: Turn, *, as_json: bool, greeting: str | None = None) -> TurnResult:
+async def show_turn(
+    turn: Turn, *, as_json: bool, greeting: str | None = None, explained: Explained | None = None
+) -> TurnResult:
     """Show a turn until it ends; Ctrl-C cancels it, a second one leaves it interrupted.
 
     The greeting is said before the first event, so a turn that was refused says its reason alone.
+
+    Args:
+        turn: It.
+        as_json: Whether a document is printed in the end, and nothing else.
+        greeting: What is said first.
+        explained: The calls of plugins, which go into the document.
     """
-    screen = _Screen(live=not as_json and sys.stdout.isatty())
+    screen = _Screen(live=not as_json and stdout().isatty())
     with _Interrupts(turn, screen).installed():
         async for event in turn:
             if greeting is not None:
@@ -47,7 +56,8 @@ async def show_turn(turn: Turn, *, as_json: bool, greeting: str | None = None) -
     if result.outcome != "finished":
         screen.say(_how_it_ended(result))
     if as_json:
-        _forgiving(lambda: print_json(result_document(result)))
+        calls = {} if explained is None else {"plugin_calls": explained.document()}
+        _forgiving(lambda: print_json(result_document(result) | calls))
     else:
         screen.end(result)
     return result
@@ -133,14 +143,14 @@ class _Screen:
         self._shown = ""
 
     def _write(self, text: str) -> None:
-        _forgiving(lambda: click.echo(text, nl=False))
+        _forgiving(lambda: click.echo(text, nl=False, file=stdout()))
 
 
 def _forgiving(write: Any) -> None:
     """Write to stdout; when its reader has gone, the turn goes on all the same."""
     try:
         write()
-        sys.stdout.flush()
+        stdout().flush()
     except BrokenPipeError:
         silence_stdout()
 

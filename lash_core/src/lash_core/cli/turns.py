@@ -70,13 +70,27 @@ def list_turns(shared: Shared, interrupted: bool) -> None:
 @trace_options
 @common
 def continue_turn(
-    shared: Shared, session_id: str, model: str | None, mode: str | None, root: str | None, trace: TraceWish
+    shared: Shared,
+    session_id: str,
+    model: str | None,
+    mode: str | None,
+    root: str | None,
+    host: str | None,
+    trace: TraceWish,
 ) -> int:
     """Finish the interrupted turn of SESSION; what is finished is not repeated."""
 
     async def turn() -> int:
         async with open_lash(
-            shared, "turns continue", session_id=session_id, model=model, mode=mode, root=root, trace=trace
+            shared,
+            "turns continue",
+            session_id=session_id,
+            model=model,
+            mode=mode,
+            root=root,
+            host=host,
+            runs_turns=True,
+            trace=trace,
         ) as lash:
             session = _unfinished(await lash.session(session_id, create=False))
             result = await show_turn(session.continue_turn(), as_json=shared.json)

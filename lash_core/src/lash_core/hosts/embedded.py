@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from lash_hookspecs.protocols.hosts import TurnRunner
+from lash_hookspecs.protocols.hosts import Host, TurnRunner
 
 __all__ = ["EmbeddedHost"]
 
 
-class EmbeddedHost:
+class EmbeddedHost(Host):
     """Runs the effects of a turn as tasks of the current event loop."""
 
     @property

@@ -8,10 +8,13 @@ from lash_hookspecs.specs.offers import HostOffer, OfferContext, lash_offer_host
 from lash_core.hosts.embedded import EmbeddedHost
 from lash_core.hosts.local_tasks import LocalTaskHost
 
-__all__ = ["hosts"]
+__all__ = ["EMBEDDED", "hosts"]
+
+#: What runs where nobody names a host.
+EMBEDDED = HostOffer(name="embedded", build=EmbeddedHost, tasks=LocalTaskHost)
 
 
 @implements(lash_offer_hosts)
 def hosts(context: OfferContext) -> list[HostOffer]:
     """Offer ``embedded``."""
-    return [HostOffer(name="embedded", build=EmbeddedHost, tasks=LocalTaskHost)]
+    return [EMBEDDED]

@@ -1,21 +1,22 @@
-"""How hooks are called: together, isolated from each other and from the caller, each with a deadline (P4)."""
+"""How plugins are called: together, isolated from each other and from the caller, each with a deadline (P4)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import opcode
-import reprlib
 import types
-from collections.abc import Callable, Collection, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextvars import copy_context
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
+from lash_core.plugins.own_copies import own
+from lash_core.plugins.records import PluginRecord
 from lash_core.plugins.watchdog import Watchdog
 
-__all__ = ["Failed", "Handler", "ask", "call", "may_suspend", "tell", "what_happened"]
+__all__ = ["Failed", "Handler", "ask", "call", "may_suspend", "what_happened"]
 
 _log = logging.getLogger("lash.plugins")
 
@@ -25,27 +26,32 @@ _GRACE = 0.1
 #: What an ``await``, an ``async for`` and an ``async with`` are compiled to.
 _SEND = opcode.opmap["SEND"]
 
+#: What is said of a plugin in which Ctrl-C was pressed, or that acts as if it were; that one wish ends the command.
+_STOPPED = "raised KeyboardInterrupt, which ends everything"
+
 #: Tasks that were cancelled and have not ended; kept so that they are not collected while they run.
 _ending: set[asyncio.Task[Any]] = set()
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)  # frozen ones take twice as long to make, and a session makes five for each part
 class Handler:
     """One implementation of a hook.
 
     Attributes:
-        plugin: The plugin's name.
-        label: The plugin, for messages.
+        record: The plugin.
         hook: The hook's name.
         function: What to call.
         suspends: Whether it may; one that cannot is run on the spot, without a task and a timer.
     """
 
-    plugin: str
-    label: str
+    record: PluginRecord
     hook: str
     function: Callable[[Any], Any]
     suspends: bool = True
+
+    def told(self, what: str) -> str:
+        """Say something of it, for messages."""
+        return f"{self.record.label}: {self.hook} {what}"
 
 
 @attrs.frozen(eq=False)
@@ -55,10 +61,17 @@ class Failed:
     Attributes:
         reason: What happened, to be read after the hook's name.
         error: The exception, if there was one.
+        outcome: The same in a word.
     """
 
     reason: str
     error: BaseException | None = None
+    outcome: Literal["failed", "late", "cancelled"] = "failed"
+
+    @classmethod
+    def because_of(cls, error: BaseException) -> Failed:
+        """Give what stands for the answer of one that raised."""
+        return cls(f"failed: {what_happened(error)}", error)
 
 
 def may_suspend(function: Callable[..., Any]) -> bool:
@@ -71,58 +84,61 @@ def what_happened(error: BaseException) -> str:
     """Tell an error in one line; a plugin's ``sys.exit`` is one."""
     if isinstance(error, SystemExit):
         return f"it called sys.exit({error.code!r})"
-    return f"{type(error).__name__}: {error}"
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001  its text is a stranger's code too
+        return f"{type(error).__name__}, whose text cannot be told"
 
 
 async def ask(handlers: Sequence[Handler], context: object, deadline: float | None, watchdog: Watchdog) -> list[Any]:
     """Call implementations and wait until each has ended or missed the deadline.
+
+    Each gets a context of its own: what one does to it, no other one sees.
 
     Returns:
         Their answers in the order of the handlers, `Failed` for those that gave none. Raises nothing of theirs.
     """
     tasks: dict[asyncio.Task[Any], int] = {}
     answers: list[Any] = [None] * len(handlers)
+    mine = own(context)
     for position, handler in enumerate(handlers):
         if handler.suspends:
-            tasks[asyncio.ensure_future(_in_task(handler, context, watchdog))] = position
+            tasks[asyncio.ensure_future(_in_task(handler, mine, watchdog))] = position
         else:
-            answers[position] = _at_once(handler, context, watchdog)
+            answers[position] = _at_once(handler, mine, watchdog)
+        if mine is not context:
+            mine = own(context)
     if tasks:
         try:
             _, late = await asyncio.wait(tasks, timeout=deadline)
         except asyncio.CancelledError:
-            await _end(tasks)
+            await _end({task: handlers[position] for task, position in tasks.items()})
             raise
-        await _end(late)
-        missed = Failed(f"missed its deadline of {deadline:g} s and was cancelled")
+        await _end({task: handlers[tasks[task]] for task in late})
         for task, position in tasks.items():
-            answers[position] = missed if task in late else task.result()
+            answers[position] = _missed(deadline) if task in late else task.result()
     return answers
-
-
-async def tell(handlers: Sequence[Handler], context: object, deadline: float | None, watchdog: Watchdog) -> None:
-    """Call observers like `ask`; what goes wrong is logged."""
-    for handler, answer in zip(handlers, await ask(handlers, context, deadline, watchdog), strict=True):
-        if isinstance(answer, Failed):
-            _log.error("%s: %s %s", handler.label, handler.hook, answer.reason, exc_info=answer.error)
-        elif answer is not None:
-            _log.error("%s: %s must return nothing, and returned %s", handler.label, handler.hook, reprlib.repr(answer))
 
 
 def call(handler: Handler, context: object, watchdog: Watchdog) -> Any:
     """Call a plain function; its answer, or `Failed`."""
     before = watchdog.enter(handler)
     try:
-        return handler.function(context)
-    except (KeyboardInterrupt, GeneratorExit):
+        return handler.function(own(context))
+    except KeyboardInterrupt:
+        _log.error("%s", handler.told(_STOPPED))
         raise
     except BaseException as error:  # noqa: BLE001  a plugin's sys.exit must not end the host
-        return Failed(f"failed: {what_happened(error)}", error)
+        return Failed.because_of(error)
     finally:
         watchdog.leave(before)
 
 
-_CANCELLED = Failed("cancelled itself")
+_CANCELLED = Failed("cancelled itself", outcome="cancelled")
+
+
+def _missed(deadline: float | None) -> Failed:
+    return Failed(f"missed its deadline of {deadline:g} s and was cancelled", outcome="late")
 
 
 def _at_once(handler: Handler, context: object, watchdog: Watchdog) -> Any:
@@ -132,26 +148,30 @@ def _at_once(handler: Handler, context: object, watchdog: Watchdog) -> Any:
         copy_context().run(handler.function(context).send, None)
     except StopIteration as done:
         return done.value
-    except (KeyboardInterrupt, GeneratorExit):
+    except KeyboardInterrupt:
+        _log.error("%s", handler.told(_STOPPED))
         raise
     except asyncio.CancelledError:
         return _CANCELLED
     except BaseException as error:  # noqa: BLE001  as above
-        return Failed(f"failed: {what_happened(error)}", error)
+        return Failed.because_of(error)
     finally:
         watchdog.leave(before)
-    raise AssertionError(f"{handler.label}: {handler.hook} has no await, and suspended")
+    raise AssertionError(handler.told("has no await, and suspended"))
 
 
 async def _in_task(handler: Handler, context: object, watchdog: Watchdog) -> Any:
     try:
         return await _steps(handler.function(context), handler, watchdog)
-    except (KeyboardInterrupt, GeneratorExit):
+    except KeyboardInterrupt:
+        _log.error("%s", handler.told(_STOPPED))
+        raise
+    except GeneratorExit:
         raise
     except asyncio.CancelledError:  # where `ask` cancelled it, nobody looks at this any more
         return _CANCELLED
     except BaseException as error:  # noqa: BLE001  as above
-        return Failed(f"failed: {what_happened(error)}", error)
+        return Failed.because_of(error)
 
 
 @types.coroutine
@@ -164,6 +184,10 @@ def _steps(coroutine: Coroutine[Any, Any, Any], handler: Handler, watchdog: Watc
             waiting = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
         except StopIteration as done:
             return done.value
+        except GeneratorExit as error:
+            if isinstance(thrown, GeneratorExit):  # the loop closes what never ends
+                raise
+            return Failed.because_of(error)
         finally:
             watchdog.leave(before)
         try:
@@ -173,11 +197,13 @@ def _steps(coroutine: Coroutine[Any, Any, Any], handler: Handler, watchdog: Watc
             thrown = error
 
 
-async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and give them a moment; who ignores it goes on alone."""
+async def _end(tasks: Mapping[asyncio.Task[Any], Handler]) -> None:
+    """Cancel tasks and give them a moment; who ignores it goes on alone, and is named."""
     for task in tasks:
         _ending.add(task)
         task.add_done_callback(_ending.discard)
         task.cancel()
     if tasks:
-        await asyncio.wait(tasks, timeout=_GRACE)
+        _, going_on = await asyncio.wait(tasks, timeout=_GRACE)
+        for task in going_on:
+            _log.error("%s", tasks[task].told("was cancelled, does not end, and goes on alone"))

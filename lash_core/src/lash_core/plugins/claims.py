@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from lash_hookspecs.errors import ConfigurationError, LashError, PluginConflict, UnknownName
 
 from lash_core.plugins.manifest import KINDS, did_you_mean
+from lash_core.plugins.permission import canonical
 from lash_core.plugins.records import PluginRecord, PluginSettings
 
 __all__ = ["Claims"]
@@ -53,11 +54,11 @@ class Claims:
         """
         claims = self._claims.get((kind, name), [])
         chosen = self._settled.get(kind, {}).get(name)
-        if chosen is not None and not any(record.distribution == chosen for record in claims):
+        if chosen is not None and not any(_ships(record, chosen) for record in claims):
             raise ConfigurationError(
                 f"the settings give {KINDS[kind]} {name!r} to {chosen!r} ([lash.{kind}]), which does not offer it"
             )
-        left = [record for record in claims if chosen in (None, record.distribution)]
+        left = [record for record in claims if chosen is None or _ships(record, chosen)]
         if len(left) > 1:
             raise PluginConflict(_told(kind, name, left), plugin=left[0].name)
         if left and left[0].usable:
@@ -70,7 +71,7 @@ class Claims:
             if record.state in ("active", "failed"):
                 same[record.name].append(record)
         for name, records in same.items():
-            if len(records) > 1:
+            if len({record.identity for record in records}) > 1:
                 identities = " or ".join(f'"{record.identity}"' for record in records)
                 reason = (
                     f"plugin name {name!r} is claimed by {_and(records)}; "
@@ -78,13 +79,17 @@ class Claims:
                 )
                 for record in records:
                     # A plugin without a manifest offers nothing, so nothing can be asked of it.
-                    record.settle("conflicting", reason)
+                    record.settle("conflicting", "claims", reason)
 
     def _mark_offers(self) -> None:
         for (kind, name), records in self._claims.items():
-            if len(records) > 1 and name not in self._settled.get(kind, {}):
+            chosen = self._settled.get(kind, {}).get(name)
+            if chosen is None and len(records) > 1:
                 for record in records:
-                    record.settle("conflicting", _told(kind, name, records))
+                    record.settle("conflicting", "claims", _told(kind, name, records))
+            else:
+                for record in records:
+                    record.note("claims", _held(kind, name, record, chosen))
 
     def _missing(self, kind: str, name: str) -> LashError:
         clashing = [record for record in self._records if record.name == name and record.state == "conflicting"]
@@ -107,6 +112,18 @@ def _told(kind: str, name: str, records: Sequence[PluginRecord]) -> str:
         identities = " or ".join(f'"{record.identity}"' for record in records)
         return f"{claimed}; list {identities} in [lash.plugins] disabled"
     return f"{claimed}; choose one in lash.toml: [lash.{kind}] {_key(name)} = {' or '.join(distributions)}"
+
+
+def _held(kind: str, name: str, record: PluginRecord, chosen: str | None) -> str:
+    what = f"{KINDS[kind]} {name!r}"
+    if chosen is None:
+        return f"{what}: held, nobody else claims it"
+    verb = "held" if _ships(record, chosen) else "lost"
+    return f"{what}: {verb}, [lash.{kind}] gives it to {chosen!r}"
+
+
+def _ships(record: PluginRecord, chosen: str) -> bool:
+    return canonical(record.distribution) == canonical(chosen)
 
 
 def _key(name: str) -> str:

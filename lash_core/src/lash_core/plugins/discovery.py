@@ -1,95 +1,91 @@
-"""Find plugins by entry point, without importing any and without ever raising (P1, P2)."""
+"""Find plugins by entry point and by file, without importing any and without ever raising (P1, P2)."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
-from lash_core.plugins.manifest import IncompatibleApi, ManifestError, read_manifest
+from lash_core.plugins.installed import GROUP, Installed, installed
+from lash_core.plugins.local import read_local
+from lash_core.plugins.manifest import Manifest, ManifestError, find_manifest, read_manifest
 from lash_core.plugins.records import PluginRecord
 
-__all__ = ["GROUP", "discover"]
-
-#: The entry-point group.
-GROUP = "lash.plugins"
+__all__ = ["discover"]
 
 _VALUE = re.compile(r"^\s*(?P<package>[^\W\d]\w*)(\.\w+)*\s*(:\s*\w+(\.\w+)*\s*)?$")
 
 
-def discover() -> list[PluginRecord]:
-    """Give a record of each plugin that is installed, in no particular order.
+def discover(local_plugins: Iterable[Path] = ()) -> list[PluginRecord]:
+    """Give a record of each plugin that is installed or lies in a file, in no particular order.
 
-    A distribution that lies on ``sys.path`` twice counts once: the copy that an import would find.
+    Args:
+        local_plugins: Files with one plugin each.
     """
-    records: list[PluginRecord] = []
-    for distribution in _distributions():
-        try:
-            records.extend(_records(distribution))
-        except Exception as error:  # noqa: BLE001  broken metadata of one must not hide the others
-            reason = f"its metadata cannot be read: {error}"
-            name = _name(distribution)
-            records.append(
-                PluginRecord(distribution=name, version="?", name=name, value="", state="failed", reason=reason)
-            )
-    return records
+    records = [record for distribution in installed() for record in _records(distribution)]
+    return [*records, *read_local(local_plugins)]
 
 
-def _distributions() -> Iterator[importlib.metadata.Distribution]:
-    seen = set()
-    for distribution in importlib.metadata.distributions():
-        if not _mentions_group(distribution):
-            continue
-        name = _name(distribution)
-        key = re.sub(r"[-_.]+", "-", name).lower()
-        if key in seen:
-            continue
-        seen.add(key)
-        try:  # an earlier copy may have no plugins any more: then this one is not importable
-            yield importlib.metadata.distribution(name)
-        except (importlib.metadata.PackageNotFoundError, ValueError):
-            yield distribution
-
-
-def _mentions_group(distribution: importlib.metadata.Distribution) -> bool:
-    try:
-        return GROUP in (distribution.read_text("entry_points.txt") or "")
-    except (OSError, UnicodeDecodeError):
-        return False
-
-
-def _name(distribution: importlib.metadata.Distribution) -> str:
-    try:
-        return distribution.metadata["Name"] or "(unnamed)"
-    except Exception:  # noqa: BLE001  as above
-        return "(unnamed)"
-
-
-def _records(distribution: importlib.metadata.Distribution) -> Iterator[PluginRecord]:
-    entries: dict[str, str] = {}
-    for entry in distribution.entry_points.select(group=GROUP):
-        entries.setdefault(entry.name, entry.value)
-    for name, value in entries.items():
-        record = PluginRecord(
-            distribution=_name(distribution), version=str(distribution.version), name=name, value=value
-        )
-        _read(record, entries.items())
+def _records(distribution: Installed) -> Iterator[PluginRecord]:
+    entries = {} if distribution.problem else _entries(distribution.entry_points)
+    if not entries:  # it speaks of our group, so it must not pass unseen
+        record = _record(distribution, distribution.name, ())
+        record.settle("failed", "described", distribution.problem or f"its group {GROUP!r} names no plugin")
+        yield record
+    for name, values in entries.items():
+        record = _record(distribution, name, values)
+        record.describe(partial(_read, record, values, {name: found[0] for name, found in entries.items()}))
         yield record
 
 
-def _read(record: PluginRecord, entries: Iterable[tuple[str, str]]) -> None:
+def _record(distribution: Installed, name: str, values: Sequence[str]) -> PluginRecord:
+    record = PluginRecord(
+        distribution=distribution.name, version=distribution.version, name=name, value=values[0] if values else ""
+    )
+    where = f" in {distribution.folder}" if distribution.folder else ""
+    what = f"entry point {f'{name} = {record.value}'!r}" if values else f"group {GROUP!r}"
+    record.note("found", f"{what} of {record.distribution} {record.version}{where}")
+    if distribution.shadowed:
+        told = ", ".join(map(str, distribution.shadowed))
+        record.note("shadowed", f"other copies of {record.distribution}, which no import finds: {told}")
+    return record
+
+
+def _entries(text: str) -> dict[str, list[str]]:
+    """Read our group; a line that is no entry point has an empty value."""
+    entries: dict[str, list[str]] = {}
+    section = ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1].strip()
+        elif section == GROUP and line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            entries.setdefault(name.strip(), []).append(value.strip())
+    return entries
+
+
+def _read(record: PluginRecord, values: Sequence[str], entries: Mapping[str, str]) -> Manifest:
+    package = _package(record, values)
+    record.manifest_file = find_manifest(package)
+    return read_manifest(record.manifest_file, record.name, _siblings(package, entries))
+
+
+def _package(record: PluginRecord, values: Sequence[str]) -> str:
+    """Give the top-level package that the entry point refers to.
+
+    Raises:
+        ManifestError: The entry point is none.
+    """
+    if not record.name.isprintable() or not record.name:
+        raise ManifestError(f"its entry point is named {record.name!r}, which cannot be printed")
+    if len(values) > 1:
+        raise ManifestError(f"its distribution has {len(values)} entry points of this name: {', '.join(values)}")
     match = _VALUE.match(record.value)
     if match is None:
-        record.settle("failed", f"its entry point {record.value!r} is not of the form 'package.module[:attribute]'")
-        return
-    package = match["package"]
-    try:
-        record.manifest = read_manifest(package, record.name, _siblings(package, entries))
-    except IncompatibleApi as error:
-        record.settle("incompatible", str(error))
-    except ManifestError as error:
-        record.settle("failed", str(error))
+        raise ManifestError(f"its entry point {record.value!r} is not of the form 'package.module[:attribute]'")
+    return match["package"]
 
 
-def _siblings(package: str, entries: Iterable[tuple[str, str]]) -> Sequence[str]:
-    return [name for name, value in entries if (match := _VALUE.match(value)) and match["package"] == package]
+def _siblings(package: str, entries: Mapping[str, str]) -> Sequence[str]:
+    return [name for name, value in entries.items() if (match := _VALUE.match(value)) and match["package"] == package]

@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 import attrs
 from lash_hookspecs.errors import PolicyError
 from lash_hookspecs.records.state import PluginFingerprint
-from lash_hookspecs.version import HOOKSPEC_API
 
 from lash_core.plugins.records import PluginRecord
+from lash_core.version import HOOKSPEC_API
 
 __all__ = ["PluginChange", "PluginChanges", "PluginPolicy", "check_policy", "compare_plugins", "fingerprint_of"]
 

@@ -14,19 +14,24 @@ from lash_hookspecs.specs.offers import CommandOffer, HostOffer, ModeOffer, Prov
 from lash_core.plugins.calls import Handler, may_suspend
 from lash_core.plugins.claims import Claims
 from lash_core.plugins.discovery import discover
+from lash_core.plugins.hook_calls import Caller, HookCall
 from lash_core.plugins.loading import Loader, described
+from lash_core.plugins.locking import hold_to_lock
 from lash_core.plugins.manifest import OFFER_HOOKS, SESSION_PLUGINS
 from lash_core.plugins.offers import names_of
 from lash_core.plugins.order import in_order
 from lash_core.plugins.part_classes import PartClasses
+from lash_core.plugins.permission import decide, is_required, requirements
 from lash_core.plugins.records import Builtin, PluginRecord, PluginSettings
 from lash_core.plugins.registration import Registry
 from lash_core.plugins.reserved import refuse_core_commands
 from lash_core.plugins.session_hooks import Participant, SessionHooks
+from lash_core.plugins.settings_models import explain_settings
 from lash_core.plugins.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from lash_hookspecs.records.state import PluginFingerprint
+    from lash_hookspecs.settings import Setting
     from lash_hookspecs.specs.offers import SessionSetup
 
 __all__ = ["PluginManager"]
@@ -43,7 +48,10 @@ class PluginManager:
 
     Attributes:
         records: Every plugin, in the order of calls.
+        found: The settings and the app's parts that `discover` was given; ``None`` for a manager of exact plugins.
     """
+
+    found: tuple[PluginSettings, tuple[Builtin, ...]] | None = None
 
     def __init__(
         self,
@@ -54,19 +62,19 @@ class PluginManager:
     ) -> None:
         self._watchdog = Watchdog()
         found = list(records)
+        self._settings = settings
         for record in found:
-            if record.name in settings.disabled or record.identity in settings.disabled:
-                record.settle("disabled", "listed in [lash.plugins] disabled")
+            decide(record, settings)
         self.records: Sequence[PluginRecord] = tuple(in_order(found))
         self._claims = Claims(self.records, settings)
         refuse_core_commands(self.records)
         self._loader = Loader(self.records, targets, settings, specs)
         # Told once, so that a plugin that fails later is missed rather than passed over: it may be a guard.
-        self._listening = tuple(record for record in self.records if record.usable and _listens(record))
+        self._listening = tuple(record for record in self.records if _counts(record) and _listens(record))
 
     @classmethod
     def discover(cls, settings: PluginSettings | None = None, *, builtins: Iterable[Builtin] = ()) -> PluginManager:
-        """Find the installed plugins; imports none and never raises because of one.
+        """Find the installed plugins and the local ones; imports none and never raises because of one.
 
         Args:
             settings: What the settings say about plugins.
@@ -75,7 +83,12 @@ class PluginManager:
         parts = tuple(builtins)
         records = [part.record() for part in parts]
         targets = {record.identity: part.target for record, part in zip(records, parts, strict=True)}
-        return cls([*records, *discover()], targets, settings or PluginSettings())
+        settings = settings or PluginSettings()
+        found = discover(settings.local_plugins)
+        hold_to_lock(found, settings)
+        manager = cls([*records, *found], targets, settings)
+        manager.found = settings, parts
+        return manager
 
     @classmethod
     def for_tests(
@@ -112,7 +125,7 @@ class PluginManager:
         Raises:
             UnknownName: Nobody offers it.
             PluginConflict: Two plugins do.
-            PluginError: The plugin cannot be used.
+            PluginError: The plugin cannot be used, or one that the settings require cannot.
         """
         offer: StoreOffer = self._offer("stores", scheme)
         return offer
@@ -146,6 +159,7 @@ class PluginManager:
         Raises:
             UnknownName, PluginConflict, PluginError: Only for ``names``, as in `store`.
         """
+        self._check_required()
         if names is not None:
             return [self._offer("tools", name) for name in names]
         offers: list[ToolOffer] = []
@@ -153,8 +167,20 @@ class PluginManager:
             try:
                 offers.append(self._offer("tools", name))
             except PluginError as error:
+                if any(name in record.offered("tools") and self._requires(record) for record in self.records):
+                    raise
                 _log.warning("tool set %r is left out: %s", name, error)
         return offers
+
+    def settings_of(self, record: PluginRecord) -> tuple[Setting, ...]:
+        """Give the values in force of a plugin's own settings; imports it if it has a model for them.
+
+        Raises:
+            PluginError: It cannot be used, or its settings are wrong.
+        """
+        if record.manifest and record.manifest.settings_model:
+            self._loader.load(record)
+        return explain_settings(record, self._loader.table(record))
 
     def holder(self, kind: str, name: str) -> PluginRecord:
         """Tell which plugin answers for a name; imports nothing, and raises like `store`."""
@@ -164,17 +190,30 @@ class PluginManager:
         """List the names of a kind (``stores``, ``modes``, …) that plugins offer, sorted; imports nothing."""
         return self._claims.names(kind)
 
-    async def open_session(self, setup: SessionSetup) -> SessionHooks:
+    def requirements(self) -> list[PluginError]:
+        """Tell which plugins the settings require that are missing or cannot be used; imports nothing.
+
+        While there is one, no plugin's offer is given and no session is opened.
+        """
+        return list(requirements(self.records, self._settings))
+
+    async def open_session(self, setup: SessionSetup, told: Callable[[HookCall], None] | None = None) -> SessionHooks:
         """Gather who handles what in a session, and let the plugins make their parts of it.
 
         Imports every plugin that wants to be called while sessions run. One that cannot be used stops the opening,
         unless it only observes: then it is logged and left out.
 
+        Args:
+            setup: The session.
+            told: Is told of each call of a plugin for it; ``None`` times nothing.
+
         Raises:
             ConfigurationError: A part needs a capability that is not there.
             PluginError: A plugin cannot be used, or cannot make its part.
         """
-        return await SessionHooks.open(self._participants, setup, self._part_classes, self._watchdog)
+        self._check_required()
+        caller = Caller(setup.session_id, self._watchdog, told)
+        return await SessionHooks.open(self._participants, setup, self._part_classes, caller)
 
     def taking_part(
         self, *, mode: str | None = None, provider: str | None = None, tool_sets: Iterable[str] = ()
@@ -207,7 +246,15 @@ class PluginManager:
     def _participants(self) -> tuple[Participant, ...]:
         return tuple(self._find_participants())
 
+    def _requires(self, record: PluginRecord) -> bool:
+        return is_required(record, self._settings)
+
+    def _check_required(self) -> None:
+        for error in self.requirements():
+            raise error
+
     def _offer(self, kind: str, name: str) -> Any:
+        self._check_required()
         record = self._claims.holder(kind, name)
         return next(offer for offer in self._loader.offers(record, kind) if name in names_of(offer))
 
@@ -218,11 +265,11 @@ class PluginManager:
                 handlers = [_handler(record, hook, found[hook]) for hook in sorted(record.hooks - _OFFERS)]
                 offers = self._loader.offers(record, SESSION_PLUGINS) if record.offered(SESSION_PLUGINS) else []
             except PluginError as error:
-                if not self._only_observes(record):
+                if self._requires(record) or not self._only_observes(record):
                     raise
                 _log.error("%s is not told of what happens: %s", record.label, error)
             else:
-                yield Participant(record, tuple(handlers), tuple(offers))
+                yield Participant(record, tuple(handlers), tuple(offers), self._loader.table(record))
 
     def _only_observes(self, record: PluginRecord) -> bool:
         specs = [self._loader.registry.specs.get(hook) for hook in record.hooks - _OFFERS]
@@ -232,10 +279,15 @@ class PluginManager:
         return list(dict.fromkeys(name for record in self.records if record.usable for name in record.offered(kind)))
 
 
+def _counts(record: PluginRecord) -> bool:
+    """Tell whether a plugin can be used, or should be and cannot."""
+    return record.usable or (record.missed and record.state == "failed")
+
+
 def _listens(record: PluginRecord) -> bool:
     """Tell whether a plugin wants to be called while sessions run."""
     return bool(record.manifest and (record.manifest.runtime_hooks or record.offered(SESSION_PLUGINS)))
 
 
 def _handler(record: PluginRecord, hook: str, function: Callable[..., Any]) -> Handler:
-    return Handler(record.name, record.label, hook, function, may_suspend(function))
+    return Handler(record, hook, function, may_suspend(function))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
-from lash_hookspecs.version import HOOKSPEC_API, api_satisfies
+from lash_hookspecs.version import api_satisfies
+
+from lash_core.version import HOOKSPEC_API
 
 __all__ = [
     "KINDS",
+    "LARGEST",
     "MANIFEST",
     "OFFER_HOOKS",
     "SESSION_PLUGINS",
@@ -20,11 +24,17 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "did_you_mean",
+    "find_manifest",
+    "package_folders",
     "read_manifest",
+    "read_text",
 ]
 
 #: The file's name; it lies in the plugin's top-level package.
 MANIFEST = "lash-plugin.toml"
+
+#: The most bytes that a manifest, or a local plugin's file, may have: discovery reads each whole.
+LARGEST = 1 << 20
 
 #: What can be offered under a name that is asked for, and the word for one of it.
 KINDS = {
@@ -41,6 +51,8 @@ SESSION_PLUGINS = "session_plugins"
 
 #: The hook that offers a kind.
 OFFER_HOOKS = {kind: f"lash_offer_{kind}" for kind in (*KINDS, SESSION_PLUGINS)}
+
+_REFERENCE = re.compile(r"^[^\W\d]\w*(\.\w+)*:[^\W\d]\w*$")
 
 _KEYS = ("requires_api", "hooks", "before", "after", "offers", "settings")
 
@@ -63,7 +75,7 @@ class Manifest:
         before: Plugins that come after it in the order of calls (P5).
         after: Plugins that come before it.
         offers: Kind (see `KINDS` and `SESSION_PLUGINS`) → names.
-        settings: What the plugin says about its settings; kept as it is.
+        settings_model: The pydantic model of its settings as ``package.module:Model``; empty for none.
     """
 
     requires_api: str = HOOKSPEC_API
@@ -71,7 +83,7 @@ class Manifest:
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     offers: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
-    settings: Mapping[str, object] = attrs.field(factory=dict)
+    settings_model: str = ""
 
     @property
     def all_hooks(self) -> frozenset[str]:
@@ -107,40 +119,16 @@ class Manifest:
             before=_names(table, "before"),
             after=_names(table, "after"),
             offers={kind: names for kind in kinds if (names := _names(offers, kind, "offers."))},
-            settings=_table(table, "settings"),
+            settings_model=_settings_model(_table(table, "settings")),
         )
 
 
-def read_manifest(package: str, name: str, siblings: Collection[str]) -> Manifest:
-    """Find and read the manifest of one entry point; imports nothing.
-
-    Args:
-        package: The plugin's top-level package.
-        name: The entry point's name.
-        siblings: All entry points of the distribution in this package.
+def package_folders(package: str) -> list[Path]:
+    """Find the folders of a plugin's top-level package, nearly always one; imports nothing.
 
     Raises:
-        ManifestError: There is none, or it is wrong.
+        ManifestError: There is none.
     """
-    path = _find(package)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Manifest.parse(_choose(table, name, siblings))
-    except IncompatibleApi:
-        raise
-    except (OSError, ValueError, ManifestError) as error:
-        raise ManifestError(f"{package}/{MANIFEST}: {error}") from error
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Give ``; did you mean 'x'?``, or nothing when no known word is near."""
-    import difflib
-
-    near = difflib.get_close_matches(word, sorted(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _find(package: str) -> Path:
     try:
         spec = importlib.util.find_spec(package)
     except Exception as error:  # any finder on sys.meta_path may raise anything
@@ -149,11 +137,65 @@ def _find(package: str) -> Path:
         raise ManifestError(f"its package {package!r} cannot be found")
     if spec.submodule_search_locations is None:
         raise ManifestError(f"{package!r} is a single module; a plugin is a package with a {MANIFEST} in it")
-    for folder in spec.submodule_search_locations:
-        path = Path(folder, MANIFEST)
-        if path.is_file():
-            return path
-    raise ManifestError(f"its package {package!r} has no {MANIFEST}")
+    return [Path(folder) for folder in spec.submodule_search_locations]
+
+
+def find_manifest(package: str) -> Path:
+    """Find the manifest of a plugin's top-level package; imports nothing.
+
+    Raises:
+        ManifestError: There is none.
+    """
+    for folder in package_folders(package):
+        path = folder / MANIFEST
+        try:
+            if path.is_file():
+                return path
+        except OSError as error:
+            raise ManifestError(f"{package}/{MANIFEST}: {error}") from error
+    raise ManifestError(
+        f"its package {package!r} has no {MANIFEST}; its author makes one with: lash plugins check PATH --write"
+    )
+
+
+def read_manifest(path: Path, name: str, siblings: Collection[str]) -> Manifest:
+    """Read the manifest of one entry point.
+
+    Args:
+        path: The file.
+        name: The entry point's name.
+        siblings: All entry points of the distribution in this package.
+
+    Raises:
+        ManifestError: It is wrong.
+    """
+    try:
+        return Manifest.parse(_choose(tomllib.loads(read_text(path)), name, siblings))
+    except IncompatibleApi:
+        raise
+    except (OSError, ValueError, RecursionError, ManifestError) as error:
+        raise ManifestError(f"{path.parent.name}/{path.name}: {error}") from error
+
+
+def read_text(path: Path) -> str:
+    """Read a file of a plugin's author, within bounds.
+
+    Raises:
+        OSError, ValueError: It cannot be read, is too large, or is not UTF-8.
+    """
+    with path.open("rb") as file:
+        body = file.read(LARGEST + 1)
+    if len(body) > LARGEST:
+        raise ValueError(f"it has more than {LARGEST:,} bytes")
+    return body.decode("utf-8").removeprefix("\ufeff")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Give ``; did you mean 'x'?``, or nothing when no known word is near."""
+    import difflib
+
+    near = difflib.get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _choose(table: Mapping[str, Any], name: str, siblings: Collection[str]) -> Mapping[str, Any]:
@@ -194,8 +236,19 @@ def _table(table: Mapping[str, Any], key: str, prefix: str = "") -> Mapping[str,
     return value
 
 
+def _settings_model(table: Mapping[str, Any]) -> str:
+    _known(table, ("model",), "key of [settings]")
+    model = table.get("model", "")
+    if not isinstance(model, str) or (model and not _REFERENCE.match(model)):
+        raise ManifestError(f"settings.model must be of the form 'package.module:Model', not {model!r}")
+    return model
+
+
 def _names(table: Mapping[str, Any], key: str, prefix: str = "") -> tuple[str, ...]:
     value = table.get(key, [])
     if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
         raise ManifestError(f"{prefix}{key} must be a list of names")
+    for name in value:
+        if not name.isprintable():  # a terminal would obey it
+            raise ManifestError(f"{prefix}{key} holds {name!r}, which cannot be printed")
     return tuple(value)

@@ -17,7 +17,7 @@ def in_order(records: Iterable[PluginRecord]) -> list[PluginRecord]:
 
     Plugins that wait for each other in a circle are marked as failed, with the edges as the reason.
     """
-    pending = sorted(records, key=lambda record: (record.distribution, record.name))
+    pending = sorted(records, key=lambda record: (record.distribution, record.name, record.value))
     edges = _edges(pending)
     _fail_cycles(pending, edges)
     ordered: list[PluginRecord] = []
@@ -27,7 +27,17 @@ def in_order(records: Iterable[PluginRecord]) -> list[PluginRecord]:
         pending.remove(following)
         ordered.append(following)
         done.add(following.identity)
+    _tell([record for record in ordered if record.usable], edges)
     return ordered
+
+
+def _tell(called: list[PluginRecord], edges: _Edges) -> None:
+    for position, record in enumerate(called, 1):
+        after = sorted(edges[record.identity])
+        before = sorted(other for other, earlier in edges.items() if record.identity in earlier)
+        told = [f"{word} {', '.join(others)}" for word, others in (("after", after), ("before", before)) if others]
+        why = f"{' and '.join(told)}, as manifests say" if told else "by distribution and name, no manifest says more"
+        record.note("ordered", f"{position} of {len(called)}: {why}")
 
 
 def _edges(records: list[PluginRecord]) -> _Edges:
@@ -55,7 +65,7 @@ def _fail_cycles(records: list[PluginRecord], edges: _Edges) -> None:
     )
     for record in records:
         if record.identity in inside:
-            record.settle("failed", f"the plugins' order is a circle: {told}")
+            record.settle("failed", "ordered", f"the plugins' order is a circle: {told}")
             edges[record.identity] = set()
 
 

@@ -14,7 +14,7 @@ from lash_core.plugins.calls import may_suspend
 from lash_core.plugins.manifest import OFFER_HOOKS, did_you_mean
 from lash_core.plugins.registration import Invalid, Registry, check_function
 
-__all__ = ["Handled", "PartClasses"]
+__all__ = ["Handled", "PartClass", "PartClasses"]
 
 #: The protocol's methods: name → its arguments, and whether it is async.
 _PROTOCOL: Mapping[str, tuple[tuple[str, ...], bool]] = {
@@ -39,15 +39,28 @@ class Handled:
     suspends: bool
 
 
+@attrs.frozen
+class PartClass:
+    """What is known of a class of session plugin.
+
+    Attributes:
+        handled: Its methods that handle hooks.
+        suspends: The methods of the protocol that may suspend.
+    """
+
+    handled: tuple[Handled, ...]
+    suspends: frozenset[str]
+
+
 class PartClasses:
-    """The handlers of each class of session plugin that was seen."""
+    """What is known of each class of session plugin that was seen."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._seen: WeakKeyDictionary[type, tuple[Handled, ...]] = WeakKeyDictionary()
+        self._seen: WeakKeyDictionary[type, PartClass] = WeakKeyDictionary()
 
-    def handled(self, part: type) -> tuple[Handled, ...]:
-        """Check a class and give its handlers.
+    def known(self, part: type) -> PartClass:
+        """Check a class and give what is known of it.
 
         Raises:
             Invalid: It does not follow the protocol, or a handler breaks a rule of its hook.
@@ -57,7 +70,7 @@ class PartClasses:
             known = self._seen[part] = self._check(part)
         return known
 
-    def _check(self, part: type) -> tuple[Handled, ...]:
+    def _check(self, part: type) -> PartClass:
         for name, (arguments, is_async) in _PROTOCOL.items():
             _check_method(part, name, arguments, is_async)
         found: dict[str, Handled] = {}
@@ -73,7 +86,8 @@ class PartClasses:
                 raise Invalid(f"{part.__name__}.{found[hook].method}() and .{name}() both handle {hook}; merge them")
             check_function(f"{part.__name__}.{name}", function, spec, _without_self(function))
             found[hook] = Handled(hook, name, may_suspend(function))
-        return tuple(found.values())
+        suspends = frozenset(name for name in _PROTOCOL if may_suspend(getattr(part, name)))
+        return PartClass(tuple(found.values()), suspends)
 
 
 def _handled_by(part: type, name: str, registry: Registry) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -57,7 +58,7 @@ class Registry:
         for attribute in dir(plugin):
             options = self._pluggy.parse_hookimpl_opts(plugin, attribute)
             if options is None:
-                _check_no_handler(plugin, attribute)
+                _check_unmarked(plugin, attribute, self.specs)
                 continue
             function = getattr(plugin, attribute)
             hook = options.get("specname") or attribute
@@ -106,11 +107,23 @@ def check_function(
         raise Invalid(f"{name}() must be a plain function, not async: {hook} is an offer")
     if info.kind != "offer" and not is_async:
         raise Invalid(f"{name}() must be an async function: {hook} is {_WORDS[info.kind]}")
+    if info.deprecated:
+        _warn(f"{name}() implements {hook}, which is deprecated since {info.deprecated}", function)
 
 
-def _check_no_handler(plugin: object, attribute: str) -> None:
+def _warn(told: str, function: Callable[..., Any]) -> None:
+    """Warn at the line of the function, whose author it is for."""
+    code = getattr(inspect.unwrap(function), "__code__", _warn.__code__)
+    warnings.warn_explicit(told, DeprecationWarning, code.co_filename, code.co_firstlineno, function.__module__)
+
+
+def _check_unmarked(plugin: object, attribute: str, specs: Mapping[str, Callable[..., Any]]) -> None:
     function = inspect.getattr_static(plugin, attribute, None)
-    spec = handled_hook(function) if inspect.isfunction(function) else None
+    if not inspect.isfunction(function) or function is specs.get(attribute):
+        return
+    if attribute in specs:
+        raise Invalid(f"{attribute}() is named like a hook and implements none; mark it with @implements({attribute})")
+    spec = handled_hook(function)
     if spec is not None:
         raise Invalid(
             f"{attribute}() is marked @handles({spec.__name__}), which is for methods of a session plugin; "

@@ -16,4 +16,6 @@ def refuse_core_commands(records: Iterable[PluginRecord]) -> None:
         taken = [name for name in record.offered("commands") if name in COMMANDS]
         if taken and record.usable:
             told = ", ".join(repr(name) for name in taken)
-            record.settle("conflicting", f"command {told} is one of lash itself and stays so; give it another name")
+            record.settle(
+                "conflicting", "claims", f"command {told} is one of lash itself and stays so; give it another name"
+            )

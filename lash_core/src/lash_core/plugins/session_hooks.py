@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import reprlib
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,16 +10,17 @@ import attrs
 from lash_hookspecs.errors import PluginError
 from lash_hookspecs.markers import HookInfo, HookKind, hook_info
 from lash_hookspecs.records.text import clean_text
-from lash_hookspecs.specs.decisions import Allow, Decision, Deny
+from lash_hookspecs.specs.decisions import Decision, Deny
 
-from lash_core.plugins.calls import Failed, Handler, ask, call, tell
+from lash_core.plugins.calls import Failed, Handler
+from lash_core.plugins.hook_calls import Caller
 from lash_core.plugins.part_classes import PartClasses
 from lash_core.plugins.parts import PREFIX, Part, build_part, check_needs, close_parts, handlers_of, restore_parts
 from lash_core.plugins.records import PluginRecord
-from lash_core.plugins.values import wrong_items, wrong_value
-from lash_core.plugins.watchdog import Watchdog
+from lash_core.plugins.values import wrong_answer
 
 if TYPE_CHECKING:
+    from lash_hookspecs.settings import SettingsTable
     from lash_hookspecs.specs.offers import SessionPluginOffer, SessionSetup
 
 __all__ = ["Denial", "Participant", "SnapshotReport", "SessionHooks"]
@@ -67,11 +67,13 @@ class Participant:
         record: The plugin.
         handlers: Its module-level implementations.
         offers: The parts that it makes.
+        settings: What the settings say to it.
     """
 
     record: PluginRecord
     handlers: tuple[Handler, ...]
     offers: tuple[SessionPluginOffer, ...]
+    settings: SettingsTable
 
 
 class SessionHooks:
@@ -80,21 +82,18 @@ class SessionHooks:
     They are called in the plugins' order, a plugin's function before the methods of its parts.
     """
 
-    def __init__(
-        self, session_id: str, handlers: Iterable[Handler], parts: Sequence[Part] = (), watchdog: Watchdog | None = None
-    ) -> None:
+    def __init__(self, handlers: Iterable[Handler], parts: Sequence[Part], caller: Caller) -> None:
         grouped: dict[str, list[Handler]] = {}
         for handler in handlers:
             grouped.setdefault(handler.hook, []).append(handler)
         self._handlers = {hook: tuple(found) for hook, found in grouped.items()}
-        self._session_id = session_id
         self._parts = tuple(parts)
-        self._watchdog = watchdog or Watchdog()
+        self._caller = caller
         self._restored = False
 
     @classmethod
     async def open(
-        cls, participants: Iterable[Participant], setup: SessionSetup, classes: PartClasses, watchdog: Watchdog
+        cls, participants: Iterable[Participant], setup: SessionSetup, classes: PartClasses, caller: Caller
     ) -> SessionHooks:
         """Let the plugins make their parts. When one cannot, those that are made already are closed.
 
@@ -108,16 +107,18 @@ class SessionHooks:
                 check_needs(participant.record, offer, setup)
         handlers: list[Handler] = []
         parts: list[Part] = []
+        caller.watchdog.threads.opened(caller)
         try:
             for participant in participants:
                 handlers += participant.handlers
+                own = attrs.evolve(setup, settings=participant.settings) if participant.offers else setup
                 for offer in participant.offers:
-                    parts.append(build_part(participant.record, offer, setup, watchdog))
+                    parts.append(build_part(participant.record, offer, own, caller))
                     handlers += handlers_of(parts[-1], classes)
         except BaseException:
-            await close_parts(parts, watchdog)
+            await cls(handlers, parts, caller).close()
             raise
-        return cls(setup.session_id, handlers, parts, watchdog)
+        return cls(handlers, parts, caller)
 
     @property
     def components(self) -> frozenset[str]:
@@ -132,7 +133,7 @@ class SessionHooks:
         """Tell every observer, together; what goes wrong is logged and goes no further."""
         info, handlers = self._find(spec, "observe")
         if handlers:
-            await tell(handlers, context, info.deadline, self._watchdog)
+            await self._caller.tell(handlers, context, info.deadline, info)
 
     async def transform(self, spec: Callable[[C], Coroutine[Any, Any, R]], context: C) -> R:
         """Hand a value through all transforms, each with what the one before made of it.
@@ -152,13 +153,9 @@ class SessionHooks:
         for position, handler in enumerate(handlers):
             if position:
                 context = attrs.evolve(context, **{info.field: value})  # type: ignore[misc]  # the field is the spec's
-            (value,) = await ask((handler,), context, info.deadline, self._watchdog)
-            if isinstance(value, Failed):
-                raise self._error(handler, value.reason) from value.error
-            wrong = wrong_value(info, value)
-            if wrong:
-                raise self._error(handler, wrong)
-        return value  # type: ignore[no-any-return]  # `wrong_value` has looked
+            (value,) = await self._caller.ask((handler,), context, info.deadline, info)
+            self._check(handler, info, value)
+        return value  # type: ignore[no-any-return]  # it was checked
 
     async def guard(self, spec: Callable[[C], Coroutine[Any, Any, Decision]], context: C) -> Denial | None:
         """Ask all guards, together; one that fails, is late or answers nonsense denies.
@@ -169,10 +166,9 @@ class SessionHooks:
         info, handlers = self._find(spec, "guard")
         first: Denial | None = None
         if handlers:
-            for handler, answer in zip(
-                handlers, await ask(handlers, context, info.deadline, self._watchdog), strict=True
-            ):
-                first = first or _denial(handler, answer)
+            answers = await self._caller.ask(handlers, context, info.deadline, info)
+            for handler, answer in zip(handlers, answers, strict=True):
+                first = first or _denial(handler, info, answer)
         return first
 
     def collect(self, spec: Callable[[C], list[R]], context: C) -> list[tuple[str, R]]:
@@ -184,13 +180,9 @@ class SessionHooks:
         info, handlers = self._find(spec, "offer")
         items: list[tuple[str, R]] = []
         for handler in handlers:
-            answer = call(handler, context, self._watchdog)
-            if isinstance(answer, Failed):
-                raise self._error(handler, answer.reason) from answer.error
-            wrong = wrong_items(info, answer)
-            if wrong:
-                raise self._error(handler, wrong)
-            items += [(handler.label, item) for item in answer]
+            answer = self._caller.call(handler, context, info)
+            self._check(handler, info, answer)
+            items += [(handler.record.label, item) for item in answer]
         return items
 
     def snapshots(self) -> dict[str, bytes]:
@@ -201,7 +193,7 @@ class SessionHooks:
         """
         if not self._restored:
             raise RuntimeError("the plugins' snapshots were not restored yet; what is stored would be lost")
-        found = ((part.component, part.snapshot(self._watchdog)) for part in self._parts)
+        found = ((part.component, part.snapshot(self._caller)) for part in self._parts)
         return {component: body for component, body in found if body is not None}
 
     async def restore(self, bodies: Mapping[str, bytes]) -> SnapshotReport:
@@ -222,7 +214,7 @@ class SessionHooks:
             kept = [
                 part.read(bodies[part.component]) if part.component in bodies else (0, None) for part in self._parts
             ]
-            await restore_parts(self._parts, kept, self._watchdog)
+            await restore_parts(self._parts, kept, self._caller)
         except BaseException:
             await self.close()
             raise
@@ -235,8 +227,11 @@ class SessionHooks:
     async def close(self) -> None:
         """Close the parts; nobody handles anything after it. A second time does nothing."""
         parts, self._parts = self._parts, ()
-        self._handlers = {}
-        await close_parts(parts, self._watchdog)
+        handlers, self._handlers = self._handlers, {}
+        await close_parts(parts, self._caller)
+        code = [(type(part.plugin).__module__, part.record) for part in parts]
+        code += [(each.function.__module__, each.record) for found in handlers.values() for each in found]
+        await self._caller.watchdog.threads.closed(self._caller, self._caller.session_id, code)
 
     def _find(self, spec: Callable[..., Any], kind: HookKind) -> tuple[HookInfo, Sequence[Handler]]:
         info = hook_info(spec)
@@ -244,21 +239,24 @@ class SessionHooks:
             raise TypeError(f"{spec.__name__} is of kind {info.kind}, not {kind}")
         return info, self._handlers.get(spec.__name__, ())
 
-    def _error(self, handler: Handler, told: str) -> PluginError:
-        return PluginError(
-            f"{handler.label}: {handler.hook} {told}",
-            session_id=self._session_id,
-            plugin=handler.plugin,
-            step=handler.hook,
-        )
+    def _check(self, handler: Handler, info: HookInfo, answer: object) -> None:
+        """Hold an answer to its hook's kind (P7).
+
+        Raises:
+            PluginError: It is none, or of the wrong type.
+        """
+        error = answer.error if isinstance(answer, Failed) else None
+        told = answer.reason if isinstance(answer, Failed) else wrong_answer(info, answer)
+        if told:
+            raise PluginError(
+                handler.told(told), session_id=self._caller.session_id, plugin=handler.record.name, step=handler.hook
+            ) from error
 
 
-def _denial(handler: Handler, answer: object) -> Denial | None:
-    if isinstance(answer, Allow):
-        return None
-    if isinstance(answer, Deny) and isinstance(answer.reason, str):
-        return Denial(handler.label, clean_text(answer.reason))
-    error = answer.error if isinstance(answer, Failed) else None
-    told = answer.reason if isinstance(answer, Failed) else f"must answer Allow or Deny, not {reprlib.repr(answer)}"
-    _log.error("%s: %s %s, which denies", handler.label, handler.hook, told, exc_info=error)
-    return Denial(handler.label, clean_text(f"{handler.hook} {told}"))
+def _denial(handler: Handler, info: HookInfo, answer: object) -> Denial | None:
+    told = answer.reason if isinstance(answer, Failed) else wrong_answer(info, answer)
+    if told:
+        error = answer.error if isinstance(answer, Failed) else None
+        _log.error("%s, which denies", handler.told(told), exc_info=error)
+        return Denial(handler.record.label, clean_text(f"{handler.hook} {told}"))
+    return Denial(handler.record.label, clean_text(answer.reason)) if isinstance(answer, Deny) else None

@@ -9,12 +9,25 @@ from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from lash_hookspecs.markers import JSON, HookInfo, TypeRef
+from lash_hookspecs.specs.decisions import Allow, Deny
 
-__all__ = ["wrong_items", "wrong_value"]
+__all__ = ["wrong_answer", "wrong_items"]
 
 
-def wrong_value(info: HookInfo, value: object) -> str:
-    """Tell what is wrong with the answer of a transform; nothing when it is right."""
+def wrong_answer(info: HookInfo, answer: object) -> str:
+    """Tell what is wrong with the answer of a hook; nothing when it is right."""
+    if info.kind == "transform":
+        return _wrong_value(info, answer)
+    if info.kind == "offer":
+        return wrong_items(info, answer)
+    if info.kind == "observe":
+        return "" if answer is None else f"must return nothing, and returned {reprlib.repr(answer)}"
+    if isinstance(answer, Allow) or (isinstance(answer, Deny) and isinstance(answer.reason, str)):
+        return ""
+    return f"must answer Allow or Deny, not {reprlib.repr(answer)}"
+
+
+def _wrong_value(info: HookInfo, value: object) -> str:
     if not isinstance(value, _types(info.result)):
         return f"must return {_described(info.result, info.items)}, and returned {reprlib.repr(value)}"
     if info.items and isinstance(value, tuple):

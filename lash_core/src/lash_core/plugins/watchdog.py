@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING
+
+from lash_core.plugins.threads import Threads
 
 if TYPE_CHECKING:
     from lash_core.plugins.calls import Handler
@@ -25,11 +28,16 @@ _Step = tuple["Handler", float]
 
 
 class Watchdog:
-    """Looks from a thread of its own at what runs on the event loops."""
+    """Looks from a thread of its own at what runs on the event loops.
+
+    Attributes:
+        threads: The threads that plugins begin themselves.
+    """
 
     def __init__(self) -> None:
+        self.threads = Threads()
         self._running: dict[int, _Step | None] = {}
-        self._thread: threading.Thread | None = None
+        self._watches = 0  # the process in which the thread looks; a fork has none
         self._starting = threading.Lock()
 
     def enter(self, handler: Handler) -> _Step | None:
@@ -37,7 +45,7 @@ class Watchdog:
         thread = threading.get_ident()
         before = self._running.get(thread)
         self._running[thread] = handler, time.monotonic()
-        if self._thread is None or not self._thread.is_alive():
+        if self._watches != os.getpid():
             self._start()
         return before
 
@@ -47,9 +55,9 @@ class Watchdog:
 
     def _start(self) -> None:
         with self._starting:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._watch, name="lash-watchdog", daemon=True)
-                self._thread.start()
+            if self._watches != os.getpid():
+                self._watches = os.getpid()
+                threading.Thread(target=self._watch, name="lash-watchdog", daemon=True).start()
 
     def _watch(self) -> None:
         told: dict[int, _Step] = {}
@@ -62,15 +70,11 @@ class Watchdog:
                 if told.get(thread) is not step and time.monotonic() - step[1] >= LIMIT:
                     told[thread] = step
                     _tell(step[0], thread)
+        self._watches = 0  # a hook that began this very moment is not watched, and the next one is
 
 
 def _tell(handler: Handler, thread: int) -> None:
     frame = sys._current_frames().get(thread)
     where = f", in {frame.f_code.co_name} ({frame.f_code.co_filename}:{frame.f_lineno})" if frame else ""
-    _log.error(
-        "%s: %s has blocked the event loop for %g s%s; await, or use asyncio.to_thread",
-        handler.label,
-        handler.hook,
-        LIMIT,
-        where,
-    )
+    blocks = f"has blocked the event loop for {LIMIT:g} s{where}; await, or use asyncio.to_thread"
+    _log.error("%s", handler.told(blocks))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
+from lash_hookspecs.errors import redact_url
 from lash_hookspecs.protocols.attachments import AttachmentStore
 from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
@@ -26,6 +27,7 @@ from lash_core.tracing import SessionTracer
 if TYPE_CHECKING:
     from lash_hookspecs.protocols.tasks import TaskHost
 
+    from lash_core.plugins.hook_calls import HookCall
     from lash_core.plugins.manager import PluginManager
     from lash_core.runtime.session_stores import SessionStoreRequest
 
@@ -91,6 +93,8 @@ class RuntimeEnvironment:
         plugins: Where modes, model providers, tools and observers come from.
         providers: The model providers that are open; made of ``plugins``.
         store: The database that sessions are opened in; ``None`` keeps each session in memory.
+        store_url: By what URL another process opens it; only a host that runs turns in other processes needs it.
+        tenant: Whose sessions of that database ``store`` shows.
         host: Where turns run.
         residency: What a runtime holds in memory.
         root: The folder that file tools may not leave.
@@ -116,11 +120,15 @@ class RuntimeEnvironment:
         trace_context: What every record is about besides, such as the app's own ``metadata``.
         trace_bodies: Whether prompts, messages, arguments and outputs go into the trace.
         tracer: Made of these.
+        on_hook_call: Is told of each call of a plugin: whose, how long it took, and what became of it. It is called on
+            the event loop, so it must return at once.
     """
 
     plugins: PluginManager
     providers: ModelProviders = attrs.Factory(lambda self: ModelProviders(self.plugins), takes_self=True)
     store: StoreBackend | None = None
+    store_url: str | None = attrs.field(default=None, repr=lambda url: repr(url and redact_url(url)))
+    tenant: str = ""
     host: Host = attrs.field(factory=EmbeddedHost)
     residency: Residency = Residency.KEEP_ALL
     root: Path = attrs.field(factory=Path.cwd)
@@ -147,6 +155,7 @@ class RuntimeEnvironment:
     tracer: SessionTracer = attrs.field(
         default=attrs.Factory(lambda self: _tracer_of(self), takes_self=True), repr=False, eq=False
     )
+    on_hook_call: Callable[[HookCall], None] | None = attrs.field(default=None, repr=False)
 
     def evolve(self, **changes: Any) -> RuntimeEnvironment:
         """Give a copy with some services changed; other plugins bring other providers."""

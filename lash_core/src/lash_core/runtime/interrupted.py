@@ -41,18 +41,24 @@ class Rebuilt:
         machine: Fed with everything that the journal holds.
         journaled: The journal's last sequence; 0 when it is empty.
         unknown_calls: Model calls that were out when a process died: whether a response came, nobody knows (T8).
+        noted_calls: Those of them that the journal says were made again.
     """
 
     machine: TurnMachine
     journaled: int
     unknown_calls: int
+    noted_calls: int = 0
 
     @classmethod
     def of(cls, machine: TurnMachine, rows: Sequence[StreamRow]) -> Rebuilt:
         """Count what is out after the replay, and what was out when earlier processes took the turn up."""
         out = sum(isinstance(effect, ModelCall) for effect in machine.outstanding())
         lost = sum(LOST in row.key for row in rows if row.key.startswith(machine.turn_id))
-        return cls(machine, rows[-1].sequence if rows else 0, out + lost)
+        return cls(machine, rows[-1].sequence if rows else 0, out + lost, lost)
+
+    def as_handed_over(self) -> Rebuilt:
+        """Give it as a process left it that did not die: nothing was out."""
+        return attrs.evolve(self, unknown_calls=self.noted_calls)
 
 
 async def rebuild(

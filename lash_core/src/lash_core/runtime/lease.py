@@ -32,10 +32,12 @@ class HeldLease:
 
     Attributes:
         epoch: The fencing number that came with it.
+        replaced: That of the lease that it took the place of, if there was one.
     """
 
-    def __init__(self, store: LeasedStore, lease: Lease, ttl: float) -> None:
+    def __init__(self, store: LeasedStore, lease: Lease, ttl: float, replaced: int | None = None) -> None:
         self.epoch = lease.epoch
+        self.replaced = replaced
         self._store = store
         self._lease = lease
         self._ttl = ttl
@@ -48,14 +50,23 @@ class HeldLease:
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
 
+    async def rest(self) -> None:
+        """Stop renewing, and keep the lease until it expires: somebody is about to take it over."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
+            self._renewing = None
+
+    def go_on_as(self, later: HeldLease) -> None:
+        """Be a lease that was taken after this one, from now on."""
+        self._lease, self.epoch, self.replaced = later._lease, later.epoch, later.replaced
+
     async def release(self) -> None:
         """Stop renewing and give the lease back, even if the caller is cancelled meanwhile."""
         await _to_its_end(self._release())
 
     async def _release(self) -> None:
-        if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.gather(self._renewing, return_exceptions=True)
+        await self.rest()
         await self._store.release_lease(self._lease)
 
     async def _renew(self) -> None:
@@ -70,8 +81,17 @@ class HeldLease:
                 return
 
 
-async def take_lease(session_id: str, store: SessionStore, holder: Holder, env: RuntimeEnvironment) -> HeldLease | None:
+async def take_lease(
+    session_id: str, store: SessionStore, holder: Holder, env: RuntimeEnvironment, *, handed: int | None = None
+) -> HeldLease | None:
     """Take the lease if it is free, expired, or its holder is dead; ``None`` from a store that has none.
+
+    Args:
+        session_id: The session.
+        store: Its store.
+        holder: Who takes it.
+        env: Says for how long.
+        handed: The epoch of a living holder that has handed the session over.
 
     Raises:
         SessionBusy: Somebody works on the session; nothing was written.
@@ -79,7 +99,8 @@ async def take_lease(session_id: str, store: SessionStore, holder: Holder, env: 
     if not isinstance(store, LeasedStore):
         return None
     found = await store.lease()
-    if found is not None and is_live(found) and found.holder.instance != holder.instance:
+    mine = found is not None and (found.holder.instance == holder.instance or found.epoch == handed)
+    if found is not None and is_live(found) and not mine:
         raise _busy(session_id, found.holder)
     taking = asyncio.create_task(store.take_lease(holder, env.lease_ttl, replacing=found.epoch if found else None))
     try:
@@ -89,7 +110,7 @@ async def take_lease(session_id: str, store: SessionStore, holder: Holder, env: 
         raise
     except SessionLeased as error:
         raise _busy(session_id, error.holder) from error
-    return HeldLease(store, lease, env.lease_ttl)
+    return HeldLease(store, lease, env.lease_ttl, found.epoch if found else None)
 
 
 async def _give_back(store: LeasedStore, taking: asyncio.Task[Lease]) -> None:

@@ -292,9 +292,13 @@ class OpenSession:
                 yield lease
 
     @contextlib.asynccontextmanager
-    async def leased(self) -> AsyncIterator[HeldLease | None]:
-        """Hold the lease, and see what was committed before it was taken: the session may be another's by now."""
-        lease = await take_lease(self.session_id, self.store, self.holder, self.env)
+    async def leased(self, handed: int | None = None) -> AsyncIterator[HeldLease | None]:
+        """Hold the lease, and see what was committed before it was taken: the session may be another's by now.
+
+        Args:
+            handed: The epoch of a living holder that has handed the session over.
+        """
+        lease = await take_lease(self.session_id, self.store, self.holder, self.env, handed=handed)
         head = self.resident.head
         self.resident.epoch = lease.epoch if lease is not None else (head.epoch if head is not None else 0)
         self.holder_elsewhere = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import attrs
 from lash_hookspecs.errors import ConfigurationError, PolicyError, SessionBindingMismatch, SessionExists, StoreRegressed
@@ -13,13 +14,14 @@ from lash_hookspecs.specs.events import SessionRestored, lash_on_session_restore
 from lash_core.runtime.beginnings import begin_with
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
 from lash_core.runtime.opened import OpenSession
+from lash_core.runtime.orders import refuse_unportable
 from lash_core.runtime.policy import SessionSpec, check_spec
 from lash_core.runtime.resident import ResidentSession
 from lash_core.runtime.state import PersistedSessionState, check_graph
 from lash_core.runtime.text import check_session_id
 from lash_core.stores.memory import MemoryBackend
 
-__all__ = ["Store", "open_session", "require_store", "require_tasks"]
+__all__ = ["Store", "checked_ttl", "open_session", "require_store", "require_tasks"]
 
 #: Where a session is opened: its own store, or a database.
 Store = SessionStore | StoreBackend
@@ -54,6 +56,7 @@ async def open_session(
         env, store = env.evolve(store=store), None
     if env.residency is Residency.ACTIVE_PATH_ONLY and store is None and env.store is None:
         raise ConfigurationError("Residency.ACTIVE_PATH_ONLY needs a store: what is not resident must be somewhere")
+    refuse_unportable(env, store)
     session_id = check_session_id(spec.session_id or (state.session_id if state else ""))
     spec = attrs.evolve(spec, session_id=session_id)
     check_spec(spec)
@@ -61,7 +64,7 @@ async def open_session(
     durable = backend.capabilities.durability != "none" if store is None else True
     resident = ResidentSession(session_id, store or backend.session(session_id), env)
     resident.labels = spec.labels if spec.labels is not None or state is None else dict(state.labels)
-    resident.ttl = _checked_ttl(spec, backend)
+    resident.ttl = checked_ttl(session_id, spec.ttl, backend)
     resident.document = resident.document.evolve(parent=parent)
     session = OpenSession(env, spec, resident, backend, durable=durable, has_own_store=store is not None)
     try:
@@ -79,17 +82,24 @@ async def open_session(
     return session
 
 
-def _checked_ttl(spec: SessionSpec, backend: StoreBackend) -> float | None:
-    if spec.ttl is None:
+def checked_ttl(session_id: str, ttl: float | None, backend: StoreBackend) -> float | None:
+    """Check how long a session is to be kept after its last commit; ``None`` leaves what is stored.
+
+    Raises:
+        PolicyError: It is no number of seconds.
+        ConfigurationError: The store deletes nothing by itself.
+    """
+    if ttl is None:
         return None
-    if not 0 <= spec.ttl <= _MAX_TTL:
-        raise PolicyError(f"ttl cannot be {spec.ttl!r}: it must be seconds, or 0 for never", session_id=spec.session_id)
-    if spec.ttl and "retention" not in backend.capabilities.levels:
+    given: Any = ttl
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= _MAX_TTL:
+        raise PolicyError(f"ttl cannot be {ttl!r}: it must be seconds, or 0 for never", session_id=session_id)
+    if ttl and "retention" not in backend.capabilities.levels:
         raise ConfigurationError(
-            f"session {spec.session_id!r} cannot have a ttl: store {backend.name} has no level 'retention'",
-            session_id=spec.session_id,
+            f"session {session_id!r} cannot have a ttl: store {backend.name} has no level 'retention'",
+            session_id=session_id,
         )
-    return float(spec.ttl)
+    return float(ttl)
 
 
 def require_store(env: RuntimeEnvironment, store: Store | None) -> None:

@@ -27,6 +27,7 @@ from pydantic import JsonValue, ValidationError
 
 from lash_core.plugins.session_hooks import SessionHooks
 from lash_core.runtime.actions import Offered, gather_actions
+from lash_core.runtime.hook_log import hook_log
 from lash_core.runtime.policy import check_mode
 from lash_core.runtime.report import RestoreReport
 from lash_core.tools.hooks import ToolHooks
@@ -113,7 +114,7 @@ async def open_parts(session: OpenSession, brought: Mapping[str, bytes] | None =
         bodies = await session.resident.component_bodies(refs)
     mode = _build_mode(session)
     changes = await session.plugins.compare()
-    hooks = await session.env.plugins.open_session(_setup(session, mode))
+    hooks = await session.env.plugins.open_session(_setup(session, mode), hook_log(session))
     try:
         registry = ToolRegistry(_tool_sources(session, mode))
         surface = ToolSurface(

@@ -13,6 +13,7 @@ from lash_hookspecs.records.sessions import CompletionRequest, SessionCreateRequ
 from lash_hookspecs.records.tools import Availability
 from pydantic import JsonValue, ValidationError
 
+from lash_core.plugins.own_copies import OwnCopies, own
 from lash_core.runtime.text import check_storable
 
 if TYPE_CHECKING:
@@ -90,11 +91,11 @@ def read_view(session: OpenSession) -> SessionReadView:
     document = session.document
     return SessionReadView(
         session_id=session.session_id,
-        config=document.config,
+        config=own(document.config),
         revision=session.resident.revision,
         turn_index=document.turn_index,
         nodes=tuple(item.node for item in items),
-        payloads=tuple(item.payload for item in items),
+        payloads=OwnCopies([item.payload for item in items]),
         usage=document.usage,
         parent=document.parent,
     )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from lash_hookspecs.errors import LashError, TurnError
 from lash_hookspecs.records.turn import TurnInput, TurnLimits, TurnResult
 
 from lash_core.runtime.conflicts import ConflictPolicy
+from lash_core.runtime.handover import Wish
 from lash_core.runtime.lease import HeldLease
 from lash_core.runtime.listening import heard_by
 from lash_core.runtime.opened import OpenSession
+from lash_core.runtime.orders import Order
 from lash_core.runtime.resident import Change
-from lash_core.runtime.turns import Emit, abandon, asking, begin, continue_turn, drive, refused
+from lash_core.runtime.turns import Emit, abandon, asking, begin, carry_out, continue_turn, drive, refused
 
-__all__ = ["abandon_interrupted", "cancel", "continue_interrupted", "run_turn"]
+__all__ = ["abandon_interrupted", "cancel", "continue_interrupted", "run_order", "run_turn"]
 
 
 async def run_turn(
@@ -66,6 +69,28 @@ async def continue_interrupted(session: OpenSession, emit: Emit, on_conflict: Co
         _refuse_uninterrupted(session)
         async with session.leased() as lease:
             return await continue_turn(session, lease, heard_by(emit), on_conflict)
+
+
+async def run_order(session: OpenSession, order: Order, emit: Emit, wish: asyncio.Future[Wish]) -> TurnResult | None:
+    """Run a turn that another process has handed over; ``None`` when it has ended already.
+
+    Raises:
+        SessionBusy: Another worker has it.
+    """
+    async with session.slot:
+        await session.refuse_if_not_as_specified()
+        if not _is_open(session, order):
+            return None
+        async with session.leased(order.epoch) as lease:
+            if not _is_open(session, order):
+                return None
+            untouched = lease is None or lease.replaced == order.epoch
+            return await carry_out(session, lease, heard_by(emit), order.on_conflict, wish, untouched=untouched)
+
+
+def _is_open(session: OpenSession, order: Order) -> bool:
+    open_turn = session.document.open_turn
+    return open_turn is not None and open_turn.turn_id == order.turn_id
 
 
 async def abandon_interrupted(session: OpenSession) -> TurnResult:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 import attrs
@@ -41,7 +43,10 @@ from lash_hookspecs.specs.events import (
 
 from lash_core.machine.turn_machine import Produced, TurnMachine
 from lash_core.runtime.asking import Asked, ask_model
+from lash_core.runtime.conflicts import ConflictPolicy
 from lash_core.runtime.handoffs import check_successor
+from lash_core.runtime.handover import Handed, Wish, handed_over
+from lash_core.runtime.lease import HeldLease
 from lash_core.runtime.parts import MODE
 from lash_core.runtime.resident import Change
 from lash_core.runtime.turn_hooks import at_boundary, at_end
@@ -76,7 +81,16 @@ class Tail:
 
 
 class TurnRun:
-    """A `lash_hookspecs.protocols.hosts.TurnRunner`."""
+    """A `lash_hookspecs.protocols.hosts.TurnRunner`.
+
+    Attributes:
+        result: The turn's end, once its final commit is durable.
+        emit: Takes events, live and stored ones.
+        lease: What it writes under; given with `on_conflict` by whoever has it driven.
+        on_conflict: What becomes of its tail when somebody else commits first.
+        handover: The worker that has it, while one does.
+        wish: How somebody wanted it to end while a worker had it.
+    """
 
     def __init__(
         self,
@@ -101,17 +115,16 @@ class TurnRun:
             unknown_calls: Model calls of a dead process whose response nobody has (T8).
         """
         self.result: TurnResult | None = None
+        self.lease: HeldLease | None = None
+        self.on_conflict: ConflictPolicy = "raise"
+        self.handover: Handed | None = None
+        self.wish: Wish | None = None
+        self._effects = 0
         self._session = session
         self._machine = machine
         self._asked = asked
         self.emit = emit
-        self._dispatch = ToolDispatch(
-            surface=session.parts.tools,
-            spill=self._spill,
-            keep=session.files.keep,
-            limit=session.env.max_tool_output,
-            sleep=session.env.sleep,
-        )
+        self._dispatch = self._dispatching()
         self._started_at = started_at
         self._journaled = journaled
         self._unknown_calls = unknown_calls
@@ -136,6 +149,16 @@ class TurnRun:
         return self._machine.turn_id
 
     @property
+    def turn_index(self) -> int:
+        """The turn's number in the session, from 1."""
+        return self._machine.turn_index
+
+    @property
+    def worker(self) -> Sequence[str]:
+        """The command that carries an order out; what lies in the current folder is not imported by it."""
+        return (sys.executable, "-P", "-m", "lash_core.worker")
+
+    @property
     def done(self) -> bool:
         """Whether the turn has had its final commit."""
         if self._failure is not None:
@@ -144,7 +167,7 @@ class TurnRun:
 
     def outstanding(self) -> Sequence[ModelCall | ToolRun]:
         """Give the effects that wait for a response and do not run in this process."""
-        if self._stopping:
+        if self._stopping or self.handover is not None:
             return ()
         return [effect for effect in self._machine.outstanding() if effect.key not in self._running]
 
@@ -165,9 +188,15 @@ class TurnRun:
 
     async def run(self, effect: ModelCall | ToolRun) -> None:
         """Run one effect and make its result durable."""
+        if self.handover is not None:
+            raise TurnError("a worker has the turn: its effects cannot run here", session_id=self.session_id)
         stopped = self._stopping  # after a host was told of the effect and before it begins
         if stopped:
             await self.wait()
+            return
+        too_much = self._beyond_host(effect)
+        if too_much is not None:
+            await self.stop("stopped", "host_limit", too_much)
             return
         task = asyncio.create_task(self._perform(effect))
         self._running[effect.key] = task
@@ -199,8 +228,12 @@ class TurnRun:
     async def stop(self, outcome: TurnOutcome, reason: StopReason, message: str) -> None:
         """End the turn early: running effects are cancelled, and what was done is committed.
 
-        It is carried out even if the caller is cancelled meanwhile, as a tool is that ends its own turn.
+        It is carried out even if the caller is cancelled meanwhile, as a tool is that ends its own turn. A worker that
+        has the turn is told, and the turn ends when it has heard.
         """
+        if self.handover is not None:
+            self.handover.want(Wish(outcome, reason, message))
+            return
         await asyncio.shield(self._begin_stopping(outcome, reason, message))
 
     def _begin_stopping(self, outcome: TurnOutcome, reason: StopReason, message: str) -> asyncio.Task[None]:
@@ -225,6 +258,73 @@ class TurnRun:
         """Give the turn up without writing: somebody else owns the session."""
         self._give_up(error)
         self._cut()
+
+    def handed_over(self, *, secrets: bool = True) -> AbstractAsyncContextManager[Handed]:
+        """Let a worker have the turn; see `lash_hookspecs.protocols.hosts.TurnRunner.handed_over`."""
+        if self._running or self.handover is not None:
+            raise TurnError("a turn is handed over while nothing of it runs", session_id=self.session_id)
+        return handed_over(self, self._session, self.lease, self.on_conflict, secrets=secrets)
+
+    async def go_on(self, *, untouched: bool) -> None:
+        """Take the turn up where a worker left it.
+
+        Args:
+            untouched: Whether no worker ever had the session, so that nothing can be lost.
+        """
+        from lash_core.runtime.turns import rebuilt_turn
+
+        rebuilt = await rebuilt_turn(self._session)
+        self._machine, self._journaled = rebuilt.machine, rebuilt.journaled
+        self._unknown_calls = rebuilt.noted_calls if untouched else rebuilt.unknown_calls
+        self._in_journal = self._machine.produced_usage
+        self._dispatch = self._dispatching()
+        if not untouched:
+            await self.note_lost()
+        await self.settle()
+
+    async def ended_elsewhere(self, result: TurnResult, *, told: bool) -> None:
+        """Be done, with what a worker has committed.
+
+        Args:
+            result: It.
+            told: Whether readers have heard of the end.
+        """
+        self.result = result
+        self._over.set()
+        if not told:
+            self.emit(
+                TurnEnded(
+                    turn_id=self.turn_id,
+                    turn_index=result.turn_index,
+                    outcome=result.outcome,
+                    text=result.text,
+                    reason=result.reason,
+                    message=result.message,
+                    handoff=result.handoff,
+                )
+            )
+
+    def _beyond_host(self, effect: ModelCall | ToolRun) -> str | None:
+        """Tell why the host cannot carry an effect; ``None`` when it can (H5)."""
+        host = self._session.env.host
+        history, payload = host.capabilities.max_history, host.capabilities.max_payload
+        if history is not None and self._effects >= history:
+            return f"host {host.name!r} remembers {history:,} effects of a turn, and this one needs more"
+        size = 0 if payload is None else len(effect.to_bytes())
+        if payload is not None and size > payload:
+            return f"effect {effect.key} has {size:,} bytes, and host {host.name!r} carries {payload:,}"
+        self._effects += 1
+        return None
+
+    def _dispatching(self) -> ToolDispatch:
+        session = self._session
+        return ToolDispatch(
+            surface=session.parts.tools,
+            spill=self._spill,
+            keep=session.files.keep,
+            limit=session.env.max_tool_output,
+            sleep=session.env.sleep,
+        )
 
     def tail(self) -> Tail:
         """Give what a turn that was given up had made since its last commit."""

@@ -16,6 +16,7 @@ from lash_core.graph.conversation import repair
 from lash_core.machine.turn_machine import TurnContext, TurnMachine
 from lash_core.runtime.asking import Asked
 from lash_core.runtime.conflicts import CONFLICTS, ConflictPolicy, kept_as_branch
+from lash_core.runtime.handover import Wish
 from lash_core.runtime.interrupted import ABANDONED, Rebuilt, rebuild, rebuild_to_abandon
 from lash_core.runtime.lease import HeldLease
 from lash_core.runtime.opened import OpenSession
@@ -24,7 +25,7 @@ from lash_core.runtime.resident import Change
 from lash_core.runtime.turn_hooks import at_beginning, may_begin
 from lash_core.runtime.turn_run import TurnRun, new_turn_id
 
-__all__ = ["Emit", "abandon", "begin", "continue_turn", "drive", "refused"]
+__all__ = ["Emit", "abandon", "begin", "carry_out", "continue_turn", "drive", "rebuilt_turn", "refused"]
 
 Emit = Callable[[Event], None]
 
@@ -93,18 +94,33 @@ async def begin(
 
 
 async def drive(
-    session: OpenSession, run: TurnRun, lease: HeldLease | None, limits: TurnLimits, on_conflict: ConflictPolicy
+    session: OpenSession,
+    run: TurnRun,
+    lease: HeldLease | None,
+    limits: TurnLimits,
+    on_conflict: ConflictPolicy,
+    wish: asyncio.Future[Wish] | None = None,
 ) -> TurnResult:
     """Let the host run a turn to its end.
+
+    Args:
+        session: The session.
+        run: The turn.
+        lease: What it writes under.
+        limits: How long it may take.
+        on_conflict: What becomes of its tail when somebody else commits first.
+        wish: Comes when somebody in another process wants it to end.
 
     Raises:
         ConflictBranched: Somebody else committed first, and what the turn had made is kept, as ``on_conflict`` says.
         TurnError: The host gave it up; it is interrupted, or failed, as the environment's termination policy says.
     """
-    session.run = run
+    session.run, run.lease, run.on_conflict = run, lease, on_conflict
     if lease is not None:
         lease.keep(run.fail)
-    timer = asyncio.create_task(_stop_after(run, limits.seconds)) if limits.seconds else None
+    enders = [asyncio.create_task(_stop_after(run, limits.seconds))] if limits.seconds else []
+    if wish is not None:
+        enders.append(asyncio.create_task(_stop_at(run, wish)))
     try:
         await run.settle()
         if session.slot.cancelled:
@@ -119,9 +135,9 @@ async def drive(
         raise
     finally:
         session.run = None
-        if timer is not None:
-            timer.cancel()
-            await asyncio.gather(timer, return_exceptions=True)
+        for ender in enders:
+            ender.cancel()
+        await asyncio.gather(*enders, return_exceptions=True)
     if run.result is None:
         raise TurnError(
             f"host {session.env.host.name!r} returned before the turn was done; it is interrupted and can be continued",
@@ -134,19 +150,53 @@ async def continue_turn(
     session: OpenSession, lease: HeldLease | None, emit: Emit, on_conflict: ConflictPolicy
 ) -> TurnResult:
     """Take the interrupted turn up: what is finished is not repeated (T6)."""
-    open_turn = _open_turn(session)
-    rebuilt = await rebuild(
-        session.store, open_turn, session.parts.mode, context_of(session), session.parts.tools.ensure
+    run = await _taken_up(session, _known_here(session, await rebuilt_turn(session)), emit)
+    emit(TurnContinued(turn_id=run.turn_id, turn_index=run.turn_index))
+    await run.note_lost()
+    return await drive(session, run, lease, _open_turn(session).machine.limits, on_conflict)
+
+
+async def carry_out(
+    session: OpenSession,
+    lease: HeldLease | None,
+    emit: Emit,
+    on_conflict: ConflictPolicy,
+    wish: asyncio.Future[Wish],
+    *,
+    untouched: bool,
+) -> TurnResult:
+    """Run a turn that another process has handed over.
+
+    Args:
+        session: The session.
+        lease: Taken over from that process.
+        emit: Takes events.
+        on_conflict: What becomes of the tail when somebody else commits first.
+        wish: Comes when somebody wants the turn to end.
+        untouched: Whether nobody had the session in between, so that nothing was lost.
+    """
+    rebuilt = await rebuilt_turn(session)
+    run = await _taken_up(session, rebuilt.as_handed_over() if untouched else rebuilt, emit)
+    if not untouched:
+        await run.note_lost()
+    return await drive(session, run, lease, _open_turn(session).machine.limits, on_conflict, wish)
+
+
+async def rebuilt_turn(session: OpenSession) -> Rebuilt:
+    """Rebuild the unfinished turn's machine from what is stored, in order to go on with it."""
+    return await rebuild(
+        session.store, _open_turn(session), session.parts.mode, context_of(session), session.parts.tools.ensure
     )
+
+
+async def _taken_up(session: OpenSession, rebuilt: Rebuilt, emit: Emit) -> TurnRun:
+    open_turn = _open_turn(session)
     asked = await asking(session, open_turn.machine.limits, open_turn.overrides)
     asked = attrs.evolve(asked, turn_id=open_turn.turn_id, turn_index=open_turn.turn_index)
     session.resident.tracer.bind(turn_id=open_turn.turn_id, turn_index=open_turn.turn_index).turn_started(
         asked.policy.config
     )
-    emit(TurnContinued(turn_id=open_turn.turn_id, turn_index=open_turn.turn_index))
-    run = _turn_run(session, _known_here(session, rebuilt), asked, emit, open_turn.started_at)
-    await run.note_lost()
-    return await drive(session, run, lease, open_turn.machine.limits, on_conflict)
+    return _turn_run(session, rebuilt, asked, emit, open_turn.started_at)
 
 
 async def abandon(session: OpenSession, emit: Emit) -> TurnResult:
@@ -226,6 +276,11 @@ def _open_turn(session: OpenSession) -> OpenTurn:
             session_id=session.session_id,
         )
     return open_turn
+
+
+async def _stop_at(run: TurnRun, wish: asyncio.Future[Wish]) -> None:
+    wanted = await wish
+    await run.stop(wanted.outcome, wanted.reason, wanted.message)
 
 
 async def _stop_after(run: TurnRun, seconds: float) -> None:

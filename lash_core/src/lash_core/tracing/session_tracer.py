@@ -7,6 +7,7 @@ errors, which may quote any of these) is a body. A model's settings are neither:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from lash_hookspecs.errors import redact_url
 from lash_hookspecs.records.effects import ToolRun
@@ -15,9 +16,13 @@ from lash_hookspecs.records.state import CommitDocument, HeadDocument, SessionCo
 from lash_hookspecs.records.store import Commit, Head
 from lash_hookspecs.records.turn import TurnInput, TurnResult
 from lash_hookspecs.records.usage import TokenUsage
+from lash_hookspecs.specs.models import lash_transform_stream_text
 
 from lash_core.tracing.calls import CommitTrace, ModelCallTrace, ToolCallTrace, error_code
 from lash_core.tracing.tracer import Tracer, harmless
+
+if TYPE_CHECKING:
+    from lash_core.plugins.hook_calls import HookCall
 
 __all__ = ["SessionTracer"]
 
@@ -89,6 +94,21 @@ class SessionTracer(Tracer):
     def commit(self, document: CommitDocument, commit: Commit) -> CommitTrace:
         """A commit is under way as long as the answer is entered."""
         return CommitTrace(self.bind(turn_id=document.turn_id, turn_index=document.turn_index), document, commit)
+
+    @harmless
+    def hook_called(self, call: HookCall, turn_id: str | None) -> None:
+        """A plugin was called, perhaps while a turn ran; for a piece of a stream that is told at level ``extended``."""
+        if call.hook == lash_transform_stream_text.__name__ and not self.extended:
+            return
+        fields = {
+            "hook": call.hook,
+            "distribution": call.distribution,
+            "version": call.version,
+            "outcome": call.outcome,
+            "duration_ms": call.milliseconds,
+        }
+        told = {"message": call.reason} if call.reason else None
+        self.bind(plugin=call.plugin, turn_id=turn_id).emit("hook_called", fields, told)
 
     @harmless
     def turn_finished(self, result: TurnResult, started_at: int) -> None:

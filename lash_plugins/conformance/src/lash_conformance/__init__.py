@@ -1,4 +1,4 @@
-"""The conformance kit for stores: a pytest plugin that proves each clause of the contract at a store.
+"""The conformance kit: a pytest plugin that proves each clause of the contract at what a plugin brings.
 
 Importing this package loads neither pytest nor a suite; the names below do when they are asked for.
 """
@@ -8,20 +8,49 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lash_conformance.hosting.suite import HostConformance
     from lash_conformance.place import ManualClock, Place, Server
     from lash_conformance.proxy import CuttingProxy
+    from lash_conformance.scripts import Script, spoken
     from lash_conformance.suite import StoreConformance
+    from lash_conformance.suites.modes import ModeConformance
+    from lash_conformance.suites.providers import Failure, ProviderConformance
+    from lash_conformance.suites.session_plugins import SessionPluginConformance
+    from lash_conformance.suites.tools import ToolConformance
 
-__all__ = ["CuttingProxy", "ManualClock", "Place", "Server", "StoreConformance", "__version__"]
+__all__ = [
+    "CuttingProxy",
+    "Failure",
+    "HostConformance",
+    "ManualClock",
+    "ModeConformance",
+    "Place",
+    "ProviderConformance",
+    "Script",
+    "Server",
+    "SessionPluginConformance",
+    "StoreConformance",
+    "ToolConformance",
+    "__version__",
+    "spoken",
+]
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "CuttingProxy": "proxy",
+    "Failure": "suites.providers",
+    "HostConformance": "hosting.suite",
     "ManualClock": "place",
+    "ModeConformance": "suites.modes",
     "Place": "place",
+    "ProviderConformance": "suites.providers",
+    "Script": "scripts",
     "Server": "place",
+    "SessionPluginConformance": "suites.session_plugins",
     "StoreConformance": "suite",
+    "ToolConformance": "suites.tools",
+    "spoken": "scripts",
 }
 
 

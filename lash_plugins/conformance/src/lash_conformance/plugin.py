@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from lash_conformance.processes import Nursery
     from lash_conformance.subject import Suite
 
-pytest.register_assert_rewrite("lash_conformance.suites", "lash_conformance.looking", "lash_conformance.deeds")
+pytest.register_assert_rewrite(
+    "lash_conformance.suites", "lash_conformance.hosting.clauses", "lash_conformance.looking", "lash_conformance.deeds"
+)
 
 
 _NOT_RUN = pytest.StashKey[str]()

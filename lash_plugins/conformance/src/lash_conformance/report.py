@@ -101,7 +101,7 @@ class Report:
             for clause in KINDS[about["kind"]].clauses:
                 ran = list(self.of(subject, clause).values())
                 told.setdefault(outcome_of(ran), {}).setdefault(_counts(ran), []).append(clause)
-            for outcome in ("failed", "passed", "passed in part", "not run"):
+            for outcome in ("failed", "passed", "passed in part", "not run", "does not apply"):
                 for counts, clauses in told.get(outcome, {}).items():
                     yield f"  {outcome}: {' '.join(clauses)} ({counts})"
 
@@ -111,6 +111,8 @@ def outcome_of(ran: list[Ran]) -> str:
     outcomes = {each.outcome for each in ran} - {"does not apply"}
     if "failed" in outcomes:
         return "failed"
+    if ran and not outcomes:
+        return "does not apply"
     if outcomes == {"passed"}:
         return "passed"
     return "passed in part" if "passed" in outcomes else "not run"
@@ -164,6 +166,8 @@ def _clause(title: str, tests: dict[str, Ran]) -> dict[str, Any]:
 def _counts(ran: list[Ran]) -> str:
     if not ran:
         return "no test was selected"
+    if outcome_of(ran) == "does not apply":
+        return "; ".join(dict.fromkeys(each.reason for each in ran))
     counted = [
         f"{number} {outcome}"
         for outcome in ("failed", "passed")

@@ -101,8 +101,8 @@ def load_mapping(text: str, row: str) -> dict[str, str]:
         pairs = json.loads(text)
     except ValueError as error:
         raise RowError(row, str(error)) from error
-    if not isinstance(pairs, dict):
-        raise RowError(row, f"{text[:40]!r} is not a JSON object")
+    if not isinstance(pairs, dict) or not all(isinstance(value, str) for value in pairs.values()):
+        raise RowError(row, f"{text[:40]!r} is not a JSON object of texts")
     return pairs
 
 
