@@ -33,6 +33,7 @@ from lash_hookspecs.testing import FakeHost, FakeMode, FakeModel, FakeSessionPlu
 from lash_core import RuntimeEnvironment, SessionSpec
 
 
+@pytest.mark.full
 class TestFakeHost(HostConformance):
     build_host = FakeHost
 
