@@ -54,6 +54,7 @@ format: $(CHECKABLE) ## mend what can be mended without thought
 
 types: $(CHECKABLE) ## strict types, in sources and tests
 	@$(BIN)/mypy $(TYPED)
+	@$(BIN)/python tests/support/check_templates.py
 
 imports: $(CHECKABLE) ## the arrows between packages
 	@$(BIN)/lint-imports --no-logo
