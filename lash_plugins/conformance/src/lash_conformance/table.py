@@ -34,22 +34,20 @@ def table(kind: str = "store") -> str:
 
     A store's clauses have a line for each of its levels.
     """
-    levels = LEVELS if kind == "store" else ("core",)
-    lines = (
-        ["| Clause | Level | Tests |", "| --- | --- | --- |"]
-        if kind == "store"
-        else ["| Clause | Tests |", "| --- | --- |"]
-    )
-    for number in KINDS[kind].clauses:
-        for level in levels:
-            told = [
-                _sentence(name, clause)
-                for name, clause in _tests(SUITES[kind])
-                if (clause.number, clause.level) == (number, level)
-            ]
-            if told:
-                cells = [_shown(number), *([f"`{level}`"] if kind == "store" else []), " · ".join(told)]
-                lines.append(f"| {' | '.join(cells)} |")
+    told: dict[tuple[str, str], list[str]] = {}
+    for name, clause in _tests(SUITES[kind]):
+        told.setdefault((clause.number, clause.level), []).append(_sentence(name, clause))
+    in_order = [(number, level) for number in KINDS[kind].clauses for level in (*LEVELS, kind)]
+    rows = [(number, level, " · ".join(told[number, level])) for number, level in in_order if (number, level) in told]
+    if kind == "store":
+        lines = ["| Clause | Level | Tests |", "| --- | --- | --- |"]
+        lines += [f"| {_shown(number)} | `{level}` | {tests} |" for number, level, tests in rows]
+    else:
+        lines = [
+            "| Clause | Tests |",
+            "| --- | --- |",
+            *(f"| {_shown(number)} | {tests} |" for number, _, tests in rows),
+        ]
     return "\n".join(lines) + "\n"
 
 
