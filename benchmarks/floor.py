@@ -47,7 +47,7 @@ class Floor:
 
     def __init__(self, path: str, session_id: str = "bench", *, refs: str = "{}") -> None:
         self.connection = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
-        self.connection.execute("PRAGMA page_size=8192")
+        self.connection.execute("PRAGMA page_size=16384")
         self.connection.execute("PRAGMA journal_mode=WAL")
         for setting in SETTINGS:
             self.connection.execute(f"PRAGMA {setting}")

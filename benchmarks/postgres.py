@@ -187,7 +187,8 @@ def wal_syncs(server: Server) -> int:
     with server.connect() as connection:
         for _ in range(1000):
             row: Any = connection.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
             ).fetchone()
             if not row[0]:
                 break
@@ -246,7 +247,7 @@ def read(server: Server, sizes: Sizes) -> list[Figure]:
 
 async def _bytes_on_disk(url: str) -> int:
     async with opened(url) as store:
-        return (await store.stats()).bytes_on_disk
+        return (await store.stats()).bytes_on_disk or 0
 
 
 def fresh(server: Server) -> str:

@@ -83,7 +83,8 @@ class PostgresFloor:
         self._run("SET search_path = lash")
         self._run("SET plan_cache_mode = force_generic_plan")
         self._session_id, self._refs = session_id, refs
-        self._revision, self._leaf = 0, None
+        self._revision = 0
+        self._leaf: bytes | None = None
         self.commit = {"six statements": self._six, "pipeline": self._pipeline, "single statement": self._single}[form]
         self._key: int = self._run(BEGIN_SESSION, session_id, os.urandom(16)).fetchone()[0]
         self._tail = (self._key << SHIFT) - 1

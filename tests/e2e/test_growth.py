@@ -19,6 +19,7 @@ from lash_core.builtins import BUILTINS
 from lash_core.plugins.manager import PluginManager
 from lash_hookspecs.markers import implements
 from lash_hookspecs.specs.offers import OfferContext, StoreOffer, lash_offer_stores
+from lash_store_sql.database import PAGE_SIZE
 from lash_store_sql.plugin import stores as sqlite_stores
 
 from lash_core import Agent, Lash
@@ -27,7 +28,7 @@ from lash_core import Agent, Lash
 ALLOWED = 1.1
 SAMPLE = 50
 #: A page and its header in the log.
-FRAME = 8192 + 24
+FRAME = PAGE_SIZE + 24
 
 
 @asynccontextmanager

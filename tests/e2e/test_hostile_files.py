@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from lash_process import Folder
+from lash_store_sql.database import PAGE_SIZE
 from script_files import call, script
 
 #: Runs the command as a user who is not root. That user may not be let into the folders above the interpreter's or the
@@ -68,8 +69,8 @@ def test_a_folder_as_a_store_and_a_damaged_page_exit_5_with_one_paragraph(folder
     assert folder.lash("run", "hello", "--session", "s1", "--store", "sqlite:///x.db").code == 0
     path = folder.path / "x.db"
     with path.open("r+b") as file:
-        file.seek(8192)
-        file.write(os.urandom(path.stat().st_size - 8192))
+        file.seek(PAGE_SIZE)
+        file.write(os.urandom(path.stat().st_size - PAGE_SIZE))
     (ran,) = folder.lash_each(["run", "hello", "--session", "s1", "--store", "sqlite:///x.db"])
     assert (ran.code, ran.out, len(ran.paragraphs)) == (5, "", 1)
     assert "Traceback" not in ran.err

@@ -319,6 +319,42 @@ async def test_a_cancelled_commit_is_done_or_not_and_the_next_one_works(author: 
     assert await author.store.path(str(author.leaf)) == author.written
 
 
+@pytest.mark.parametrize("deed", ["commit", "lease"])
+async def test_what_follows_a_cancelled_write_of_a_session_sees_what_became_of_it(
+    url: str, author: Author, deed: str
+) -> None:
+    await author.turn()
+    store = author.store
+    following = author.next(chain(1, author.leaf))
+    with psycopg.connect(url, options="-c search_path=lash") as other:
+        other.execute("SELECT * FROM session FOR UPDATE")
+        task: asyncio.Task[object] = asyncio.create_task(
+            store.commit(following) if deed == "commit" else leases(author).take_lease(ANN, 600)
+        )
+        with psycopg.connect(url, autocommit=True) as watching:
+            while not waiting_for_a_lock(watching):  # noqa: ASYNC110  it is the server that waits
+                await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        head = asyncio.create_task(store.head())
+        for _ in range(50):  # time enough for one that would not wait
+            await author.backend.session("another").head()
+        assert not head.done()
+        other.rollback()
+    found = await head
+    assert isinstance(found, Head)
+    assert (found.revision, found.epoch) == ((2, 0) if deed == "commit" else (1, 1))
+
+
+def waiting_for_a_lock(connection: psycopg.Connection) -> int:
+    """Count the statements that wait for somebody else's lock."""
+    row = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    ).fetchone()
+    return row[0] if row else 0
+
+
 async def test_s13_a_lock_that_outlasts_the_deadline_is_busy_and_names_no_sql(url: str, author: Author) -> None:
     await author.turn()
     impatient = await open_postgres(f"{url}&timeout=0.05", False)

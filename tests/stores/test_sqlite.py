@@ -25,6 +25,7 @@ from lash_hookspecs.errors import (
 )
 from lash_hookspecs.records.store import Head, SessionQuery, StreamEntry, blob_ref
 from lash_store_sql import reading, statements
+from lash_store_sql.database import PAGE_SIZE
 from lash_store_sql.sqlite import SqliteBackend, open_sqlite
 
 
@@ -417,8 +418,8 @@ async def test_s9_a_damaged_page_is_unreadable_data(path: Path) -> None:
         await Author(store, ident()).turn(20)
     await store.close()
     with path.open("r+b") as file:
-        file.seek(8192 * 3)
-        file.write(b"\xa5" * 8192 * 30)
+        file.seek(PAGE_SIZE * 3)
+        file.write(b"\xa5" * PAGE_SIZE * 20)
     store = await open_sqlite(f"sqlite:///{path}", False)
     with pytest.raises(UnreadableData):
         await store.sessions(SessionQuery())

@@ -286,7 +286,7 @@ async def test_the_files_settings_are_those_of_the_design(tmp_path: Path) -> Non
         }
     connection.close()
     assert settings == {
-        "page_size": 8192,
+        "page_size": 16384,
         "journal_mode": "wal",
         "application_id": 0x4C415348,
         "user_version": 1,

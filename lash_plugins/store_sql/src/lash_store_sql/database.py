@@ -23,7 +23,8 @@ __all__ = ["Location", "connect", "make_file", "parse_url", "prepare", "read_ver
 
 #: SQLite's ``application_id`` of our files: ``LASH`` in ASCII.
 APPLICATION_ID = 0x4C415348
-PAGE_SIZE = 8192
+#: A page of half the size has twice as much room at its end into which the next node does not fit.
+PAGE_SIZE = 16384
 
 #: Held while a file is made and first connected to: closing a file drops every lock that the process has on it, so no
 #: other thread may hold one just then.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
 from struct import Struct
 from typing import Any, ClassVar, cast
 
@@ -117,19 +116,19 @@ _FORMS: dict[type, tuple[int, Callable[[Any], bytes | None]]] = {
 }
 
 
-def dump_value(value: Any) -> bytes | None:
+def dump_value(value: object) -> bytes | None:
     """Write a value in binary, as the dumpers do."""
-    return _form(type(value))[1](value)
+    return _form(value)[1](value)
 
 
-def type_of(value: Any) -> int:
+def type_of(value: object) -> int:
     """Give the type that a value is sent as."""
-    return _form(type(value))[0]
+    return _form(value)[0]
 
 
-@cache
-def _form(cls: type[Any]) -> tuple[int, Callable[[Any], bytes | None]]:
-    return next(_FORMS[known] for known in cls.__mro__ if known in _FORMS)
+def _form(value: object) -> tuple[int, Callable[[Any], bytes | None]]:
+    cls = type(value)
+    return _FORMS.get(cls) or next(_FORMS[known] for known in cls.__mro__ if known in _FORMS)
 
 
 def _adapters() -> AdaptersMap:

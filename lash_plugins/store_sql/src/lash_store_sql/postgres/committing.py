@@ -65,7 +65,7 @@ async def _send(pool: Pool, name: Name, commit: Commit, max_value: int, deadline
             return _Fate.NOT_PLAIN
         statement = _next_statement(commit)
         given = [values[name] for name in statements.PARAMETERS[statement]]
-        result = await pool.ask(statement, given, "commit", deadline)
+        result = await pool.ask(statement, given, "commit", name.session_id, deadline)
     except (UnicodeError, OverflowError):
         return _Fate.UNTRIED
     except psycopg.OperationalError:

@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -68,6 +68,8 @@ class Pool:
         self._lock = threading.Lock()
         self._idle: list[tuple[float, PostgresConnection]] = []
         self._slots = threading.Semaphore(location.pool_size)
+        #: Session → what its cancelled callers have left running.
+        self._left: dict[str | None, set[Future[Any]]] = {}
         self._closed = False
 
     async def run(
@@ -83,7 +85,8 @@ class Pool:
     ) -> T:
         """Run a unit of work in a thread.
 
-        Cancelling the caller lets a unit that has begun run to its end; one that has not is left out.
+        Cancelling the caller lets a unit that has begun run to its end; one that has not is left out. What follows of
+        the same session waits for that end, so that it sees what became of it.
 
         Args:
             unit: What to do.
@@ -96,17 +99,26 @@ class Pool:
         """
         self._check_open()
         job = _Job(unit, row, session_id, writes, patient, deadline or self.deadline, uncertain)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._work, job)
+        await self._settle(session_id)
+        future = self._threads.submit(self._work, job)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if not future.cancel():
+                self._leave(session_id, future)
+            raise
 
     @property
     def deadline(self) -> float:
         """When a unit that begins now is given up, by the monotonic clock."""
         return time.monotonic() + self._location.timeout
 
-    async def ask(self, statement: str, values: Sequence[Any], row: str, deadline: float) -> PGresult | None:
+    async def ask(
+        self, statement: str, values: Sequence[Any], row: str, session_id: str, deadline: float
+    ) -> PGresult | None:
         """Run one of our statements without a thread, on a connection that is free.
 
-        Cancelling the caller lets it run to its end.
+        Cancelling the caller lets it run to its end, as in `run`.
 
         Returns:
             Its result; ``None`` if it failed on the server, or was not tried since no connection is free.
@@ -117,13 +129,14 @@ class Pool:
             UnicodeError, OverflowError: A value cannot be stored.
         """
         self._check_open()
+        await self._settle(session_id)
         connection = self._take_idle()
         if connection is None:
             return None
         try:
             result = await ask(connection, statement, values)
         except asyncio.CancelledError:
-            self._leave(connection)
+            self._abandon(connection, session_id)
             raise
         except psycopg.OperationalError as error:
             self._give_back(connection)
@@ -137,9 +150,34 @@ class Pool:
         self._give_back(connection)
         return result
 
-    def _leave(self, connection: PostgresConnection) -> None:
+    async def _settle(self, session_id: str | None) -> None:
+        """Wait for what cancelled callers of a session have left running, as long as for a server that is away."""
+        left = self._left.get(session_id) if session_id is not None else None
+        if left:
+            waiting = [asyncio.wrap_future(future) for future in left]
+            ended, _ = await asyncio.wait(waiting, timeout=self._location.timeout)
+            for future in ended:
+                future.exception()  # nobody asks for it any more
+
+    def _leave(self, session_id: str | None, future: Future[Any]) -> None:
+        left = self._left.setdefault(session_id, set())
+        left.add(future)
+        loop = asyncio.get_running_loop()
+
+        def forget() -> None:
+            left.discard(future)
+            if not left and self._left.get(session_id) is left:
+                del self._left[session_id]
+
+        def ended(_: Future[Any]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(forget)
+
+        future.add_done_callback(ended)
+
+    def _abandon(self, connection: PostgresConnection, session_id: str) -> None:
         try:
-            self._threads.submit(self._finish, connection)
+            self._leave(session_id, self._threads.submit(self._finish, connection))
         except RuntimeError:  # the store is being closed
             connection.close()
             self._give_back(connection)
