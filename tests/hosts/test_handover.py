@@ -250,7 +250,8 @@ async def test_a_workers_trace_goes_where_the_callers_goes(world: HostWorld) -> 
     async with Lash.open(
         f"sqlite:///{world.folder / 'sessions.db'}",
         agent=Agent(world.model(DONE)),
-        host=SubprocessHost(),
+        plugins=PluginManager.discover(builtins=BUILTINS),
+        host=Inline(),
         trace=sink,
     ) as lash:
         await (await lash.session("s")).turn("go")
@@ -359,5 +360,4 @@ async def test_nothing_is_left_of_workers_that_were_tried(world: HostWorld) -> N
         with pytest.raises(HostError, match="its child process was killed by SIGKILL"):
             await session.turn("go")
         assert session.interrupted
-        assert (await session.continue_turn().result()).text == "Done."
     assert {pid for pid in children() - before if is_alive(pid)} == set()
