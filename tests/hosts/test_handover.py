@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import sys
@@ -13,6 +14,8 @@ import pytest
 from lash_conformance.hosting.world import HostWorld, call, children, is_alive
 from lash_core.builtins import BUILTINS
 from lash_core.plugins.manager import PluginManager
+from lash_core.plugins.portable import describe, rebuilt
+from lash_core.plugins.records import PluginSettings
 from lash_core.worker import TurnWorker
 from lash_hookspecs.errors import (
     ConfigurationError,
@@ -361,3 +364,33 @@ async def test_nothing_is_left_of_workers_that_were_tried(world: HostWorld) -> N
             await session.turn("go")
         assert session.interrupted
     assert {pid for pid in children() - before if is_alive(pid)} == set()
+
+
+async def test_the_same_plugins_are_found_with_the_same_settings(world: HostWorld) -> None:
+    local = world.folder / "local_tools.py"
+    local.write_text(
+        "from lash_hookspecs import FunctionTools, implements, tool\n"
+        "from lash_hookspecs.specs.offers import OfferContext, ToolOffer, lash_offer_tools\n"
+        "@implements(lash_offer_tools)\n"
+        "def tools(context: OfferContext):\n"
+        "    @tool(kind='read_only')\n"
+        "    def told() -> str:\n"
+        "        return repr((__name__, dict(context.settings)))\n"
+        "    return [ToolOffer(name='local', build=lambda setup: FunctionTools([told]))]\n"
+    )
+    settings = PluginSettings(
+        local_plugins=(local,), file=world.folder / "lash.toml", tables={"local_tools": {"words": ["a", {"b": [1]}]}}
+    )
+    found = PluginManager.discover(settings, builtins=BUILTINS)
+    assert rebuilt(json.loads(json.dumps(describe(found, secrets=True))), None).found == found.found
+    assert json.loads(json.dumps(describe(found, secrets=False)))["settings"].keys().isdisjoint({"tables", "variables"})
+    [name] = [record.name for record in found.records if record.offered("tools") and "local" in record.name]
+    url, agent = (
+        f"sqlite:///{world.folder / 'l.db'}",
+        Agent(world.model(calls(call("told")), DONE), tool_sets=["local"]),
+    )
+    async with Lash.open(url, agent=agent, plugins=found, host=Inline()) as lash:
+        await (session := await lash.session("s")).turn("go")
+        [told] = [item.payload.result.output for item in await session.items() if item.node.kind == "tool"]
+    assert "'words': ['a', {'b': [1]}]" in told
+    assert name == "local_tools"
