@@ -26,6 +26,7 @@ from lash_hookspecs.errors import (
 )
 from lash_hookspecs.protocols.hosts import Handover, Host, TurnRunner
 from lash_hookspecs.records.hosts import HostCapabilities
+from lash_hookspecs.records.payloads import ToolInvocation
 from lash_hookspecs.records.store import Holder
 from lash_hookspecs.records.traces import TraceRecord
 from lash_host_subprocess import ChildLimits, SubprocessHost
@@ -369,6 +370,7 @@ async def test_nothing_is_left_of_workers_that_were_tried(world: HostWorld) -> N
 async def test_the_same_plugins_are_found_with_the_same_settings(world: HostWorld) -> None:
     local = world.folder / "local_tools.py"
     local.write_text(
+        "# /// lash-plugin\n# requires_api = '0.1'\n# [offers]\n# tools = ['local']\n# ///\n"
         "from lash_hookspecs import FunctionTools, implements, tool\n"
         "from lash_hookspecs.specs.offers import OfferContext, ToolOffer, lash_offer_tools\n"
         "@implements(lash_offer_tools)\n"
@@ -384,13 +386,13 @@ async def test_the_same_plugins_are_found_with_the_same_settings(world: HostWorl
     found = PluginManager.discover(settings, builtins=BUILTINS)
     assert rebuilt(json.loads(json.dumps(describe(found, secrets=True))), None).found == found.found
     assert json.loads(json.dumps(describe(found, secrets=False)))["settings"].keys().isdisjoint({"tables", "variables"})
-    [name] = [record.name for record in found.records if record.offered("tools") and "local" in record.name]
     url, agent = (
         f"sqlite:///{world.folder / 'l.db'}",
         Agent(world.model(calls(call("told")), DONE), tool_sets=["local"]),
     )
     async with Lash.open(url, agent=agent, plugins=found, host=Inline()) as lash:
         await (session := await lash.session("s")).turn("go")
-        [told] = [item.payload.result.output for item in await session.items() if item.node.kind == "tool"]
-    assert "'words': ['a', {'b': [1]}]" in told
-    assert name == "local_tools"
+        [told] = [
+            item.payload.result.output for item in await session.items() if isinstance(item.payload, ToolInvocation)
+        ]
+    assert "'words': ['a', {'b': [1]}]" in str(told)
