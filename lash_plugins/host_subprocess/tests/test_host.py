@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import lash_host_subprocess
 import pytest
 from lash_hookspecs.errors import ConfigurationError, HostError
 from lash_hookspecs.protocols.hosts import Host
@@ -165,7 +163,3 @@ def test_the_host_is_offered_with_the_limits_of_the_settings() -> None:
 def test_a_setting_that_cannot_be_is_named(table: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(table))):
         hosts(OfferContext(api="0.1", settings=table))
-
-
-def test_type_checkers_see_the_annotations() -> None:
-    assert (files(lash_host_subprocess) / "py.typed").is_file()
