@@ -16,7 +16,7 @@ from lash_core.scaffold import KINDS, PluginNames, files_of, write_plugin
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # it is run as a script
 
-from tests.docs.pages import blocks  # noqa: E402
+from tests.docs.pages import blocks
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = str(ROOT / "pyproject.toml")
