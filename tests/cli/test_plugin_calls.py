@@ -81,6 +81,12 @@ def test_what_a_plugin_prints_goes_to_stderr_and_what_it_did_into_the_document(t
     assert (committed["outcomes"], committed["reasons"]) == ({"failed": 1}, ["failed: it called sys.exit(7)"])
 
 
+def test_a_plugin_that_is_checked_may_print_too(lash: Lash, dummies: ModuleType) -> None:
+    install(Path(str(dummies.__file__)).parent.parent, "acme_loud", 'print("NOISE at import")', 'requires_api = "0.1"')
+    checked = lash("plugins", "check", "acme_loud", "--json")
+    assert ("NOISE" in checked.err, len(json.loads(checked.out))) == (True, 1)
+
+
 @pytest.fixture
 def guarded(dummies: ModuleType) -> ModuleType:
     """The dummies with a guard that denies what it is told to."""

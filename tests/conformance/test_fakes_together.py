@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from lash_basics import mode_plugin, offline_plugin
+from lash_conformance import HostConformance
 from lash_core.builtins import BUILTINS
 from lash_core.plugins import PluginManager
 from lash_core.runtime.runtime import LashRuntime
@@ -30,6 +31,12 @@ from lash_hookspecs.specs.tools import lash_before_tool_call
 from lash_hookspecs.testing import FakeHost, FakeMode, FakeModel, FakeSessionPlugin, FakeStore, FakeTools, HookRecorder
 
 from lash_core import RuntimeEnvironment, SessionSpec
+
+
+@pytest.mark.full
+class TestFakeHost(HostConformance):
+    build_host = FakeHost
+
 
 CALL = ToolCall(call_id="call-1", tool="search", arguments={"query": "rain"})
 

@@ -32,7 +32,7 @@ __all__ = ["SPECS", "Life", "alike", "bad", "good", "right_answer", "spoil"]
 SPECS = {name: spec for name, spec in sorted(all_specs().items()) if name not in OFFER_HOOKS.values()}
 
 #: What is another in each run: ids, and how long a tool took.
-_MINE = re.compile(r"[0-9a-f]{12,}|(?<=duration_ms.[:=])\d+")
+_MINE = re.compile(r"""[0-9a-f]{12,}|(?<=duration_ms=)\d+|(?<=duration_ms":)\d+""")
 
 
 def alike(text: str) -> str:

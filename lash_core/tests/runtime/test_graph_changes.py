@@ -368,11 +368,11 @@ async def test_without_a_change_nothing_is_committed() -> None:
         (lambda context: None, "lash_rewrite_history must return tuple of HistoryEntry, and returned None"),
         (
             lambda context: (HistoryEntry(said("\ud800")),),
-            "the history that plugins made of session 's' is refused: a Message cannot be stored: ",
+            "lash_rewrite_history made a history that is refused: a Message cannot be stored: ",
         ),
         (
             lambda context: (HistoryEntry(cast(Any, "text")),),
-            "the history that plugins made of session 's' is refused: 'str' is no payload of a node",
+            "lash_rewrite_history made a history that is refused: 'str' is no payload of a node",
         ),
     ],
 )

@@ -169,11 +169,11 @@ async def test_a_plugin_sees_that_another_has_answered() -> None:
         ),
         (
             lambda context: ToolCallPlan(call=context.plan.call.evolve(tool="other")),
-            "lash_before_tool_call made another call of it ('other')",
+            "plugin 'A-0' (lash-core {version}): lash_before_tool_call made another call of it ('other')",
         ),
         (
             lambda context: ToolCallPlan(call=context.plan.call, result="text"),  # type: ignore[arg-type]
-            "lash_before_tool_call made what is no ToolResult: 'text'",
+            "plugin 'A-0' (lash-core {version}): lash_before_tool_call made what is no ToolResult: 'text'",
         ),
     ],
     ids=["fails", "returns nothing", "makes another call", "answers nonsense"],
@@ -286,7 +286,9 @@ async def test_an_output_that_is_no_json_is_no_result() -> None:
     broken = plugin("A", after=lambda context: context.result.evolve(output=object()))
     done = await make(Listed("it"), broken)
     assert done.result.error_code == "plugin_failed"
-    assert done.result.text.startswith("lash_after_tool_call made what is no ToolResult: ")
+    assert done.result.text.startswith(
+        f"plugin 'A-0' (lash-core {core_version()}): lash_after_tool_call made what is no ToolResult: "
+    )
 
 
 # Projection

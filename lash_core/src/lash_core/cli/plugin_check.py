@@ -9,7 +9,7 @@ import click
 from lash_hookspecs.settings import SettingsTable
 
 from lash_core.cli.options import Shared, common
-from lash_core.cli.output import print_json, print_text
+from lash_core.cli.output import print_json, print_text, stdout_kept
 from lash_core.cli.plugin_lookup import find_plugins
 from lash_core.plugins import PluginManager, PluginSettings
 from lash_core.plugins.checking import Made, Subject, differences_of, examine
@@ -64,7 +64,8 @@ def _installed(settings: PluginSettings, word: str | None) -> list[Subject]:
 
 
 def _check(subject: Subject, table: SettingsTable, write: bool) -> _Checked:
-    made = examine(subject, table)
+    with stdout_kept():
+        made = examine(subject, table)
     findings = tuple(differences_of(subject, made))
     if not (findings and write):
         return _Checked(subject, findings, False)

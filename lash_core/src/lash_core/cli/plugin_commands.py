@@ -7,7 +7,7 @@ from lash_hookspecs.errors import LashError, PluginError, UnknownName
 from lash_hookspecs.specs.offers import CommandOffer, CommandSetup
 
 from lash_core.cli.options import Shared
-from lash_core.cli.output import one_line
+from lash_core.cli.output import one_line, stdout_kept
 from lash_core.commands import COMMANDS
 from lash_core.config import Settings
 from lash_core.plugins import PluginManager, PluginRecord
@@ -51,7 +51,8 @@ def build_plugin_command(ctx: click.Context, name: str) -> tuple[PluginRecord | 
         record = plugins.holder("commands", name)
     except UnknownName:
         return None, None
-    return record, _build(record, plugins.command(name), _setup(ctx, settings))
+    with stdout_kept():  # the command may write to it, being imported may not
+        return record, _build(record, plugins.command(name), _setup(ctx, settings))
 
 
 def _build(record: PluginRecord, offer: CommandOffer, setup: CommandSetup) -> click.Command:

@@ -8,7 +8,7 @@ import click
 from lash_hookspecs.settings import Setting
 
 from lash_core.cli.options import Shared, common
-from lash_core.cli.output import print_json, print_table, to_stderr
+from lash_core.cli.output import print_json, print_table, stdout_kept, to_stderr
 from lash_core.cli.plugin_lookup import all_plugins, one_plugin
 from lash_core.plugins import PluginRecord
 
@@ -27,7 +27,8 @@ def config_plugin(shared: Shared, name: str, explain: bool) -> None:
     """
     plugins = all_plugins(shared)
     record = one_plugin(plugins.records, name)
-    found = plugins.settings_of(record)
+    with stdout_kept():
+        found = plugins.settings_of(record)
     model = record.manifest.settings_model if record.manifest else ""
     if shared.json:
         print_json(_document(record, model, found))

@@ -12,7 +12,7 @@ from lash_hookspecs.markers import HookInfo, HookKind, hook_info
 from lash_hookspecs.records.text import clean_text
 from lash_hookspecs.specs.decisions import Decision, Deny
 
-from lash_core.plugins.calls import Failed, Handler
+from lash_core.plugins.calls import Failed, Handler, what_happened
 from lash_core.plugins.hook_calls import Caller
 from lash_core.plugins.part_classes import PartClasses
 from lash_core.plugins.parts import PREFIX, Part, build_part, check_needs, close_parts, handlers_of, restore_parts
@@ -135,12 +135,16 @@ class SessionHooks:
         if handlers:
             await self._caller.tell(handlers, context, info.deadline, info)
 
-    async def transform(self, spec: Callable[[C], Coroutine[Any, Any, R]], context: C) -> R:
+    async def transform(
+        self, spec: Callable[[C], Coroutine[Any, Any, R]], context: C, wrong: Callable[[R], str] | None = None
+    ) -> R:
         """Hand a value through all transforms, each with what the one before made of it.
 
         Args:
             spec: The hook.
             context: Holds the value in the hook's field.
+            wrong: Says what is wrong with a value of the right type, to be read after the hook's name; nothing when it
+                is right. It is asked of each plugin's value, so that the plugin can be named.
 
         Returns:
             What the last one made of it; without any, the context's own value.
@@ -154,7 +158,7 @@ class SessionHooks:
             if position:
                 context = attrs.evolve(context, **{info.field: value})  # type: ignore[misc]  # the field is the spec's
             (value,) = await self._caller.ask((handler,), context, info.deadline, info)
-            self._check(handler, info, value)
+            self._check(handler, info, value, wrong)
         return value  # type: ignore[no-any-return]  # it was checked
 
     async def guard(self, spec: Callable[[C], Coroutine[Any, Any, Decision]], context: C) -> Denial | None:
@@ -239,14 +243,19 @@ class SessionHooks:
             raise TypeError(f"{spec.__name__} is of kind {info.kind}, not {kind}")
         return info, self._handlers.get(spec.__name__, ())
 
-    def _check(self, handler: Handler, info: HookInfo, answer: object) -> None:
-        """Hold an answer to its hook's kind (P7).
+    def _check(self, handler: Handler, info: HookInfo, answer: Any, wrong: Callable[[Any], str] | None = None) -> None:
+        """Hold an answer to its hook's kind, and to what its caller wants of it (P7).
 
         Raises:
             PluginError: It is none, or of the wrong type.
         """
         error = answer.error if isinstance(answer, Failed) else None
         told = answer.reason if isinstance(answer, Failed) else wrong_answer(info, answer)
+        if not told and wrong is not None:
+            try:
+                told = wrong(answer)
+            except Exception as cannot:  # noqa: BLE001  what is in it may be of any type
+                told, error = f"answered what cannot be used: {what_happened(cannot)}", cannot
         if told:
             raise PluginError(
                 handler.told(told), session_id=self._caller.session_id, plugin=handler.record.name, step=handler.hook

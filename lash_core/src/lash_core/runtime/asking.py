@@ -134,15 +134,12 @@ async def _prepared(session: OpenSession, asked: Asked, messages: tuple[ModelMes
         context_window=asked.policy.context_window,
         messages=messages,
     )
-    prepared: tuple[ModelMessage, ...] = await hooks.transform(lash_prepare_history, context)
-    problem = invalid_messages(prepared) if prepared else "there is no message"
-    if problem:
-        raise PluginError(
-            f"the history that plugins prepared for session {session.session_id!r} is refused: {problem}",
-            session_id=session.session_id,
-            step="prepare_history",
-        )
-    return prepared
+    return await hooks.transform(lash_prepare_history, context, _wrong_history)
+
+
+def _wrong_history(messages: tuple[ModelMessage, ...]) -> str:
+    problem = invalid_messages(messages) if messages else "there is no message"
+    return f"gave a history that is refused: {problem}" if problem else ""
 
 
 async def _paid_for(session: OpenSession, asked: Asked, reply: ModelReply) -> ModelReply:

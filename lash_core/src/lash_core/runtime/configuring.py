@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -30,7 +31,8 @@ async def configure(session: OpenSession, changes: Mapping[str, Any]) -> Session
     context = ConfigProposed(
         session=session.services, session_id=session.session_id, previous=previous, config=proposed
     )
-    current = _storable(check_config(await session.parts.hooks.transform(lash_transform_config, context)))
+    changed = await session.parts.hooks.transform(lash_transform_config, context, partial(_wrong, proposed))
+    current = _storable(check_config(changed))
     if current.mode != previous.mode:
         raise refuse_mode(session.session_id, previous.mode, current.mode)
     fields = tuple(name for name in SessionConfig.model_fields if getattr(previous, name) != getattr(current, name))
@@ -53,6 +55,16 @@ async def configure(session: OpenSession, changes: Mapping[str, Any]) -> Session
         )
         await session.parts.hooks.notify(lash_on_config_changed, told)
     return current
+
+
+def _wrong(proposed: SessionConfig, config: SessionConfig) -> str:
+    if config.mode != proposed.mode:
+        return f"made a configuration of mode {config.mode!r}; a session keeps its mode, here {proposed.mode!r}"
+    try:
+        _storable(check_config(config))
+    except PolicyError as error:
+        return f"made a configuration that is refused: {error.message}"
+    return ""
 
 
 def _changed(config: SessionConfig, changes: Mapping[str, Any]) -> SessionConfig:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
-from lash_hookspecs.errors import ConfigurationError, InvalidInput, PluginError, PolicyError
+from lash_hookspecs.errors import ConfigurationError, InvalidInput, PolicyError
 from lash_hookspecs.records.events import HistoryRewritten
 from lash_hookspecs.records.payloads import Message, Payload
 from lash_hookspecs.specs.history import HistoryEntry, HistoryRewrite, lash_rewrite_history
@@ -57,11 +58,11 @@ async def rewritten(
         entries=before,
         keep_turns=keep_turns,
     )
-    after: tuple[HistoryEntry, ...] = await session.parts.hooks.transform(lash_rewrite_history, context)
+    after = await session.parts.hooks.transform(lash_rewrite_history, context, partial(_wrong, before))
     kept = _kept(before, after)
     if kept == len(before) == len(after):
         return None
-    payloads = [(new_node_id(session), _storable(session, entry)) for entry in after[kept:]]
+    payloads = [(new_node_id(session), clean_payload(_copy(entry))) for entry in after[kept:]]
     return Change(
         step="rewrite",
         document=session.document,
@@ -104,15 +105,13 @@ def _kept(before: Sequence[HistoryEntry], after: Sequence[HistoryEntry]) -> int:
     return kept
 
 
-def _storable(session: OpenSession, entry: HistoryEntry) -> Payload:
+def _wrong(before: Sequence[HistoryEntry], after: Sequence[HistoryEntry]) -> str:
     try:
-        return clean_payload(_copy(entry))
+        for entry in after[_kept(before, after) :]:
+            clean_payload(_copy(entry))
     except InvalidInput as error:
-        raise PluginError(
-            f"the history that plugins made of session {session.session_id!r} is refused: {error}",
-            session_id=session.session_id,
-            step="rewrite_history",
-        ) from error
+        return f"made a history that is refused: {error}"
+    return ""
 
 
 def _copy(entry: HistoryEntry) -> Payload:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lash_hookspecs.errors import InvalidInput, PluginError
+from lash_hookspecs.errors import InvalidInput
 from lash_hookspecs.records.payloads import Payload
 from lash_hookspecs.records.turn import TurnEnd, TurnInput
 from lash_hookspecs.specs.turns import (
@@ -53,7 +53,7 @@ async def at_beginning(session: OpenSession, turn_input: TurnInput, turn_id: str
     hooks = session.parts.hooks
     if not hooks.handles(lash_before_turn):
         return _NOTHING
-    added: TurnAdditions = await hooks.transform(
+    return await hooks.transform(
         lash_before_turn,
         TurnBegins(
             session=session.services,
@@ -63,8 +63,8 @@ async def at_beginning(session: OpenSession, turn_input: TurnInput, turn_id: str
             input=turn_input,
             additions=_NOTHING,
         ),
+        _wrong,
     )
-    return _checked(added)
 
 
 async def at_boundary(session: OpenSession, machine: TurnMachine) -> tuple[Denial | None, TurnAdditions]:
@@ -94,8 +94,7 @@ async def at_boundary(session: OpenSession, machine: TurnMachine) -> tuple[Denia
         turn_index=machine.turn_index,
         additions=_NOTHING,
     )
-    added: TurnAdditions = await hooks.transform(lash_at_boundary, reached)
-    return None, _checked(added)
+    return None, await hooks.transform(lash_at_boundary, reached, _wrong)
 
 
 async def at_end(session: OpenSession, machine: TurnMachine, end: TurnEnd) -> TurnAdditions:
@@ -107,7 +106,7 @@ async def at_end(session: OpenSession, machine: TurnMachine, end: TurnEnd) -> Tu
     hooks = session.parts.hooks
     if not hooks.handles(lash_after_turn):
         return _NOTHING
-    added: TurnAdditions = await hooks.transform(
+    return await hooks.transform(
         lash_after_turn,
         TurnEnds(
             session=session.services,
@@ -117,19 +116,18 @@ async def at_end(session: OpenSession, machine: TurnMachine, end: TurnEnd) -> Tu
             end=end,
             additions=_NOTHING,
         ),
+        _wrong,
     )
-    return _checked(added)
 
 
-def _checked(additions: TurnAdditions) -> TurnAdditions:
-    """Hold what plugins add to what they may add: an assistant's words are the model's alone."""
-    for message in additions.messages:
-        if message.role == "assistant":
-            raise PluginError("a plugin added a message of role 'assistant'; it may be 'user' or 'system'", step="turn")
+def _wrong(additions: TurnAdditions) -> str:
+    """Hold what a plugin adds to what it may add: an assistant's words are the model's alone."""
+    if any(message.role == "assistant" for message in additions.messages):
+        return "added a message of role 'assistant'; it may be 'user' or 'system'"
     payloads: tuple[Payload, ...] = (*additions.messages, *additions.nodes)
     try:
         for payload in payloads:
             clean_payload(payload)
     except InvalidInput as error:
-        raise PluginError(f"what a plugin added is refused: {error}", step="turn") from error
-    return additions
+        return f"added what is refused: {error}"
+    return ""

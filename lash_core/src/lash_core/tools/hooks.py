@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 from lash_hookspecs.errors import PluginError
@@ -67,11 +68,9 @@ class ToolHooks:
             asked = BeforeToolCall(
                 session=self.session, session_id=context.session_id, turn_id=context.turn_id, spec=spec, plan=plan
             )
-            plan = await self.calls.transform(lash_before_tool_call, asked)
-            answer = None if plan.result is None else _valid(ToolResult, plan.result, lash_before_tool_call)
-            plan = ToolCallPlan(call=_valid(ToolCall, plan.call, lash_before_tool_call), result=answer)
-            if (plan.call.call_id, plan.call.tool) != (context.call.call_id, context.call.tool):
-                raise PluginError(f"lash_before_tool_call made another call of it ({plan.call.tool!r})")
+            plan = await self.calls.transform(lash_before_tool_call, asked, partial(_wrong_plan, context.call))
+            answer = None if plan.result is None else _valid(ToolResult, plan.result)
+            plan = ToolCallPlan(call=_valid(ToolCall, plan.call), result=answer)
         return plan
 
     async def deny(self, context: ToolCallContext, spec: ToolSpec, plan: ToolCallPlan) -> Denial | None:
@@ -97,8 +96,8 @@ class ToolHooks:
                 result=result,
                 executed=executed,
             )
-            changed = await self.calls.transform(lash_after_tool_call, asked)
-            result = _valid(ToolResult, changed, lash_after_tool_call)
+            changed = await self.calls.transform(lash_after_tool_call, asked, partial(_wrong, ToolResult))
+            result = _valid(ToolResult, changed)
         return result
 
     async def project(
@@ -116,14 +115,28 @@ class ToolHooks:
                 result=result,
                 output=output,
             )
-            output = await self.calls.transform(lash_project_tool_result, asked)
-            _valid(ToolResult, result.evolve(output=output), lash_project_tool_result)
+            output = await self.calls.transform(
+                lash_project_tool_result, asked, lambda output: _wrong(ToolResult, result.evolve(output=output))
+            )
         return output
 
 
-def _valid(record: type[R], value: R, spec: Callable[..., Any]) -> R:
-    """Check what a plugin made of a record: a changed copy of one is not checked when it is made."""
+def _wrong_plan(call: ToolCall, plan: ToolCallPlan) -> str:
+    """Say what is wrong with what a plugin plans to do about a call."""
+    if (plan.call.call_id, plan.call.tool) != (call.call_id, call.tool):
+        return f"made another call of it ({plan.call.tool!r})"
+    return _wrong(ToolCall, plan.call) or ("" if plan.result is None else _wrong(ToolResult, plan.result))
+
+
+def _wrong(record: type[R], value: R) -> str:
+    """Say why something is no record, if it is none."""
     try:
-        return record.model_validate(dict(value))
-    except (TypeError, ValueError) as error:
-        raise PluginError(f"{spec.__name__} made what is no {record.__name__}: {value!r}") from error
+        _valid(record, value)
+    except (TypeError, ValueError):
+        return f"made what is no {record.__name__}: {value!r}"
+    return ""
+
+
+def _valid(record: type[R], value: R) -> R:
+    """Give a plugin's record anew: a changed copy of one is not checked when it is made."""
+    return record.model_validate(dict(value))
