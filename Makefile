@@ -14,7 +14,7 @@ PYTEST_FLAGS ?= -n auto
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv checkers demo test crash race conformance scaffold soak lint format types imports specs docs changelog check bench clean
+.PHONY: help venv checkers demo test apart crash race conformance scaffold soak lint format types imports specs docs changelog check bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 — /p' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +24,9 @@ demo: $(READY) ## set up .venv once, then run demo/demo.py
 
 test: $(READY) ## set up .venv once, then run every test but the long matrices
 	@$(BIN)/pytest $(PYTEST_FLAGS)
+
+apart: $(READY) ## each plugin's own tests in an environment without lash_core
+	@$(BIN)/python tests/apart.py
 
 crash: $(READY) ## the crash and race tests with their long matrices
 	@$(BIN)/pytest $(PYTEST_FLAGS) tests/crash -m ""
@@ -51,6 +54,7 @@ format: $(CHECKABLE) ## mend what can be mended without thought
 
 types: $(CHECKABLE) ## strict types, in sources and tests
 	@$(BIN)/mypy $(TYPED)
+	@$(BIN)/python tests/support/check_templates.py
 
 imports: $(CHECKABLE) ## the arrows between packages
 	@$(BIN)/lint-imports --no-logo

@@ -1,12 +1,13 @@
-"""The page about the conformance kit has every clause with its tests, and every attribute of the class."""
+"""The page about the conformance kit has every clause with its tests, and every attribute of the classes."""
 
 from __future__ import annotations
 
 import inspect
 
-from lash_conformance.clauses import CLAUSES, clause_of
+import pytest
+from lash_conformance.clauses import CLAUSES, KINDS, Clause, clause_of
 from lash_conformance.suite import StoreConformance
-from lash_conformance.table import LEVELS, table
+from lash_conformance.table import LEVELS, SUITES, table
 
 from tests.docs.pages import ROOT
 from tests.docs.tables import CLAUSES as CONTRACT
@@ -14,22 +15,44 @@ from tests.docs.tables import rows
 
 PAGE = ROOT / "docs/conformance.md"
 
-TESTS = {
-    name: clause
-    for name, function in inspect.getmembers(StoreConformance, inspect.isfunction)
-    if (clause := clause_of(function)) is not None
+#: What the page calls the attributes of each suite.
+HEADINGS = {
+    "mode": "Attribute of a mode",
+    "provider": "Attribute of a provider",
+    "tools": "Attribute of tools",
+    "session plugin": "Attribute of a session plugin",
+    "host": "Attribute of a host",
 }
 
 
-def test_the_table_is_the_one_that_the_kit_makes() -> None:
-    assert table() in PAGE.read_text(encoding="utf-8"), "put in what python -m lash_conformance.table prints"
+def clauses_of(suite: type) -> list[Clause]:
+    functions = inspect.getmembers(suite, inspect.isfunction)
+    return [clause for _name, function in functions if (clause := clause_of(function)) is not None]
 
 
-def test_each_clause_is_one_of_the_contract_and_has_tests() -> None:
-    assert set(CLAUSES) - {"ALL"} <= CONTRACT
-    assert {clause.number for clause in TESTS.values()} == set(CLAUSES)
-    assert {clause.level for clause in TESTS.values()} == set(LEVELS)
+@pytest.mark.parametrize("kind", SUITES)
+def test_the_table_is_the_one_that_the_kit_makes(kind: str) -> None:
+    assert table(kind) in PAGE.read_text(encoding="utf-8"), "put in what python -m lash_conformance.table prints"
+
+
+@pytest.mark.parametrize("kind", SUITES)
+def test_each_clause_is_one_of_the_contract_and_has_tests(kind: str) -> None:
+    known = KINDS[kind].clauses
+    assert {number.partition(".")[0] for number in known} - {"ALL"} <= CONTRACT
+    assert {clause.number for clause in clauses_of(SUITES[kind])} == set(known)
+
+
+def test_a_store_has_clauses_of_every_level() -> None:
+    assert {clause.level for clause in clauses_of(StoreConformance)} == set(LEVELS)
     assert {f"S{number}" for number in range(1, 16)} <= set(CLAUSES)
+
+
+@pytest.mark.parametrize("kind", HEADINGS)
+def test_each_attribute_of_a_suite_is_explained(kind: str) -> None:
+    told = {row[0].strip("`").partition("(")[0] for row in rows(PAGE, HEADINGS[kind])}
+    declared = {name for name in inspect.get_annotations(SUITES[kind]) if not name.startswith(("_", "lash_"))}
+    assert declared <= told
+    assert all(hasattr(SUITES[kind], name) or name in declared for name in told)
 
 
 def test_each_attribute_of_the_class_is_explained() -> None:

@@ -22,7 +22,7 @@ BROKEN: tuple[tuple[bytes | None, str], ...] = (
     (b'requires_api = "0.1"\noffers = 3', "offers must be a table"),
     (b'requires_api = "0.1"\n# caf\xe9', "'utf-8' codec can't decode byte 0xe9"),
     (b'requires_api = "0.1"\nafter = ["\\u0000\\u001b[2J"]', r"after holds '\x00\x1b[2J', which cannot be printed"),
-    (b'requires_api = "0.1"\n#' + b"x" * 5_000_000, "it has more than 1,048,576 bytes"),
+    (b'requires_api = "0.1"\n#' + b"x" * 5_000_000, "it has more than 65,536 bytes"),
     (None, "its package 'dummy_45' has no lash-plugin.toml"),
 )
 

@@ -154,6 +154,8 @@ class _FunctionTool:
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> _FunctionTool:
+        if not callable(function):
+            raise ConfigurationError(f"a tool cannot be {function!r:.80}: it must be a function")
         options = getattr(function, _OPTIONS, _ToolOptions())
         name = options.name or str(getattr(function, "__name__", type(function).__name__))
         summary, described = _docstring(inspect.getdoc(function) or "")

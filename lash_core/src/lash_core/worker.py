@@ -166,7 +166,8 @@ def _lines(heard: int) -> Iterator[bytes]:
 def _listen(heard: Iterator[bytes], loop: asyncio.AbstractEventLoop, worker: TurnWorker) -> None:
     for line in heard:
         loop.call_soon_threadsafe(worker.wish, line)
-    os.write(2, b"lash_core.worker: stdin has ended, so whoever handed the turn over is gone\n")
+    with contextlib.suppress(OSError):  # whoever is gone may have been the one who read it
+        os.write(2, b"lash_core.worker: stdin has ended, so whoever handed the turn over is gone\n")
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)

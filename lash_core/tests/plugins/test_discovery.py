@@ -93,8 +93,9 @@ def test_an_entry_point_that_is_no_reference_is_a_reason(site: Site) -> None:
             'requires_api = "0.1"\n[offers]\nmodes = ["\\u001b[2J"]',
             "offers.modes holds '\\x1b[2J', which cannot be printed",
         ),
-        ("a = " + "[" * 100_000, "maximum recursion depth exceeded"),
-        ("#" * (1 << 20) + "#", "it has more than 1,048,576 bytes"),
+        ("a = " + "[" * 50_000, "maximum recursion depth exceeded"),
+        ("#" * (1 << 16) + "#", "it has more than 65,536 bytes"),
+        ("a" + ".a" * 8_000 + " = 1", "a line has more than 200 dots"),
     ],
 )
 def test_a_broken_manifest_is_a_reason(site: Site, text: str, reason: str) -> None:
@@ -216,12 +217,14 @@ def test_metadata_that_are_wrong_are_a_reason_and_the_folder_tells_who_it_is(sit
 def test_two_entry_points_of_one_name_are_told_and_their_neighbour_is_used(site: Site) -> None:
     site.add_mode("dist-a", "fast")
     with (site.path / "dist_a-1.0.dist-info" / "entry_points.txt").open("a") as file:
-        file.write("slow = dummy_b\nslow = dummy_c\nodd \x1b[31m = dummy_d\n[console_scripts]\nno equals sign\n")
+        file.write("slow = dummy_b\nslow = dummy_c\nodd \x1b[31m = dummy_d\n")
+        file.write("x" * 101 + " = dummy_e\n[console_scripts]\nno equals sign\n")
     records = by_identity(PluginManager.discover())
     assert {identity: (record.state, record.reason) for identity, record in records.items()} == {
         "dist-a/fast": ("active", ""),
         "dist-a/slow": ("failed", "its distribution has 2 entry points of this name: dummy_b, dummy_c"),
         "dist-a/odd \x1b[31m": ("failed", "its entry point is named 'odd \\x1b[31m', which cannot be printed"),
+        f"dist-a/{'x' * 100}…": ("failed", "its entry point has a name of more than 100 characters"),
     }
 
 

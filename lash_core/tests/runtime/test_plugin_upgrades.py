@@ -39,7 +39,7 @@ class Counts(SessionPlugin):
 
     async def restore(self, schema_version: int, snapshot: JsonValue) -> None:
         kept: Any = snapshot
-        self.count = {0: lambda: 0, 1: lambda: kept, 2: lambda: kept["count"]}[schema_version]()
+        self.count = kept["count"] if schema_version == 2 else kept or 0
 
     @handles(lash_before_turn)
     async def begins(self, context: TurnBegins) -> TurnAdditions:

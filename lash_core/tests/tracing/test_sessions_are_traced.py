@@ -10,7 +10,7 @@ import attrs
 import pytest
 from lash_core.stores.memory import MemoryBackend
 from lash_core.tracing import MemorySink
-from lash_hookspecs.errors import ModelError, StoreUnavailable
+from lash_hookspecs.errors import ConfigurationError, ModelError, StoreUnavailable
 from lash_hookspecs.records.traces import TRACE_EVENTS, TraceContext, TraceRecord
 from lash_hookspecs.records.turn import TurnInput, TurnLimits
 from probes import FailingBackend, ProbeModel, calls, says
@@ -315,7 +315,7 @@ async def test_a_sink_that_fails_harms_no_turn_and_is_logged_once(caplog: pytest
 
 
 async def test_a_level_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="trace_level"):
+    with pytest.raises(ConfigurationError, match="trace_level cannot be 'everything'"):
         RuntimeEnvironment(plugins=plugins(), trace_level="everything")  # type: ignore[arg-type]
 
 

@@ -21,9 +21,10 @@ class Plain(Host):
 
     async def run_turn(self, runner: TurnRunner) -> None:
         while not runner.done:
-            for effect in runner.outstanding():
+            effects = runner.outstanding()
+            for effect in effects:
                 await self.run(runner, effect)
-            if not runner.done and not runner.outstanding():
+            if not effects:
                 await runner.wait()
 
     async def run(self, runner: TurnRunner, effect: Any) -> None:

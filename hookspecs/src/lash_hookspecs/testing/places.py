@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import attrs
 from pydantic import JsonValue
 
 from lash_hookspecs.errors import MissingAttachment
-from lash_hookspecs.protocols.hosts import TurnRunner
+from lash_hookspecs.protocols.hosts import Handover, TurnRunner
 from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.effects import ModelCall, ToolRun
+from lash_hookspecs.records.hosts import HostCapabilities, TurnOrder
 from lash_hookspecs.records.traces import TraceRecord
 
-__all__ = ["FakeAttachments", "FakeHost", "FakeSessionPlugin", "FakeRunner", "FakeSink"]
+__all__ = ["FakeAttachments", "FakeHandover", "FakeHost", "FakeSessionPlugin", "FakeRunner", "FakeSink"]
 
 
 @attrs.define
@@ -75,6 +78,26 @@ class FakeSink:
         self.closed += 1
 
 
+@attrs.frozen
+class FakeHandover:
+    """A `Handover` that keeps what a worker says in its runner."""
+
+    runner: FakeRunner
+
+    @property
+    def order(self) -> TurnOrder:
+        """What the worker is to do."""
+        return self.runner.order
+
+    def tell(self, message: bytes) -> None:
+        """Keep what the worker says."""
+        self.runner.told.append(message)
+
+    async def wish(self) -> bytes:
+        """Wait for what a test puts into ``wishes``."""
+        return await self.runner.wishes.get()
+
+
 @attrs.define
 class FakeRunner:
     """A `TurnRunner` of effects that end well at once, for tests of hosts.
@@ -83,14 +106,22 @@ class FakeRunner:
         effects: What is outstanding at first; each round is given once the one before has ended.
         session_id: The session.
         turn_id: The turn.
+        worker: The command that carries an order out; the fake one reads it and does nothing.
+        order: What a worker is told to do.
         ran: The keys of what was run, in order.
+        told: What workers said, in order.
+        wishes: What a worker is told while it has the turn.
         cancelled: Whether it was cancelled.
     """
 
     effects: list[tuple[ModelCall | ToolRun, ...]] = attrs.field(converter=list)
     session_id: str = "session"
     turn_id: str = "turn-1"
+    worker: Sequence[str] = (sys.executable, "-c", "input()")
+    order: TurnOrder = attrs.field(factory=lambda: TurnOrder(session_id="session", turn_id="turn-1", body=b"{}"))
     ran: list[str] = attrs.field(factory=list)
+    told: list[bytes] = attrs.field(factory=list)
+    wishes: asyncio.Queue[bytes] = attrs.field(factory=asyncio.Queue, repr=False)
     cancelled: bool = False
     _running: set[str] = attrs.field(factory=set, repr=False)
     _ended: asyncio.Event = attrs.field(factory=asyncio.Event, repr=False)
@@ -122,6 +153,13 @@ class FakeRunner:
         if not self.done:
             await self._ended.wait()
 
+    @asynccontextmanager
+    async def handed_over(self, *, secrets: bool = True) -> AsyncIterator[Handover]:
+        """Let a worker have the turn; it has run everything when it ends without an error."""
+        yield FakeHandover(self)
+        self.ran += [effect.key for group in self.effects for effect in group if effect.key not in self.ran]
+        self._ended.set()
+
     async def cancel(self) -> None:
         """End the turn."""
         self.cancelled = True
@@ -136,25 +174,35 @@ class FakeRunner:
 
 @attrs.define
 class FakeHost:
-    """A `Host` that runs what is outstanding, together.
+    """A `Host` that runs what is outstanding, together, here.
 
     Attributes:
         name: The host's name.
+        capabilities: What it says of itself.
         turns: The turns that it has driven, in order: session and turn.
+        closed: How often it was closed.
     """
 
     name: str = "fake"
+    capabilities: HostCapabilities = attrs.field(factory=HostCapabilities)
     turns: list[tuple[str, str]] = attrs.field(factory=list)
+    closed: int = 0
 
     async def run_turn(self, runner: TurnRunner) -> None:
         """Drive a turn until it is done."""
         self.turns.append((runner.session_id, runner.turn_id))
         while not runner.done:
-            outstanding = runner.outstanding()
-            if outstanding:
-                await asyncio.gather(*(runner.run(effect) for effect in outstanding))
-            else:
-                await runner.wait()
+            running = [asyncio.create_task(runner.run(effect)) for effect in runner.outstanding()]
+            try:
+                await (asyncio.gather(*running) if running else runner.wait())
+            finally:
+                for task in running:
+                    task.cancel()
+                await asyncio.gather(*running, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Count it."""
+        self.closed += 1
 
 
 @attrs.define

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from lash_hookspecs.errors import ConfigurationError
 from lash_hookspecs.records.turn import TurnLimits
 from lash_hookspecs.toolkit import FunctionTools
 from pydantic import JsonValue
@@ -43,8 +44,15 @@ class Agent:
             model_settings: Passed to the provider, such as ``temperature``.
 
         Raises:
-            ConfigurationError: A function cannot be offered as a tool.
+            ConfigurationError: A function cannot be offered as a tool, or a value is of the wrong type.
         """
+        _check("model", model, str, "a name, such as 'openai:gpt-5'")
+        _check("instructions", instructions, str, "text")
+        _check("mode", mode, str, "a name")
+        _check("limits", limits, TurnLimits, "TurnLimits(…)")
+        _check("model_settings", model_settings, Mapping, "a mapping of names to values")
+        if isinstance(tool_sets, str):
+            raise ConfigurationError(f"tool_sets cannot be {tool_sets!r}: it must be a list of names, [{tool_sets!r}]")
         self.model = model
         self.tools = FunctionTools(tools)
         self.instructions = instructions
@@ -52,3 +60,8 @@ class Agent:
         self.tool_sets = tuple(tool_sets)
         self.limits = limits or TurnLimits()
         self.model_settings = dict(model_settings) if model_settings is not None else None
+
+
+def _check(name: str, value: object, kind: type, wanted: str) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise ConfigurationError(f"{name} cannot be {value!r:.80}: it must be {wanted}")

@@ -11,6 +11,7 @@ from typing import Any
 from lash_hookspecs.errors import (
     ConfigurationError,
     CorruptSession,
+    InvalidSessionId,
     LashError,
     MissingBlob,
     SessionBusy,
@@ -41,8 +42,8 @@ from lash_core.runtime.ending import delete_unreadable
 from lash_core.runtime.environment import Residency, RuntimeEnvironment
 from lash_core.runtime.opening import checked_ttl
 from lash_core.runtime.orders import refuse_unportable
-from lash_core.runtime.parked import ParkedSession
-from lash_core.runtime.policy import SessionSpec
+from lash_core.runtime.parked import ParkedSession, check_parked
+from lash_core.runtime.policy import SessionSpec, check_labels
 from lash_core.runtime.runtime import LashRuntime
 from lash_core.runtime.summary import SessionSummary, summarise
 
@@ -133,6 +134,10 @@ class Lash:
         """
 
         async def opened() -> Lash:
+            if not isinstance(url, str):
+                raise ConfigurationError(f"url cannot be {url!r:.80}: it must be text, such as 'sqlite:///agents.db'")
+            if agent is not None and not isinstance(agent, Agent):
+                raise ConfigurationError(f"agent cannot be {agent!r:.80}: it must be an Agent(…)")
             chosen = agent or Agent()
             manager = plugins or PluginManager.discover(builtins=BUILTINS)
             _check_offers(manager, chosen)
@@ -236,6 +241,7 @@ class Lash:
             SessionBusy: It is open here already.
             SessionMissing, SessionDeleted, StoreRegressed: As `LashRuntime.resume`.
         """
+        check_parked(parked)
         known = self._sessions.get(parked.session_id)
         if known is not None and not known.closed:
             raise SessionBusy(
@@ -254,7 +260,11 @@ class Lash:
         Args:
             labels: Every pair must be there.
             open_turn: ``True`` for sessions with an unfinished turn.
+
+        Raises:
+            PolicyError: Labels are not pairs of texts.
         """
+        check_labels(labels)
         cursor: str | None = None
         while True:
             query = SessionQuery(open_turn=open_turn, labels=dict(labels or {}), after=cursor, limit=100)
@@ -282,8 +292,11 @@ class Lash:
         Raises:
             SessionMissing: There is none.
             SessionBusy: A turn of it runs, or of a fork that was to go with it.
+            InvalidSessionId: It is empty, or no store could keep it.
             ConfigurationError: The store cannot delete forks with it.
         """
+        if not session_id:
+            raise InvalidSessionId("say which session is to be deleted: its id is empty")
         try:
             session = await self.session(session_id, create=False)
         except (UnreadableData, CorruptSession, MissingBlob):

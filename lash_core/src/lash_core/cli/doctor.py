@@ -14,7 +14,7 @@ from lash_hookspecs.errors import ConfigurationError, LashError, redact_url
 
 from lash_core.builtins import BUILTINS
 from lash_core.cli.options import Shared, common
-from lash_core.cli.output import print_json, print_table, print_text
+from lash_core.cli.output import one_line, print_json, print_table, print_text
 from lash_core.config import Settings, StoreLocation, locate_store
 from lash_core.plugins import PluginManager, PluginRecord
 from lash_core.version import HOOKSPEC_API, core_version
@@ -243,5 +243,5 @@ def _print(report: _Report) -> None:
             for note in check.notes:
                 print_text(f"note: session {check.session_id}: {note}")
     for about, message in report.findings:
-        print_text(f"! {about}: {message}")
+        print_text(one_line(f"! {about}: {message}"))
     print_text("nothing is wrong" if not report.findings else f"{len(report.findings)} found")

@@ -29,7 +29,7 @@ __all__ = ["new"]
 def new(shared: Shared, kind: str, name: str, into: Path) -> None:
     """Write a new plugin: a package that works, with its tests.
 
-    KIND is store, mode, provider or tools; NAME is the distribution's, such as lash-acme.
+    KIND is store, host, mode, provider or tools; NAME is the distribution's, such as lash-acme.
     """
     names = PluginNames.of(name)
     names.check_free(KINDS[kind], PluginManager.discover(shared.settings().plugins).records)

@@ -9,7 +9,7 @@ import click
 from lash_hookspecs.errors import ConfigurationError
 
 from lash_core.cli.options import Shared, common
-from lash_core.cli.output import print_json, print_text, to_stderr
+from lash_core.cli.output import one_line, print_json, print_text, to_stderr
 from lash_core.cli.plugin_lookup import all_plugins, one_plugin
 from lash_core.plugins import PluginRecord, PluginSettings
 from lash_core.plugins.permission import is_required, named_by
@@ -89,4 +89,4 @@ def _tell(shared: Shared, identity: str, verdict: str, file: Path | None, change
     if shared.json:
         print_json({"plugin": identity, "file": str(file) if file else None, "changed": changed, "told": verdict})
     else:
-        print_text(f"{identity} {verdict}{f' (in {file})' if changed else ''}")
+        print_text(one_line(f"{identity} {verdict}{f' (in {file})' if changed else ''}"))

@@ -14,6 +14,9 @@ from lash_core.plugins.records import PluginRecord
 
 __all__ = ["discover"]
 
+#: The most characters of an entry point's name; a table has a column of them.
+_LONGEST = 100
+
 _VALUE = re.compile(r"^\s*(?P<package>[^\W\d]\w*)(\.\w+)*\s*(:\s*\w+(\.\w+)*\s*)?$")
 
 
@@ -61,7 +64,8 @@ def _entries(text: str) -> dict[str, list[str]]:
             section = line[1:-1].strip()
         elif section == GROUP and line and not line.startswith("#"):
             name, _, value = line.partition("=")
-            entries.setdefault(name.strip(), []).append(value.strip())
+            name = name.strip() if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
+            entries.setdefault(name, []).append(value.strip())
     return entries
 
 
@@ -77,6 +81,8 @@ def _package(record: PluginRecord, values: Sequence[str]) -> str:
     Raises:
         ManifestError: The entry point is none.
     """
+    if len(record.name) > _LONGEST:
+        raise ManifestError(f"its entry point has a name of more than {_LONGEST} characters")
     if not record.name.isprintable() or not record.name:
         raise ManifestError(f"its entry point is named {record.name!r}, which cannot be printed")
     if len(values) > 1:

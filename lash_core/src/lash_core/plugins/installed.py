@@ -10,7 +10,6 @@ from pathlib import Path
 
 import attrs
 
-from lash_core.plugins.manifest import LARGEST
 from lash_core.plugins.permission import canonical
 
 __all__ = ["GROUP", "Installed", "installed"]
@@ -19,7 +18,9 @@ __all__ = ["GROUP", "Installed", "installed"]
 GROUP = "lash.plugins"
 
 _ENTRY_POINTS = "entry_points.txt"
+_LARGEST = 1 << 20  # bytes
 _NAME = re.compile(r"[a-z0-9]|[a-z0-9][a-z0-9._-]*[a-z0-9]", re.IGNORECASE)
+_VERSION = re.compile(r"[a-z0-9.!+_-]{1,100}", re.IGNORECASE)
 _SECTION = re.compile(rb"^[ \t]*\[[ \t]*" + re.escape(GROUP.encode()) + rb"[ \t]*\]", re.MULTILINE)
 _FOLDER = re.compile(r"(?P<name>[^-]+)(-(?P<version>[^-]+).*)?\.(dist|egg)-info")
 
@@ -51,7 +52,8 @@ class Installed:
     @property
     def version(self) -> str:
         """Its version, as with `name`."""
-        return self._told("Version") or self._folder[1] or "?"
+        told = self._told("Version")
+        return told if _VERSION.fullmatch(told) else self._folder[1] or "?"
 
     @cached_property
     def entry_points(self) -> str:
@@ -60,8 +62,8 @@ class Installed:
         Raises:
             ValueError: They are not UTF-8, or too many.
         """
-        if len(self._bytes) > LARGEST:
-            raise ValueError(f"{_ENTRY_POINTS} has more than {LARGEST:,} bytes")
+        if len(self._bytes) > _LARGEST:
+            raise ValueError(f"{_ENTRY_POINTS} has more than {_LARGEST:,} bytes")
         return self._bytes.decode("utf-8")
 
     @property
@@ -98,7 +100,7 @@ class Installed:
             if self.folder is None:
                 return (self.distribution.read_text(_ENTRY_POINTS) or "").encode("utf-8", "surrogateescape")
             with (self.folder / _ENTRY_POINTS).open("rb") as file:
-                return file.read(LARGEST + 1)
+                return file.read(_LARGEST + 1)
         except Exception:  # noqa: BLE001  as above
             return b""
 

@@ -16,16 +16,18 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-import tomllib
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from lash_core.plugins.manifest import IncompatibleApi, Manifest, ManifestError, read_text
+from lash_core.plugins.manifest import IncompatibleApi, Manifest, ManifestError, parse_toml, read_text
 from lash_core.plugins.records import LOCAL, PluginRecord
 
 __all__ = ["import_local", "read_local"]
+
+#: The most bytes that a file may have: it is read whole.
+_LARGEST = 1 << 20
 
 _BEGIN, _END = "# /// lash-plugin", "# ///"
 
@@ -68,9 +70,9 @@ def import_local(path: Path) -> ModuleType:
 def _read(record: PluginRecord, path: Path) -> Manifest:
     record.manifest_file = path
     try:
-        text = read_text(path)
+        text = read_text(path, _LARGEST)
         record.version = f"0+{hashlib.sha256(text.encode()).hexdigest()[:12]}"  # so that a changed file is told
-        return Manifest.parse(tomllib.loads(_block(text)))
+        return Manifest.parse(parse_toml(_block(text)))
     except IncompatibleApi:
         raise
     except (OSError, ValueError, RecursionError, ManifestError) as error:

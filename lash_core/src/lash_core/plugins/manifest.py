@@ -26,6 +26,7 @@ __all__ = [
     "did_you_mean",
     "find_manifest",
     "package_folders",
+    "parse_toml",
     "read_manifest",
     "read_text",
 ]
@@ -33,8 +34,11 @@ __all__ = [
 #: The file's name; it lies in the plugin's top-level package.
 MANIFEST = "lash-plugin.toml"
 
-#: The most bytes that a manifest, or a local plugin's file, may have: discovery reads each whole.
-LARGEST = 1 << 20
+#: The most bytes that a manifest may have.
+LARGEST = 1 << 16
+
+#: The most dots in a line of a manifest. The time to parse a key is quadratic in them: 8,000 take a second.
+_MOST_DOTS = 200
 
 #: What can be offered under a name that is asked for, and the word for one of it.
 KINDS = {
@@ -170,24 +174,41 @@ def read_manifest(path: Path, name: str, siblings: Collection[str]) -> Manifest:
         ManifestError: It is wrong.
     """
     try:
-        return Manifest.parse(_choose(tomllib.loads(read_text(path)), name, siblings))
+        return Manifest.parse(_choose(parse_toml(read_text(path, LARGEST)), name, siblings))
     except IncompatibleApi:
         raise
     except (OSError, ValueError, RecursionError, ManifestError) as error:
         raise ManifestError(f"{path.parent.name}/{path.name}: {error}") from error
 
 
-def read_text(path: Path) -> str:
-    """Read a file of a plugin's author, within bounds.
+def read_text(path: Path, largest: int) -> str:
+    """Read a file of a plugin's author.
+
+    Args:
+        path: The file.
+        largest: The most bytes that it may have.
 
     Raises:
         OSError, ValueError: It cannot be read, is too large, or is not UTF-8.
     """
     with path.open("rb") as file:
-        body = file.read(LARGEST + 1)
-    if len(body) > LARGEST:
-        raise ValueError(f"it has more than {LARGEST:,} bytes")
+        body = file.read(largest + 1)
+    if len(body) > largest:
+        raise ValueError(f"it has more than {largest:,} bytes")
     return body.decode("utf-8").removeprefix("\ufeff")
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parse a manifest's text, in bounded time.
+
+    Raises:
+        ValueError, RecursionError: It is too large, too deep, or no TOML.
+    """
+    if len(text) > LARGEST:
+        raise ValueError(f"it has more than {LARGEST:,} characters")
+    if any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
+        raise ValueError(f"a line has more than {_MOST_DOTS} dots")
+    return tomllib.loads(text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

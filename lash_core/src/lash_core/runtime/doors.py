@@ -10,7 +10,7 @@ from lash_core.runtime.environment import RuntimeEnvironment
 from lash_core.runtime.live import register, resuming
 from lash_core.runtime.opened import OpenSession
 from lash_core.runtime.opening import Store, open_session, require_store, require_tasks
-from lash_core.runtime.parked import ParkedSession
+from lash_core.runtime.parked import ParkedSession, check_parked
 from lash_core.runtime.policy import SessionSpec
 from lash_core.runtime.readable import ReadableRuntime
 from lash_core.runtime.state import PersistedSessionState
@@ -112,6 +112,7 @@ class OpenableRuntime(ReadableRuntime):
         """
         if env.store is None:
             raise ConfigurationError("resume needs an environment with a store")
+        check_parked(parked)
         check_session_id(parked.session_id)
         with resuming(env.store, parked.session_id):
             parked.check(await env.store.session(parked.session_id).head(), env.store.name)

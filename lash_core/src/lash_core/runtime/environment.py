@@ -21,6 +21,7 @@ from lash_hookspecs.records.traces import TraceContext, TraceLevel
 from lash_hookspecs.records.turn import TurnLimits
 
 from lash_core.hosts.embedded import EmbeddedHost
+from lash_core.runtime.environment_checks import a_function, a_plugin_manager, at_least, names, one_of, word
 from lash_core.runtime.providers import ModelProviders
 from lash_core.tracing import SessionTracer
 
@@ -124,32 +125,34 @@ class RuntimeEnvironment:
             the event loop, so it must return at once.
     """
 
-    plugins: PluginManager
+    plugins: PluginManager = attrs.field(validator=a_plugin_manager)
     providers: ModelProviders = attrs.Factory(lambda self: ModelProviders(self.plugins), takes_self=True)
     store: StoreBackend | None = None
     store_url: str | None = attrs.field(default=None, repr=lambda url: repr(url and redact_url(url)))
     tenant: str = ""
-    host: Host = attrs.field(factory=EmbeddedHost)
-    residency: Residency = Residency.KEEP_ALL
-    root: Path = attrs.field(factory=Path.cwd)
-    tool_sets: tuple[str, ...] | None = None
+    host: Host = attrs.field(factory=EmbeddedHost, validator=one_of(Host))
+    residency: Residency = attrs.field(default=Residency.KEEP_ALL, validator=one_of(Residency))
+    root: Path = attrs.field(factory=Path.cwd, validator=one_of(Path))
+    tool_sets: tuple[str, ...] | None = attrs.field(default=None, validator=names)
     tools: ToolProvider | None = None
-    retry: RetryPolicy = attrs.field(factory=RetryPolicy)
-    lease_ttl: float = 60.0
-    max_tool_output: int = 32_768
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy, validator=one_of(RetryPolicy))
+    lease_ttl: float = attrs.field(default=60.0, validator=at_least(0.001))
+    max_tool_output: int = attrs.field(default=32_768, validator=at_least(1))
     attachments: AttachmentStore | None = None
-    max_attachment: int = MAX_ATTACHMENT
-    attachment_cache: int = 64 * 1024 * 1024
+    max_attachment: int = attrs.field(default=MAX_ATTACHMENT, validator=at_least(0))
+    attachment_cache: int = attrs.field(default=64 * 1024 * 1024, validator=at_least(0))
     tasks: TaskHost | None = None
     session_store_factory: Callable[[SessionStoreRequest], Awaitable[SessionStore]] | None = None
     prompt: PromptLayer = attrs.field(factory=PromptLayer)
     termination: TerminationPolicy = attrs.field(factory=lambda: TerminationPolicy())
-    plugin_policy: Literal["compatible", "strict"] = "compatible"
-    name: str = "lash"
-    clock: Callable[[], int] = now_us
-    sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+    plugin_policy: Literal["compatible", "strict"] = attrs.field(
+        default="compatible", validator=word("compatible", "strict")
+    )
+    name: str = attrs.field(default="lash", validator=one_of(str))
+    clock: Callable[[], int] = attrs.field(default=now_us, validator=a_function)
+    sleep: Callable[[float], Awaitable[Any]] = attrs.field(default=asyncio.sleep, validator=a_function)
     trace: TraceSink | None = attrs.field(default=None, repr=False)
-    trace_level: TraceLevel = attrs.field(default="standard", validator=attrs.validators.in_(("standard", "extended")))
+    trace_level: TraceLevel = attrs.field(default="standard", validator=word("standard", "extended"))
     trace_context: TraceContext | None = attrs.field(default=None, repr=False)
     trace_bodies: bool = False
     tracer: SessionTracer = attrs.field(

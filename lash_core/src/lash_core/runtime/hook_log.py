@@ -20,8 +20,14 @@ def hook_log(session: OpenSession) -> Callable[[HookCall], None] | None:
         return env.on_hook_call
 
     def note(call: HookCall) -> None:
-        run = session.run
-        session.resident.tracer.hook_called(call, turn_id=run.turn_id if run is not None else None)
+        turn_id = session.run.turn_id if session.run is not None else None
+        fields: dict[str, str | float] = {
+            "distribution": call.distribution,
+            "version": call.version,
+            "outcome": call.outcome,
+            "duration_ms": call.milliseconds,
+        }
+        session.resident.tracer.hook_called(call.hook, call.plugin, fields, call.reason, turn_id)
         if env.on_hook_call is not None:
             env.on_hook_call(call)
 

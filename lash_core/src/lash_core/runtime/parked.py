@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import attrs
-from lash_hookspecs.errors import ConfigurationError, SessionDeleted, SessionMissing, StoreRegressed
+from lash_hookspecs.errors import ConfigurationError, InvalidInput, SessionDeleted, SessionMissing, StoreRegressed
 from lash_hookspecs.records.store import Absent, Deleted, Head
 
 from lash_core.runtime.policy import SessionSpec
 
-__all__ = ["MAX_HANDLE", "ParkedSession"]
+__all__ = ["MAX_HANDLE", "ParkedSession", "check_parked"]
 
 #: The most bytes of JSON that a handle has.
 MAX_HANDLE = 2_048
@@ -133,3 +133,15 @@ class ParkedSession:
                 "than the handle",
                 session_id=self.session_id,
             )
+
+
+def check_parked(parked: ParkedSession) -> None:
+    """See that what is to be resumed is a handle.
+
+    Raises:
+        InvalidInput: It is something else.
+    """
+    if not isinstance(parked, ParkedSession):
+        raise InvalidInput(
+            f"what is resumed is a ParkedSession, not {type(parked).__name__}; ParkedSession.from_json reads one"
+        )

@@ -23,6 +23,7 @@ __all__ = [
     "SessionPolicy",
     "SessionSpec",
     "check_config",
+    "check_labels",
     "check_mode",
     "check_spec",
     "refuse_mode",
@@ -149,8 +150,17 @@ def check_spec(spec: SessionSpec) -> None:
     except InvalidInput as error:
         raise PolicyError(error.message) from None
     check_config(config)
-    labels: Any = {} if spec.labels is None else spec.labels
-    if not isinstance(labels, Mapping) or not all(isinstance(each, str) for pair in labels.items() for each in pair):
+    check_labels(spec.labels)
+
+
+def check_labels(labels: Mapping[str, str] | None) -> None:
+    """Hold labels to being pairs of texts.
+
+    Raises:
+        PolicyError: They are not.
+    """
+    given: Any = {} if labels is None else labels
+    if not isinstance(given, Mapping) or not all(isinstance(each, str) for pair in given.items() for each in pair):
         raise PolicyError("labels: both names and values must be text")
 
 

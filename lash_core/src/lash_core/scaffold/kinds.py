@@ -24,6 +24,7 @@ class Kind:
 
 KINDS = {
     "store": Kind("stores", "a store with the scheme", ("attrs>=24.1",)),
+    "host": Kind("hosts", "the host"),
     "mode": Kind("modes", "the execution mode", ("pydantic>=2.7",)),
     "provider": Kind("providers", "the model provider"),
     "tools": Kind("tools", "the tool set"),

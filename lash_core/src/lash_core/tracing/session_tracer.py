@@ -7,7 +7,6 @@ errors, which may quote any of these) is a body. A model's settings are neither:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from lash_hookspecs.errors import redact_url
 from lash_hookspecs.records.effects import ToolRun
@@ -20,9 +19,6 @@ from lash_hookspecs.specs.models import lash_transform_stream_text
 
 from lash_core.tracing.calls import CommitTrace, ModelCallTrace, ToolCallTrace, error_code
 from lash_core.tracing.tracer import Tracer, harmless
-
-if TYPE_CHECKING:
-    from lash_core.plugins.hook_calls import HookCall
 
 __all__ = ["SessionTracer"]
 
@@ -96,19 +92,13 @@ class SessionTracer(Tracer):
         return CommitTrace(self.bind(turn_id=document.turn_id, turn_index=document.turn_index), document, commit)
 
     @harmless
-    def hook_called(self, call: HookCall, turn_id: str | None) -> None:
+    def hook_called(
+        self, hook: str, plugin: str, fields: Mapping[str, str | float], reason: str, turn_id: str | None
+    ) -> None:
         """A plugin was called, perhaps while a turn ran; for a piece of a stream that is told at level ``extended``."""
-        if call.hook == lash_transform_stream_text.__name__ and not self.extended:
-            return
-        fields = {
-            "hook": call.hook,
-            "distribution": call.distribution,
-            "version": call.version,
-            "outcome": call.outcome,
-            "duration_ms": call.milliseconds,
-        }
-        told = {"message": call.reason} if call.reason else None
-        self.bind(plugin=call.plugin, turn_id=turn_id).emit("hook_called", fields, told)
+        if hook != lash_transform_stream_text.__name__ or self.extended:
+            told = {"message": reason} if reason else None
+            self.bind(plugin=plugin, turn_id=turn_id).emit("hook_called", {"hook": hook, **fields}, told)
 
     @harmless
     def turn_finished(self, result: TurnResult, started_at: int) -> None:
