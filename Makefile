@@ -35,7 +35,7 @@ race: $(READY) ## two writers on one session: 10,000 attempts each, and 1,000 tu
 	@$(BIN)/pytest $(PYTEST_FLAGS) tests/race -m ""
 
 conformance: $(READY) ## the kit against all broken stores, and every store through it, ten times the attempts; writes conformance.json
-	@$(BIN)/pytest $(PYTEST_FLAGS) lash_plugins/conformance/tests -m ""
+	@$(BIN)/pytest $(PYTEST_FLAGS) lash_plugins/conformance/tests tests/conformance -m ""
 	@$(BIN)/pytest $(PYTEST_FLAGS) tests/stores/test_conformance.py --lash-effort 10 --lash-report conformance.json
 
 scaffold: $(CHECKABLE) ## a new plugin of each kind from the wheels alone: installed, tested, typed, shipped, removed

@@ -104,7 +104,7 @@ async def committed(server: Server, sizes: Sizes) -> tuple[list[Figure], Form]:
             turned = documents(payloads)
             document = writer.runtime.document.evolve(turn_index=turn)
             state, record = documents([document, CommitDocument(step="final", turn_index=turn)])
-            for form, floor in floors:
+            for form, floor in floors[turn % 3 :] + floors[: turn % 3]:  # nobody is always behind the same one
                 begin = clock()
                 floor.commit(turned, state, record)
                 times[form].append((clock() - begin) * 1e6)

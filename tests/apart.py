@@ -124,7 +124,17 @@ def link(found: Distribution, packages: Path) -> None:
 def run(python: Path, plugin: Path, folder: Path) -> int:
     """Run a plugin's suite; give pytest's exit code."""
     (folder / "pytest.ini").write_text(_INI)
-    words = ["-q", "-c", folder / "pytest.ini", "--rootdir", plugin, "--confcutdir", plugin, "-p", "no:cacheprovider"]
+    words: list[str | Path] = [
+        "-q",
+        "-c",
+        folder / "pytest.ini",
+        "--rootdir",
+        plugin,
+        "--confcutdir",
+        plugin,
+        "-p",
+        "no:cacheprovider",
+    ]
     beside = folder / "beside"  # a suite imports modules of its own from lash_plugins/; nothing else is found there
     beside.mkdir(exist_ok=True)
     if not (beside / "lash_plugins").exists():

@@ -178,7 +178,7 @@ def test_a_small_disk_that_is_really_full_exits_5_with_one_paragraph(folder: Fol
     disk = folder.path / "disk"
     disk.mkdir()
     mount = shutil.which("mount")
-    if mount is None or subprocess.run([mount, "-t", "tmpfs", "-o", "size=1m", "none", disk], check=False).returncode:
+    if mount is None or subprocess.run([mount, "-t", "tmpfs", "-o", "size=2m", "none", disk], check=False).returncode:
         return  # only a system's owner can mount; the limits on sizes above are for everybody
     try:
         store = ("--session", "s1", "--store", "sqlite:///disk/x.db")

@@ -266,7 +266,7 @@ async def test_the_cost_of_a_commit_does_not_grow_with_the_session(path: Path, a
     async def log_bytes() -> int:
         with raw(path) as other:
             other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            for _ in range(20):
+            for _ in range(100):
                 nodes = chain(5, author.leaf, payload=b"x" * 900)
                 await author.commit(nodes)
             return path.with_name("store.db-wal").stat().st_size

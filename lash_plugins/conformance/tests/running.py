@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,17 @@ addopts = --import-mode=importlib
 """
 
 
-def run_kit(modules: list[str], folder: Path, *, names: tuple[str, ...] = (), words: str = "") -> dict[str, Any]:
-    """Run the kit over modules of this folder, or over some of their classes; give its report."""
-    paths = [str(Path(__file__).with_name(f"{module}.py")) for module in modules]
+def run_kit(classes: Mapping[str, Sequence[str]], folder: Path, *, words: str = "") -> dict[str, Any]:
+    """Run the kit over classes of modules of this folder; give its report."""
+    here = Path(__file__)
+    tests = [f"{here.with_name(module)}.py::{name}" for module, names in classes.items() for name in names]
     (folder / "pytest.ini").write_text(_INI)
     report = folder / "report.json"
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-c", folder / "pytest.ini", "--rootdir", ROOT, "--tb=short"),
             *("-p", "no:cacheprovider", "-p", "no:xdist", "--lash-patience=0.5", "--lash-report", report),
-            *("-k", words, *([f"{path}::{name}" for path in paths for name in names] or paths)),
+            *("-k", words, *tests),
         ],
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""},
         cwd=folder,

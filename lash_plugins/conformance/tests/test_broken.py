@@ -21,7 +21,7 @@ VALUES = ("", "G2", "S6", "S11")
 
 def run_stores(module: str, folder: Path, names: list[str], words: str) -> dict[str, dict[str, Any]]:
     """Run the kit over stores of a module; give what the report says of each, by its class."""
-    stores = run_kit([module], folder, names=tuple(names), words=words)["stores"]
+    stores = run_kit({module: names}, folder, words=words)["stores"]
     return {str(store["store"]).rpartition("::")[2]: store for store in stores}
 
 

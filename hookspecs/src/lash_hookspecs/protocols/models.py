@@ -30,7 +30,9 @@ class ModelProvider(Protocol):
     def stream(self, request: ModelRequest) -> AsyncIterator[ModelChunk]:
         """Ask the model once: chunks as they come, then exactly one `ReplyChunk`.
 
-        Retries are the runtime's. Closing the iterator early cancels the call.
+        The texts of the chunks, joined, are the text of the reply, and no chunk is empty. Ids of calls are unique in a
+        reply; the request stays as it was. It is an async generator: closing it early, or cancelling who reads it,
+        cancels the call, and the next one is answered. Calls may run together. Retries are the runtime's.
 
         Raises:
             ModelError: The call failed; says whether a retry may help.

@@ -2,6 +2,9 @@
 
 A mode decides what happens next; the turn machine gives it ids, keys, journal and cancellation, and a host runs what
 is asked for. A mode does no I/O, keeps nothing between calls but the state that it returns, and never sees a clock.
+
+The same state and event give the same step, in any process and whatever the object was used for before: a turn is
+continued from any of its states by an object that was never asked before.
 """
 
 from __future__ import annotations
@@ -170,7 +173,14 @@ class ExecutionMode(Protocol):
         ...
 
     def step(self, state: JsonValue, event: ModeInput) -> ModeStep:
-        """Take one step. The state is ``None`` for `TurnBegan`, which begins each turn."""
+        """Take one step. The state is ``None`` for `TurnBegan`, which begins each turn.
+
+        What is given stays as it was. A call that an appended message holds must be run by the same step, and a message
+        that arrived at a boundary keeps the turn going. A call that failed is a result: the model reads it.
+
+        Raises:
+            TypeError: The event is of a kind that this version does not know.
+        """
         ...
 
 
@@ -180,6 +190,8 @@ class RestorableMode(Protocol):
 
     def restore(self, version: int, session_state: JsonValue) -> JsonValue:
         """Bring a stored session state up to this version; called once when a session opens.
+
+        Asked for states of its own version too, which come back as they are; what is given stays as it was.
 
         A mode without it is given the state of its own version only, and an older one is refused. Whatever it raises
         fails the opening, naming the mode (L5).

@@ -23,7 +23,10 @@ class SessionPlugin(Protocol):
         return 1
 
     def snapshot(self) -> JsonValue:
-        """Give what must survive, ``None`` for nothing. Called at each commit: return at once."""
+        """Give what must survive, ``None`` for nothing. Called at each commit: return at once, and wait for nothing.
+
+        It changes nothing, and what was given stays as it was when the part goes on: give a copy.
+        """
         return None
 
     async def restore(self, schema_version: int, snapshot: JsonValue) -> None:
@@ -37,5 +40,8 @@ class SessionPlugin(Protocol):
         return
 
     async def close(self) -> None:
-        """Let go of what it holds; called once, when the session closes or cannot be opened."""
+        """Let go of what it holds; called when the session closes or cannot be opened, also before `restore`.
+
+        May be called twice.
+        """
         return

@@ -89,7 +89,10 @@ class ToolProvider(Protocol):
     """A set of tools."""
 
     def specs(self) -> Sequence[ToolSpec]:
-        """List the tools; asked once per session, and when the source is refreshed."""
+        """List the tools; asked once per session, and when the source is refreshed.
+
+        Calls do not change the list.
+        """
         ...
 
     async def run(self, context: ToolCallContext) -> JsonValue | ToolOutput | Attachment | list[Any] | dict[str, Any]:
@@ -97,7 +100,9 @@ class ToolProvider(Protocol):
 
         An `Attachment` may be the value, or stand anywhere in it; it is kept, and a note stands in its place.
 
-        Cancelling the caller cancels the call. Any exception becomes an error result that the model reads;
+        Cancelling the caller cancels the call, and the next one is answered; calls may run together. A ``read_only``
+        tool changes nothing; one that is ``idempotent`` does nothing more when it is called again with the same
+        ``idempotency_key``. Any exception becomes an error result that the model reads, so it must have words;
         `ToolError` gives its text as it is, and says whether the same call may succeed later.
         """
         ...

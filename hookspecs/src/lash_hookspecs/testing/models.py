@@ -41,7 +41,7 @@ class FakeModel:
         closed: How often it was closed.
     """
 
-    replies: list[ModelReply | ModelError] = attrs.field(factory=list, converter=list)
+    replies: list[ModelReply | ModelError] = attrs.field(factory=list)
     model: str = "fake"
     info: ModelInfo = attrs.field(factory=lambda: ModelInfo(context_window=32_768, attachments=("",)))
     requests: list[ModelRequest] = attrs.field(factory=list)

@@ -114,7 +114,7 @@ class FakeRunner:
         cancelled: Whether it was cancelled.
     """
 
-    effects: list[tuple[ModelCall | ToolRun, ...]] = attrs.field(converter=list)
+    effects: list[tuple[ModelCall | ToolRun, ...]]
     session_id: str = "session"
     turn_id: str = "turn-1"
     worker: Sequence[str] = (sys.executable, "-c", "input()")

@@ -65,6 +65,20 @@ class ListingClauses(Clauses, level="core"):
                 assert len(page.rows) <= 2
             assert seen == [f"s{number}" for number in range(5)]
 
+    async def test_S1_one_session__a_cursor_stays_where_it_is_while_sessions_are_added(
+        self, backend: StoreBackend
+    ) -> None:
+        for number in range(4):
+            await Author(backend, f"s{number}").commit(labels={"all": "yes"})
+        page = await backend.sessions(SessionQuery(limit=2, labels={"all": "yes"}))
+        for name in ("s00", "s25", "t"):
+            await Author(backend, name).commit(labels={"all": "yes"})
+        seen = [row.head.session_id for row in page.rows]
+        while page.cursor is not None:
+            page = await backend.sessions(SessionQuery(limit=2, labels={"all": "yes"}, after=page.cursor))
+            seen += [row.head.session_id for row in page.rows]
+        assert seen == ["s0", "s1", "s2", "s25", "s3", "t"]
+
     async def test_S1_one_session__stats_count_what_is_stored(self, backend: StoreBackend, author: Author) -> None:
         await author.turn()
         await author.turn()
