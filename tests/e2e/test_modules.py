@@ -10,7 +10,7 @@ from lash_process import Folder
 #: Distribution's import names that are heavy, and those of the plugins.
 PROVIDERS = {"pydantic_ai", "openai", "anthropic", "httpx", "lash_provider_pydantic_ai"}
 DATABASES = {"sqlmodel", "sqlalchemy"}
-PLUGINS = {"lash_basics", "lash_store_sql", "lash_provider_pydantic_ai"}
+PLUGINS = {"lash_basics", "lash_host_subprocess", "lash_store_sql", "lash_provider_pydantic_ai"}
 COMMAND = """
 import json, sys
 from lash_core.cli.main import main

@@ -57,4 +57,4 @@ def test_the_doctor_tells_the_host_and_names_one_that_nobody_offers(folder: Fold
         folder.write(lash__toml='[lash]\nhost = "subprocess"\n[lash.plugin.subprocess]\nseconds = -1\n')
         refused = worker.run("run", "Hi")
         assert refused.code == 2
-        assert "lash.plugin.subprocess: seconds must be a number, more than 0, not -1" in refused.err
+        assert refused.err.endswith("lash.toml: lash.plugin.subprocess.seconds: Input should be greater than 0\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import sys
@@ -13,6 +14,8 @@ import pytest
 from lash_conformance.hosting.world import HostWorld, call, children, is_alive
 from lash_core.builtins import BUILTINS
 from lash_core.plugins.manager import PluginManager
+from lash_core.plugins.portable import describe, rebuilt
+from lash_core.plugins.records import PluginSettings
 from lash_core.worker import TurnWorker
 from lash_hookspecs.errors import (
     ConfigurationError,
@@ -23,6 +26,7 @@ from lash_hookspecs.errors import (
 )
 from lash_hookspecs.protocols.hosts import Handover, Host, TurnRunner
 from lash_hookspecs.records.hosts import HostCapabilities
+from lash_hookspecs.records.payloads import ToolInvocation
 from lash_hookspecs.records.store import Holder
 from lash_hookspecs.records.traces import TraceRecord
 from lash_host_subprocess import ChildLimits, SubprocessHost
@@ -250,7 +254,8 @@ async def test_a_workers_trace_goes_where_the_callers_goes(world: HostWorld) -> 
     async with Lash.open(
         f"sqlite:///{world.folder / 'sessions.db'}",
         agent=Agent(world.model(DONE)),
-        host=SubprocessHost(),
+        plugins=PluginManager.discover(builtins=BUILTINS),
+        host=Inline(),
         trace=sink,
     ) as lash:
         await (await lash.session("s")).turn("go")
@@ -359,5 +364,35 @@ async def test_nothing_is_left_of_workers_that_were_tried(world: HostWorld) -> N
         with pytest.raises(HostError, match="its child process was killed by SIGKILL"):
             await session.turn("go")
         assert session.interrupted
-        assert (await session.continue_turn().result()).text == "Done."
     assert {pid for pid in children() - before if is_alive(pid)} == set()
+
+
+async def test_the_same_plugins_are_found_with_the_same_settings(world: HostWorld) -> None:
+    local = world.folder / "local_tools.py"
+    local.write_text(
+        "# /// lash-plugin\n# requires_api = '0.1'\n# [offers]\n# tools = ['local']\n# ///\n"
+        "from lash_hookspecs import FunctionTools, implements, tool\n"
+        "from lash_hookspecs.specs.offers import OfferContext, ToolOffer, lash_offer_tools\n"
+        "@implements(lash_offer_tools)\n"
+        "def tools(context: OfferContext):\n"
+        "    @tool(kind='read_only')\n"
+        "    def told() -> str:\n"
+        "        return repr((__name__, dict(context.settings)))\n"
+        "    return [ToolOffer(name='local', build=lambda setup: FunctionTools([told]))]\n"
+    )
+    settings = PluginSettings(
+        local_plugins=(local,), file=world.folder / "lash.toml", tables={"local_tools": {"words": ["a", {"b": [1]}]}}
+    )
+    found = PluginManager.discover(settings, builtins=BUILTINS)
+    assert rebuilt(json.loads(json.dumps(describe(found, secrets=True))), None).found == found.found
+    assert json.loads(json.dumps(describe(found, secrets=False)))["settings"].keys().isdisjoint({"tables", "variables"})
+    url, agent = (
+        f"sqlite:///{world.folder / 'l.db'}",
+        Agent(world.model(calls(call("told")), DONE), tool_sets=["local"]),
+    )
+    async with Lash.open(url, agent=agent, plugins=found, host=Inline()) as lash:
+        await (session := await lash.session("s")).turn("go")
+        [told] = [
+            item.payload.result.output for item in await session.items() if isinstance(item.payload, ToolInvocation)
+        ]
+    assert "'words': ['a', {'b': [1]}]" in str(told)

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 from lash_hookspecs.errors import ConfigurationError
 from lash_hookspecs.protocols.attachments import AttachmentStore
+from lash_hookspecs.protocols.hosts import Host
 from lash_hookspecs.protocols.tools import Attachment
 from lash_hookspecs.records.attachments import AttachmentRef
 from lash_hookspecs.records.events import Event
@@ -53,6 +54,7 @@ class SyncLash:
         url: str = "memory:",
         *,
         agent: Agent | None = None,
+        host: Host | str | None = None,
         root: str | Path | None = None,
         attachments: AttachmentStore | None = None,
         create: bool = True,
@@ -66,7 +68,7 @@ class SyncLash:
         loop = _LoopThread()
 
         async def opened() -> Lash:
-            lash: Lash = await Lash.open(url, agent=agent, root=root, attachments=attachments, create=create)
+            lash: Lash = await Lash.open(url, agent=agent, host=host, root=root, attachments=attachments, create=create)
             return lash
 
         try:

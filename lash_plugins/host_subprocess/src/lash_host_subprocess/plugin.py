@@ -16,5 +16,5 @@ __all__ = ["hosts"]
 @implements(lash_offer_hosts)
 def hosts(context: OfferContext) -> list[HostOffer]:
     """Offer ``subprocess``, with the limits of ``[lash.plugin.subprocess]``."""
-    limits = ChildLimits.from_settings(context.settings)
+    limits = context.settings_as(ChildLimits)
     return [HostOffer(name="subprocess", build=partial(SubprocessHost, limits))]
