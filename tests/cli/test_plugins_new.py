@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lash_core.scaffold import KINDS, PluginNames, files_of, writing
+from lash_core.scaffold.kinds import KINDS
+from lash_core.scaffold.names import PluginNames
+from lash_core.scaffold.writing import files_of, write_plugin
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_a_folder_that_cannot_be_made_whole_is_not_there(tmp_path: Path) -> None
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        writing.write_plugin(tmp_path / "lash-acme", Stopped(texts))
+        write_plugin(tmp_path / "lash-acme", Stopped(texts))
     assert list(tmp_path.iterdir()) == []
-    writing.write_plugin(tmp_path / "lash-acme", texts)
+    write_plugin(tmp_path / "lash-acme", texts)
     assert list(tmp_path.iterdir()) == [tmp_path / "lash-acme"]

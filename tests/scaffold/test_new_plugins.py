@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from fresh_environment import FreshEnvironment
-from lash_core.scaffold import KINDS
+from lash_core.scaffold.kinds import KINDS
 
 from tests.docs.pages import blocks, commands, matches, run_in_terminal
 

@@ -12,7 +12,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from lash_core.scaffold import KINDS, PluginNames, files_of, write_plugin
+from lash_core.scaffold.kinds import KINDS
+from lash_core.scaffold.names import PluginNames
+from lash_core.scaffold.writing import files_of, write_plugin
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # it is run as a script
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import print_json, print_text, to_stderr
 from lash_core.plugins import PluginManager
-from lash_core.scaffold import KINDS, PluginNames, files_of, write_plugin
+from lash_core.scaffold.kinds import KINDS
+
+if TYPE_CHECKING:
+    from lash_core.scaffold.names import PluginNames
 
 __all__ = ["new"]
 
@@ -31,6 +35,9 @@ def new(shared: Shared, kind: str, name: str, into: Path) -> None:
 
     KIND is store, host, mode, provider or tools; NAME is the distribution's, such as lash-acme.
     """
+    from lash_core.scaffold.names import PluginNames
+    from lash_core.scaffold.writing import files_of, write_plugin
+
     names = PluginNames.of(name)
     names.check_free(KINDS[kind], PluginManager.discover(shared.settings().plugins).records)
     texts = files_of(kind, names)
