@@ -9,8 +9,10 @@ from lash_core.builtins import BUILTINS
 from lash_core.plugins import PluginManager
 from lash_core.runtime.runtime import LashRuntime
 from lash_hookspecs.errors import CommitDenied
+from lash_hookspecs.protocols.tasks import TaskContext
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.payloads import TextPart, ToolCallPart
+from lash_hookspecs.records.tasks import TaskFilter, TaskRegistration
 from lash_hookspecs.records.tools import ToolCall
 from lash_hookspecs.records.turn import TurnInput, TurnLimits
 from lash_hookspecs.records.usage import TokenUsage
@@ -28,7 +30,18 @@ from lash_hookspecs.specs.offers import (
 )
 from lash_hookspecs.specs.persistence import lash_guard_commit, lash_on_committed
 from lash_hookspecs.specs.tools import lash_before_tool_call
-from lash_hookspecs.testing import FakeHost, FakeMode, FakeModel, FakeSessionPlugin, FakeStore, FakeTools, HookRecorder
+from lash_hookspecs.testing import (
+    FakeAttachments,
+    FakeHost,
+    FakeMode,
+    FakeModel,
+    FakeSessionPlugin,
+    FakeSink,
+    FakeStore,
+    FakeTaskHost,
+    FakeTools,
+    HookRecorder,
+)
 
 from lash_core import RuntimeEnvironment, SessionSpec
 
@@ -39,6 +52,10 @@ class TestFakeHost(HostConformance):
 
 
 CALL = ToolCall(call_id="call-1", tool="search", arguments={"query": "rain"})
+
+
+async def rests(context: TaskContext) -> None:
+    await context.cancelled.wait()
 
 
 async def test_a_turn_runs_on_fakes_alone_and_the_recorder_hears_each_hook_in_order() -> None:
@@ -55,10 +72,20 @@ async def test_a_turn_runs_on_fakes_alone_and_the_recorder_hears_each_hook_in_or
         }
     )
     manager = PluginManager.for_tests((*BUILTINS, recorder))
-    env = RuntimeEnvironment(plugins=manager, store=store, host=host, tool_sets=("fakes",))
+    background, sink, files = FakeTaskHost(), FakeSink(), FakeAttachments()
+    env = RuntimeEnvironment(
+        plugins=manager,
+        store=store,
+        host=host,
+        tasks=background,
+        trace=sink,
+        attachments=files,
+        tool_sets=("fakes",),
+    )
     runtime = await LashRuntime.from_environment(env, SessionSpec(session_id="s", model="fake:fake", mode="fake"))
     recorder.clear()
     result = await runtime.turn(TurnInput(text="Does it rain?"), TurnLimits(), lambda event: None)
+    await background.attached("s").start(TaskRegistration(task_id="t", close_policy="cancel"), rests)
     await runtime.close()
 
     assert (result.outcome, result.text) == ("finished", "It rains.")
@@ -68,6 +95,8 @@ async def test_a_turn_runs_on_fakes_alone_and_the_recorder_hears_each_hook_in_or
     assert (part.restored, part.closed) == ([(0, None)], 1)
     assert [each.step for each in recorder.of(lash_on_committed)][:3] == ["input", "boundary", "final"]
     assert len(store.commits) == len(recorder.of(lash_on_committed))
+    assert [record.state for record in await background.list(TaskFilter(include_terminal=True))] == ["cancelled"]
+    assert {"turn_started", "model_call_finished", "turn_finished"} <= {record.event for record in sink.records}
     assert recorder.last(lash_before_tool_call).plan.call == CALL
     order = [hook for hook in recorder.hooks if hook.startswith("lash_guard")]
     assert order[:3] == ["lash_guard_turn", "lash_guard_commit", "lash_guard_tool_call"]

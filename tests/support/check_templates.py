@@ -1,4 +1,7 @@
-"""Checks what `lash plugins new` writes as the project checks itself: strict types, style and format, for each kind."""
+"""Checks what `lash plugins new` writes as the project checks itself: strict types, style and format, for each kind.
+
+The plugins that the documentation makes of them are checked too.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lash_core.scaffold import KINDS, PluginNames, files_of, write_plugin
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # it is run as a script
+
+from tests.docs.pages import blocks
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = str(ROOT / "pyproject.toml")
@@ -17,27 +25,45 @@ SETTINGS = str(ROOT / "pyproject.toml")
 TYPES = ("mypy", "--config-file", SETTINGS, "--cache-dir", str(ROOT / ".mypy_cache"))
 
 
-def commands(package: str) -> list[tuple[str, ...]]:
+#: Pages that change a new plugin: its kind and its name there.
+PAGES = {"ship-a-store.md": ("store", "lash-kv"), "ship-a-mode.md": ("mode", "lash-ration")}
+
+
+def plugins() -> Iterator[tuple[str, str, Mapping[str, str]]]:
+    """Give what is checked: a word for people, the distribution's name, and its files."""
+    for kind in KINDS:
+        names = PluginNames.of(f"lash-a-{kind}")
+        yield f"a new {kind}", names.distribution, files_of(kind, names)
+    for page, (kind, name) in PAGES.items():
+        told = {
+            block.value.removeprefix(f"{name}/"): block.body
+            for block in blocks(ROOT / "docs" / page)
+            if block.value.startswith(f"{name}/src/")
+        }
+        yield f"the plugin of {page}", name, {**files_of(kind, PluginNames.of(name)), **told}
+
+
+def commands(told: str, distribution: str) -> list[tuple[str, ...]]:
     """Give the commands that must succeed in the folder of a plugin."""
+    said_beside = ("--extend-ignore", "D") if told.endswith(".md") else ()
     return [
-        ("ruff", "check", "--quiet", "--no-cache", "--config", SETTINGS, "."),
+        ("ruff", "check", "--quiet", "--no-cache", "--config", SETTINGS, *said_beside, "."),
         ("ruff", "format", "--quiet", "--check", "--no-cache", "--config", SETTINGS, "."),
-        (*TYPES, f"src/{package}", "tests"),
+        (*TYPES, f"src/{PluginNames.of(distribution).package}", "tests"),
     ]
 
 
 def main() -> int:
-    """Check each kind; the number of commands that failed."""
-    failed = 0
-    with tempfile.TemporaryDirectory() as name:
-        for kind in KINDS:
-            names = PluginNames.of(f"lash-a-{kind}")
-            folder = Path(name) / names.distribution
-            write_plugin(folder, files_of(kind, names))
-            for command in commands(names.package):
+    """Check each plugin; the number of commands that failed."""
+    failed = checked = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for told, distribution, texts in plugins():
+            checked += 1
+            write_plugin(Path(folder) / distribution, texts)
+            for command in commands(told, distribution):
                 ran = subprocess.run(
                     [sys.executable, "-m", *command],
-                    cwd=folder,
+                    cwd=Path(folder) / distribution,
                     env=os.environ | {"MYPYPATH": "src"},
                     capture_output=True,
                     text=True,
@@ -45,8 +71,8 @@ def main() -> int:
                 )
                 if ran.returncode:
                     failed += 1
-                    print(f"a new {kind}: {' '.join(command)}\n{ran.stdout}{ran.stderr}", file=sys.stderr)
-    print(f"new plugins of {len(KINDS)} kinds: {failed or 'nothing'} to mend")
+                    print(f"{told}: {' '.join(command)}\n{ran.stdout}{ran.stderr}", file=sys.stderr)
+    print(f"{checked} new plugins: {failed or 'nothing'} to mend")
     return failed
 
 

@@ -12,6 +12,7 @@ from lash_hookspecs.testing.places import FakeAttachments, FakeHost, FakeRunner,
 from lash_hookspecs.testing.recorder import HookCall, HookRecorder
 from lash_hookspecs.testing.session import Emitted, FakeChild, FakeSession, Traced
 from lash_hookspecs.testing.stores import FakeSessionStore, FakeStore
+from lash_hookspecs.testing.tasks import FakeSubscription, FakeTaskHost, FakeTasks
 from lash_hookspecs.testing.tools import FakeTools
 
 __all__ = [
@@ -27,6 +28,9 @@ __all__ = [
     "FakeSessionStore",
     "FakeSink",
     "FakeStore",
+    "FakeSubscription",
+    "FakeTaskHost",
+    "FakeTasks",
     "FakeTools",
     "HookCall",
     "HookRecorder",
