@@ -96,6 +96,21 @@ async def test_a_turn_that_was_handed_over_cleanly_lost_no_call_and_is_not_conti
     assert "turn_continued" not in events
 
 
+async def test_a_turn_that_no_worker_took_runs_here_as_if_it_had_never_left(world: HostWorld) -> None:
+    class FallingBack(Inline):
+        async def run_turn(self, runner: TurnRunner) -> None:
+            async with runner.handed_over():
+                assert not runner.outstanding()
+            while not runner.done:
+                for effect in runner.outstanding():
+                    await runner.run(effect)
+
+    async with world.lash(world.model(calls(call("note", text="x")), DONE), FallingBack()) as lash:
+        session = await lash.session("s")
+        assert (await session.turn("go")).text == "Done."
+        assert await usage_of(session) == (2, 0)
+
+
 async def test_a_call_that_died_with_its_worker_is_listed_as_unknown_once(world: HostWorld) -> None:
     gate = {"at_chunk": 1, "touch": str(world.folder / "reached"), "wait_for_file": str(world.folder / "go")}
     model = world.model({"chunks": ["one ", "two"], "usage": {"input_tokens": 3}, "gates": [gate]})

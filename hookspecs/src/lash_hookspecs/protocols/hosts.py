@@ -35,7 +35,7 @@ class Handover(Protocol):
     async def wish(self) -> bytes:
         """Wait for a message to the worker: somebody wants the turn to end.
 
-        The same wish is given again to whoever asks again, also after the turn was handed over anew.
+        If the worker ends without heeding it, the core ends the turn itself when it is handed back.
         """
         ...
 

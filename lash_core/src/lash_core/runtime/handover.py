@@ -61,8 +61,8 @@ class Wish:
 class Handed:
     """A `lash_hookspecs.protocols.hosts.Handover`."""
 
-    def __init__(self, order: TurnOrder, run: TurnRun, session: OpenSession, wish: Wish | None) -> None:
-        """Hand a turn over; ``wish`` is what was wanted of it before."""
+    def __init__(self, order: TurnOrder, run: TurnRun, session: OpenSession) -> None:
+        """Hand a turn over."""
         self._order = order
         self._run = run
         self._session = session
@@ -70,8 +70,6 @@ class Handed:
         self.wanted: Wish | None = None
         self.error: LashError | None = None
         self.heard_end = False
-        if wish is not None:
-            self.want(wish)
 
     @property
     def order(self) -> TurnOrder:
@@ -139,7 +137,7 @@ async def handed_over(
         )
     if lease is not None:
         await lease.rest()
-    handed = Handed(TurnOrder(session_id=run.session_id, turn_id=run.turn_id, body=body), run, session, run.wish)
+    handed = Handed(TurnOrder(session_id=run.session_id, turn_id=run.turn_id, body=body), run, session)
     before = session.resident.revision or 0
     used = session.document.open_turn.machine.usage if session.document.open_turn else TokenUsage()
     run.handover = handed
@@ -147,9 +145,10 @@ async def handed_over(
         yield handed
         await _take_back(run, session, lease, handed, before, used)
     finally:
-        run.handover, run.wish = None, handed.wanted
-    if run.wish is not None and run.result is None:
-        await run.stop(run.wish.outcome, run.wish.reason, run.wish.message)
+        run.handover = None
+    wanted = handed.wanted
+    if wanted is not None and run.result is None:  # the worker did not live to heed it
+        await run.stop(wanted.outcome, wanted.reason, wanted.message)
 
 
 async def _take_back(
@@ -157,6 +156,7 @@ async def _take_back(
 ) -> None:
     result = await _ended(run, session, before, used)
     if result is None and handed.error is not None:
+        run.worker_error = handed.error
         raise handed.error
     if result is None and lease is not None:
         later = await take_lease(session.session_id, session.store, session.holder, session.env)

@@ -89,7 +89,7 @@ class TurnRun:
         lease: What it writes under; given with `on_conflict` by whoever has it driven.
         on_conflict: What becomes of its tail when somebody else commits first.
         handover: The worker that has it, while one does.
-        wish: How somebody wanted it to end while a worker had it.
+        worker_error: What a worker could not do.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class TurnRun:
         self.lease: HeldLease | None = None
         self.on_conflict: ConflictPolicy = "raise"
         self.handover: Handed | None = None
-        self.wish: Wish | None = None
+        self.worker_error: LashError | None = None
         self._effects = 0
         self._session = session
         self._machine = machine

@@ -130,7 +130,7 @@ async def drive(
         if run.result is None and session.env.termination.unfinished == "failed":
             await run.stop("failed", "host_error", f"host {session.env.host.name!r} gave the turn up")
     except CONFLICTS as conflict:
-        if on_conflict == "branch":
+        if on_conflict == "branch" and conflict is not run.worker_error:  # that one has kept what there was to keep
             raise await kept_as_branch(session, run, conflict) from conflict
         raise
     finally:

@@ -14,7 +14,7 @@ class ChildLimits(BaseModel):
         seconds: Wall-clock time; ``None`` for no limit.
         cpu_seconds: Processor time, whole seconds; ``None`` for no limit.
         memory_mb: Megabytes of address space (``RLIMIT_AS``), which is more than what is resident: a bare child needs
-            about 250. ``None`` for no limit.
+            about 120. ``None`` for no limit.
         restarts: How many times a turn whose child died is continued in another one.
         grace: Seconds that a child which was told to end its turn has before it is killed.
     """
