@@ -2,7 +2,8 @@
 
 It says ``ready``, waits for a line, and prints one JSON object per attempt. ``commits`` talks to the store itself;
 ``turns`` runs turns of a runtime whose store has no leases, so two may run at once and the first to commit wins.
-``writes`` commits to a session of its own until it is killed, and tells of each commit before and after.
+``writes`` commits to a session of its own until it is killed, and tells of each commit before and after; it is
+started so often that it imports the store and nothing of the core.
 """
 
 from __future__ import annotations
@@ -11,69 +12,17 @@ import asyncio
 import json
 import secrets
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from lash_core.app import open_backend
-from lash_core.builtins import BUILTINS
-from lash_core.plugins.manager import PluginManager
-from lash_core.runtime.environment import RuntimeEnvironment
-from lash_core.runtime.policy import SessionSpec
-from lash_core.runtime.runtime import LashRuntime
-from lash_hookspecs.errors import (
-    ConflictBranched,
-    HeadRevisionConflict,
-    SessionError,
-    StoreBusy,
-    StoreError,
-    StoreUnavailable,
-    TurnError,
-)
-from lash_hookspecs.markers import implements
-from lash_hookspecs.protocols.stores import SessionStore, StoreBackend
+from lash_hookspecs.errors import HeadRevisionConflict, StoreBusy, StoreError, StoreUnavailable
+from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.records.graph import Node
-from lash_hookspecs.records.models import ModelChunk, ModelInfo, ModelReply, ModelRequest, ReplyChunk
-from lash_hookspecs.records.payloads import TextPart
 from lash_hookspecs.records.store import Commit, Head, Writer
-from lash_hookspecs.records.turn import TurnInput, TurnLimits
-from lash_hookspecs.records.usage import TokenUsage
-from lash_hookspecs.specs.offers import OfferContext, ProviderOffer, lash_offer_providers
 
 SESSION = "contested"
 #: The two begin every attempt at the same revision more often than not when they look this often in between.
 _LOOKS = 3
-
-
-class Leaseless:
-    """A session store of level ``core`` alone: whatever would say who works on a session is out of sight."""
-
-    def __init__(self, store: SessionStore) -> None:
-        for name in (
-            "head", "commit", "path", "nodes", "graph", "put_blobs", "get_blobs", "records", "append", "read", "trim",
-            "delete",
-        ):  # fmt: skip
-            setattr(self, name, getattr(store, name))
-
-
-class Numbered:
-    """The provider ``numbered``: every answer is another one, and is paid for."""
-
-    def __init__(self, name: str, store: SessionStore) -> None:
-        self.name, self.paid = name, 0
-        self._store = store
-
-    async def model_info(self, model: str) -> ModelInfo:
-        return ModelInfo(context_window=100_000)
-
-    async def stream(self, request: ModelRequest) -> AsyncIterator[ModelChunk]:
-        self.paid += 1
-        for _ in range(self.paid * 7 % 23):  # some answers take long enough for the other one to commit
-            await self._store.head()
-        text = f"{self.name} answers {self.paid}"
-        yield ReplyChunk(reply=ModelReply(parts=(TextPart(text=text),), usage=TokenUsage(input_tokens=1)))
-
-    async def close(self) -> None:
-        return None
 
 
 def say(**told: Any) -> None:
@@ -155,42 +104,33 @@ async def writes(backend: StoreBackend, attempts: int, name: str) -> None:
         say(done=commit.commit_id, revision=receipt.revision, digest=receipt.digest)
 
 
-async def turns(backend: StoreBackend, attempts: int, name: str) -> None:
-    """Run turns with ``on_conflict="branch"``; every answer is on the path or on a branch that is told."""
-    model = Numbered(name, backend.session(SESSION))
+def deed_of(word: str) -> Callable[[StoreBackend, int, str], Awaitable[None]]:
+    """Give what to do, imported before the other one is told that this one is ready."""
+    if word == "turns":
+        from race_turns import turns
 
-    @implements(lash_offer_providers)
-    def providers(context: OfferContext) -> list[ProviderOffer]:
-        return [ProviderOffer(names=("numbered",), open=lambda asked: model)]
+        return lambda backend, attempts, name: turns(backend.session(SESSION), attempts, name, say)
+    return {"commits": commits, "writes": writes}[word]
 
-    class Plugin:
-        lash_offer_providers = staticmethod(providers)
 
-    from lash_basics import mode_plugin
+async def opened(url: str) -> StoreBackend:
+    if url.startswith("sqlite:"):
+        from lash_store_sql.sqlite import open_sqlite
 
-    env = RuntimeEnvironment(plugins=PluginManager.for_tests((*BUILTINS, mode_plugin, Plugin)), tool_sets=())
-    store: Any = Leaseless(backend.session(SESSION))
-    runtime = await LashRuntime.from_environment(env, SessionSpec(session_id=SESSION, model="numbered"), store=store)
-    for number in range(attempts):
-        before = model.paid
-        try:
-            result = await runtime.turn(TurnInput(text=f"{name} {number}"), TurnLimits(), on_conflict="branch")
-        except ConflictBranched as kept:
-            say(outcome="branched", leaf=kept.leaf, paid=model.paid - before, last=model.paid)
-        except (HeadRevisionConflict, TurnError, SessionError) as refused:
-            say(outcome="refused", code=refused.code, paid=model.paid - before, last=model.paid)
-        else:
-            say(outcome=result.outcome, text=result.text, paid=model.paid - before, last=model.paid)
-    await runtime.close()
+        return await open_sqlite(url, True)
+    from lash_store_sql.postgres.backend import open_postgres
+
+    return await open_postgres(url, True)
 
 
 async def main() -> None:
     url, does, attempts, name = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
-    backend = await open_backend(PluginManager.discover(builtins=BUILTINS), url, True)
+    backend = await opened(url)
+    deed = deed_of(does)
     say(ready=True)
     await asyncio.to_thread(sys.stdin.readline)
     try:
-        await {"commits": commits, "turns": turns, "writes": writes}[does](backend, attempts, name)
+        await deed(backend, attempts, name)
     finally:
         await backend.close()
 
