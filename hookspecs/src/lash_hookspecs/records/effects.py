@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from lash_hookspecs.records.model_base import Record
+from lash_hookspecs.records.model_base import WHEN_USED, Record
 from lash_hookspecs.records.models import ModelReply
 from lash_hookspecs.records.tools import ToolCall, ToolKind, ToolResult
 
@@ -94,7 +94,7 @@ class ToolReplied(Record):
 Response = Annotated[Started | ModelReplied | CallFailed | ToolReplied, Field(discriminator="kind")]
 
 #: Encodes and decodes effects.
-EFFECTS: TypeAdapter[ModelCall | ToolRun] = TypeAdapter(Effect)
+EFFECTS: TypeAdapter[ModelCall | ToolRun] = TypeAdapter(Effect, config=WHEN_USED)
 
 #: Encodes and decodes what the effect journal holds.
-RESPONSES: TypeAdapter[Started | ModelReplied | CallFailed | ToolReplied] = TypeAdapter(Response)
+RESPONSES: TypeAdapter[Started | ModelReplied | CallFailed | ToolReplied] = TypeAdapter(Response, config=WHEN_USED)

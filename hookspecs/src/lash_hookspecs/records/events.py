@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter
 
-from lash_hookspecs.records.model_base import Record
+from lash_hookspecs.records.model_base import WHEN_USED, Record
 from lash_hookspecs.records.tools import ToolCall, ToolResult
 from lash_hookspecs.records.turn import StopReason, TurnOutcome
 from lash_hookspecs.records.usage import TokenUsage, UsageRow
@@ -309,4 +309,4 @@ EVENTS: TypeAdapter[
     | PluginEvent
     | PluginsChanged
     | TurnEnded
-] = TypeAdapter(Event)
+] = TypeAdapter(Event, config=WHEN_USED)

@@ -6,7 +6,10 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Record"]
+__all__ = ["WHEN_USED", "Record"]
+
+#: A process needs a few of the records that it imports: what checks and writes them is built when it is first used.
+WHEN_USED = ConfigDict(defer_build=True)
 
 
 class Record(BaseModel):
@@ -16,8 +19,7 @@ class Record(BaseModel):
     is never written again, so nothing is lost by it.
     """
 
-    # A process needs a few of the records that it imports: each is built when it is first used.
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings", **WHEN_USED)
 
     def to_bytes(self) -> bytes:
         """Encode as UTF-8 JSON; fields that are ``None`` are left out."""

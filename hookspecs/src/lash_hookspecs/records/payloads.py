@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationError
@@ -191,11 +190,6 @@ PAYLOADS: dict[str, type[Payload]] = {
 _KINDS = {model: kind for kind, model in PAYLOADS.items()}
 
 
-_DECODERS: dict[str, Callable[[bytes], Payload]] = {
-    kind: model.__pydantic_validator__.validate_json for kind, model in PAYLOADS.items()
-}
-
-
 def kind_of(payload: Payload) -> str:
     """Give the node kind of a payload."""
     return _KINDS[type(payload)]
@@ -218,11 +212,12 @@ def decode_payload(node: Node) -> Payload | None:
     Raises:
         UnreadableData: The payload does not fit its kind.
     """
-    decode = _DECODERS.get(node.kind)
-    if decode is None:
+    model = PAYLOADS.get(node.kind)
+    if model is None:
         return None
     try:
-        return decode(node.payload)
+        payload: Payload = model.__pydantic_validator__.validate_json(node.payload)
+        return payload
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         steps = (str(step) for step in first["loc"])

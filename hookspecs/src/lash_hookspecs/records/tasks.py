@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter
 
-from lash_hookspecs.records.model_base import Record
+from lash_hookspecs.records.model_base import WHEN_USED, Record
 from lash_hookspecs.records.store import Holder
 from lash_hookspecs.records.text import clean_text
 
@@ -356,4 +356,4 @@ StoredTaskEvent = Annotated[
 ]
 
 #: Decodes an entry of the stream.
-STORED_TASK_EVENTS: TypeAdapter[StoredTaskEvent] = TypeAdapter(StoredTaskEvent)
+STORED_TASK_EVENTS: TypeAdapter[StoredTaskEvent] = TypeAdapter(StoredTaskEvent, config=WHEN_USED)
