@@ -91,15 +91,26 @@ async def test_s4_a_caller_that_is_cancelled_twice_hears_of_it_when_the_work_has
 
     caller = asyncio.create_task(store.database.in_thread(work))
     await asyncio.to_thread(begun.wait)
+    done = []
     for _ in range(2):
         caller.cancel()
         for _ in range(5):
             await asyncio.sleep(0)
-        assert not caller.done()
+        done.append(caller.done())
     go_on.set()
+    assert done == [False, False]
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert ended.is_set()
+
+
+async def test_an_opening_that_is_cancelled_leaves_nothing_open(tmp_path: Path) -> None:
+    opening = asyncio.create_task(store.open_lmdb(f"lmdb:{tmp_path}/store", True))
+    await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    lmdb.open(f"{tmp_path}/store", create=False).close()  # refused while it is open in this process
 
 
 def test_the_host_is_made_by_its_name() -> None:

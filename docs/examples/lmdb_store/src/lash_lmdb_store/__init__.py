@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from urllib.parse import parse_qsl
@@ -58,5 +59,11 @@ async def open_lmdb(
     if options:
         raise ConfigurationError(f"there is no option {min(options)!r}; there are 'timeout' and 'max_value'")
     capabilities = attrs.evolve(CAPABILITIES, max_value=max_value)
-    database = await in_thread(lambda: Database(place, create, timeout, crash_point))
-    return LmdbBackend(database, clock, capabilities)
+    opened = list[Database]()
+    try:
+        await in_thread(lambda: opened.append(Database(place, create, timeout, crash_point)))
+    except asyncio.CancelledError:
+        for database in opened:  # nobody else can close it
+            await in_thread(database.close)
+        raise
+    return LmdbBackend(opened[0], clock, capabilities)

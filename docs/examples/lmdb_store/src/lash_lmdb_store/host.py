@@ -36,7 +36,12 @@ class NiceHost(Host):
         async with runner.handed_over() as handover:
             code = await _carry_out(runner, handover)
         if not runner.done:
-            raise HostError(f"the worker ended with {code}", host=self.name, session_id=runner.session_id)
+            raise HostError(
+                f"host 'nice' could not bring the turn of session {runner.session_id!r} to its end: its worker ended "
+                f"with exit code {code}. The turn is interrupted; continue it with `lash turns continue`",
+                host=self.name,
+                session_id=runner.session_id,
+            )
 
 
 async def _carry_out(runner: TurnRunner, handover: Handover) -> int:
