@@ -6,7 +6,7 @@ BIN       := $(VENV)/bin
 READY     := $(VENV)/.ready-to-test
 CHECKABLE := $(VENV)/.ready-to-check
 MANIFESTS := $(wildcard hookspecs/pyproject.toml lash_core/pyproject.toml lash_plugins/*/pyproject.toml)
-TYPED     := $(wildcard hookspecs lash_core lash_plugins tests benchmarks demo)
+TYPED     := $(wildcard hookspecs lash_core lash_plugins tests benchmarks demo docs/examples/lmdb_store)
 
 # One worker per core. PYTEST_FLAGS= runs the tests in one process, PYTEST_FLAGS="-n 0 -k word" picks some.
 PYTEST_FLAGS ?= -n auto
@@ -38,7 +38,7 @@ race: $(READY) ## two writers on one session: 10,000 attempts each, and 1,000 tu
 
 conformance: $(READY) ## the kit against all broken stores, and every store through it, ten times the attempts; writes conformance.json
 	@$(BIN)/pytest $(PYTEST_FLAGS) lash_plugins/conformance/tests tests/conformance -m ""
-	@$(BIN)/pytest $(PYTEST_FLAGS) tests/stores/test_conformance.py --lash-effort 10 --lash-report conformance.json
+	@$(BIN)/pytest $(PYTEST_FLAGS) tests/stores/test_conformance.py tests/stores/test_lmdb.py -m "" --lash-effort 10 --lash-report conformance.json
 
 scaffold: $(CHECKABLE) ## a new plugin of each kind from the wheels alone: installed, tested, typed, shipped, removed
 	@$(BIN)/pytest $(PYTEST_FLAGS) tests/scaffold -m ""
