@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lash_plugins.conformance.tests import broken_files, broken_plain
+from lash_plugins.conformance.tests import broken_files, broken_kept, broken_plain
 from lash_plugins.conformance.tests.running import failed, run_kit
 
 #: Runs of the kit, so that several processes share the work.
@@ -45,6 +45,18 @@ def test_a_store_that_loses_what_it_promised_to_keep_fails_just_that_clause(tmp_
     print(json.dumps(told, indent=1))
     expected = {name: sorted({broken_files.BREAKS[name]} - {""}) for name in names}
     assert {name: sorted(clauses) for name, clauses in told.items()} == expected
+
+
+def test_a_store_that_keeps_its_history_wrongly_fails_just_that_test(tmp_path: Path) -> None:
+    names = list(broken_kept.FAILS)
+    found = run_stores("broken_kept", tmp_path, names, "S8")
+    told = {name: failed(found[name]) for name in names}
+    print(json.dumps(told, indent=1))
+    for name, sentence in broken_kept.FAILS.items():
+        assert list(told[name]) == ["S8"]
+        assert {each.partition(":")[0].partition("[")[0] for each in told[name]["S8"]} == {
+            f"test_S8_retention__{sentence}"
+        }
 
 
 def test_there_are_at_least_thirty_of_them() -> None:

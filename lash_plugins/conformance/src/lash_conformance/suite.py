@@ -25,6 +25,7 @@ from lash_conformance.suites.deletion import DeletionClauses
 from lash_conformance.suites.files import FileClauses, UnreadableClauses
 from lash_conformance.suites.forks import ForkClauses, UnsharedClauses
 from lash_conformance.suites.hostile import HostileClauses
+from lash_conformance.suites.interleaving import InterleavingClauses
 from lash_conformance.suites.leases import LeaseClauses
 from lash_conformance.suites.levels import LevelClauses
 from lash_conformance.suites.listings import ListingClauses
@@ -62,6 +63,7 @@ class StoreConformance(
     FileClauses,
     UnreadableClauses,
     RetentionClauses,
+    InterleavingClauses,
     MigrationClauses,
     Suite,
 ):
