@@ -10,7 +10,7 @@ import attrs
 from lash_conformance import StoreConformance
 from lash_core.stores.memory import MemoryBackend
 from lash_hookspecs.graph_checks import above
-from lash_hookspecs.records.retention import CollectReport, DeleteReport, VacuumReport
+from lash_hookspecs.records.retention import CollectReport, DeleteReport, ExpireReport, VacuumReport
 
 #: The name of each test class → the sentence of the test that its store fails.
 FAILS: dict[str, str] = {}
@@ -83,3 +83,11 @@ class KeepsVisibleNodesWithoutTheirAncestors(MemoryBackend):
         for node_id, (nodes, node) in cut.items():
             nodes[node_id] = node
         return report
+
+
+@fails("a_session_expires_whole_after_its_last_commit")
+class GoesByTheClockOfTheWriter(MemoryBackend):
+    async def expire(self, **options: Any) -> ExpireReport:
+        for session in self.living.values():
+            session.stored_at = session.head.updated_at
+        return await super().expire(**options)

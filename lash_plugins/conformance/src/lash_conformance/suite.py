@@ -77,6 +77,22 @@ class StoreConformance(
             store_url = "mystore:{folder}/sessions"
             open_store = staticmethod(open_my_store)
 
+    What the kit cannot do to any store by itself it calls a method for, a seam; a clause whose seam is not overridden
+    is reported as not run. ``place.url`` is the URL of the test's own store, ``place.fields`` what was put into it::
+
+        async def damage(self, place: Place) -> None
+            Make what is stored of the session ``chat`` unreadable, behind the store's back.
+        def blocked(self, place: Place) -> AbstractContextManager[object]
+            Hold whatever a writer waits for from entering to leaving; no coroutine, and entered with ``with``.
+        async def let_pass(self, place: Place, backend: StoreBackend, seconds: float) -> None
+            Let time pass for level ``retention``, in a store that takes no ``clock``.
+        async def make_old(self, place: Place) -> None
+            Lay down a store of the oldest version, with a session ``chat`` that has nodes; it is not there yet.
+        async def migrate(self, place: Place) -> None
+            Bring that store to this version; by default it is opened, and `migrate` called.
+        async def make_newer(self, place: Place) -> None
+            Make the store that is there, and closed, one of a later version that this one cannot read.
+
     Attributes:
         levels: The levels that the store claims (S15). A clause of another level is not run; a store that declares
             other levels than these fails.
@@ -108,12 +124,14 @@ class StoreConformance(
     @classmethod
     def lash_told(cls) -> dict[str, Any]:
         """Give the URL and what is claimed."""
-        return {"url": cls.store_url, "claimed": {"levels": sorted(cls.levels), "durability": cls.durability}}
+        claimed = {"levels": sorted(cls.levels), "durability": cls.durability, "tenants": cls.tenants}
+        return {"url": cls.store_url, "claimed": claimed}
 
     @classmethod
     def lash_title(cls) -> str:
         """Say the URL and what is claimed."""
-        return f"({cls.store_url}) claims {', '.join(sorted(cls.levels))}; durability {cls.durability}"
+        tenants = "; tenants" if cls.tenants else ""
+        return f"({cls.store_url}) claims {', '.join(sorted(cls.levels))}; durability {cls.durability}{tenants}"
 
     @classmethod
     def lash_opener(cls) -> Opener:
