@@ -72,7 +72,8 @@ def test_each_seam_is_explained_with_its_signature_here_and_in_the_docstring(nam
     words = ", ".join(list(inspect.signature(method).parameters)[1:])
     is_async = "async " if inspect.iscoroutinefunction(method) else ""
     assert f"| `{is_async}{name}({words})` |" in PAGE.read_text(encoding="utf-8")
-    assert f"{is_async}def {name}{inspect.signature(method)}".replace("'", "") in (inspect.getdoc(StoreConformance) or "")
+    told = inspect.getdoc(StoreConformance) or ""
+    assert f"{is_async}def {name}{inspect.signature(method)}".replace("'", "") in told
 
 
 def test_no_table_of_any_page_is_empty() -> None:
