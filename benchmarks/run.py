@@ -65,7 +65,8 @@ def lines(name: str, figures: list[Figure]) -> list[str]:
     return [
         f"### {import_module(name).TITLE}",
         "",
-        *([f"`python benchmarks/run.py --only {name}`", ""]),
+        f"`python benchmarks/run.py --only {name}`, {datetime.now(UTC):%Y-%m-%d}, {machine()}.",
+        "",
         shown[0],
         rule,
         *shown[1:],
@@ -102,7 +103,7 @@ def main() -> None:
         print(json.dumps(told, indent=2, ensure_ascii=False))
         return
     tables = [line for name, figures in results.items() for line in lines(name, figures)]
-    print("\n".join([machine(), "", *tables]))
+    print("\n".join(tables))
     misses = [figure.what for figures in results.values() for figure in figures if figure.verdict == "MISS"]
     print(f"misses: {'; '.join(misses) or 'none'}")
     if given.write:
@@ -110,12 +111,21 @@ def main() -> None:
 
 
 def write(tables: list[str]) -> None:
-    """Put the tables into the page, behind the line that says where they begin."""
+    """Put the tables into the page, each in the place of its older one; those that were not measured stay."""
     text = PAGE.read_text(encoding="utf-8")
-    mark = "## Figures\n"
-    before = text[: text.index(mark) + len(mark)]
-    told = [f"Measured {datetime.now(UTC):%Y-%m-%d} on {machine()}.", "", *tables]
-    PAGE.write_text(before + "\n" + "\n".join(told).rstrip() + "\n", encoding="utf-8")
+    before, mark, old = text.partition("## Figures\n")
+    intro, *known = _sections(old)
+    shown = {section.partition("\n")[0]: section for section in known}
+    shown |= {section.partition("\n")[0]: section for section in _sections("\n".join(tables))[1:]}
+    ordered = sorted(shown, key=[f"### {import_module(name).TITLE}" for name in NAMES].index)
+    page = "\n\n".join([intro.strip(), *(shown[title].strip() for title in ordered)])
+    PAGE.write_text(f"{before}{mark}\n{page}\n", encoding="utf-8")
+
+
+def _sections(text: str) -> list[str]:
+    """Cut a text before each title; the first piece is what stands before them all."""
+    first, *rest = f"\n{text}".split("\n### ")
+    return [first, *(f"### {section}" for section in rest)]
 
 
 if __name__ == "__main__":
