@@ -49,7 +49,7 @@ def test_a_store_that_loses_what_it_promised_to_keep_fails_just_that_clause(tmp_
 
 def test_a_store_that_keeps_its_history_wrongly_fails_just_that_test(tmp_path: Path) -> None:
     names = list(broken_kept.FAILS)
-    found = run_stores("broken_kept", tmp_path, names, "S8")
+    found = run_stores("broken_kept", tmp_path, names, "S8 and not dry_run")
     told = {name: failed(found[name]) for name in names}
     print(json.dumps(told, indent=1))
     for name, sentence in broken_kept.FAILS.items():
