@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import pytest
 from lash_conformance.clauses import CLAUSES, KINDS, Clause, clause_of
 from lash_conformance.suite import StoreConformance
 from lash_conformance.table import LEVELS, SUITES, table
 
-from tests.docs.pages import ROOT
+from tests.docs.pages import PAGES, ROOT
 from tests.docs.tables import CLAUSES as CONTRACT
 from tests.docs.tables import rows
 
 PAGE = ROOT / "docs/conformance.md"
+
+#: What stands between the headings of a table and its rows.
+DELIMITER = re.compile(r"\|( *:?-+:? *\|)+")
 
 #: What the page calls the attributes of each suite.
 HEADINGS = {
@@ -62,8 +66,22 @@ def test_each_attribute_of_the_class_is_explained() -> None:
     assert told == {name for name in declared if not name.startswith(("_", "lash_"))} - {"level"}
 
 
-def test_each_seam_is_explained() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    for name in ("damage", "blocked", "let_pass", "make_old", "migrate", "make_newer"):
-        words = ", ".join(list(inspect.signature(getattr(StoreConformance, name)).parameters)[1:])
-        assert f"`{name}({words})`" in page
+@pytest.mark.parametrize("name", ["damage", "blocked", "let_pass", "make_old", "migrate", "make_newer"])
+def test_each_seam_is_explained_with_its_signature_here_and_in_the_docstring(name: str) -> None:
+    method = getattr(StoreConformance, name)
+    words = ", ".join(list(inspect.signature(method).parameters)[1:])
+    is_async = "async " if inspect.iscoroutinefunction(method) else ""
+    assert f"| `{is_async}{name}({words})` |" in PAGE.read_text(encoding="utf-8")
+    told = inspect.getdoc(StoreConformance) or ""
+    assert f"{is_async}def {name}{inspect.signature(method)}".replace("'", "") in told
+
+
+def test_no_table_of_any_page_is_empty() -> None:
+    tables = 0
+    for page in PAGES:
+        lines = [*page.read_text(encoding="utf-8").splitlines(), ""]
+        for number, line in enumerate(lines):
+            if DELIMITER.fullmatch(line.strip()):
+                tables += 1
+                assert lines[number + 1].strip().startswith("|"), f"{page.name}:{number + 1} begins an empty table"
+    assert tables > len(SUITES)

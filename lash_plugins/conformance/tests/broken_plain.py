@@ -393,6 +393,26 @@ class ForgetsItsDead(PlainSession):
 
 
 @breaks("S8")
+class KeepsTheNewestTombstoneOnly(PlainSession):
+    def bury(self, tombstone: Deleted) -> None:
+        super().bury(tombstone)
+        del self.name.dead[:-1]
+
+
+@breaks("S8")
+class OwnsNodesByName(PlainSession):
+    """Who has the name now is taken for the owner of what a dead incarnation of it stored."""
+
+    def forget(self, graph: Graph) -> None:
+        for name, life in self.backend.lives.items():
+            dead = {tombstone.incarnation for tombstone in self.backend.names[name].dead}
+            for node_id, owner in graph.owners.items():
+                if life.graph is graph and owner in dead:
+                    graph.owners[node_id] = life.head.incarnation
+        super().forget(graph)
+
+
+@breaks("S8")
 class NeverFreesAName(PlainSession):
     async def commit(self, commit: Commit) -> Receipt:
         if self.life is None and self.name.dead and commit.writer.epoch == 0:

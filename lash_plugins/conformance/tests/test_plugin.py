@@ -67,7 +67,7 @@ def test_what_is_not_claimed_is_not_run_and_never_called_passed(tmp_path: Path) 
     assert any(line.startswith("  not run: S1 S2 S3 S4") for line in lines)
     report = json.loads((tmp_path / "report.json").read_text())
     (store,) = report["stores"]
-    assert store["claimed"] == {"levels": ["core"], "durability": "none"}
+    assert store["claimed"] == {"levels": ["core"], "durability": "none", "tenants": False}
     assert store["declared"]["levels"] == ["concurrent", "core", "sharing"]
     assert list(store["clauses"]) == list(CLAUSES)
     assert {clause: store["clauses"][clause]["outcome"] for clause in ("S15", "S5", "S8", "S1")} == {
@@ -81,6 +81,13 @@ def test_what_is_not_claimed_is_not_run_and_never_called_passed(tmp_path: Path) 
     assert all(each["seconds"] >= 0 and each["level"] for each in tests)
     assert {each["reason"] for each in tests if each["outcome"] == "not run"} == {"level concurrent not declared"}
     assert {"lash_conformance", "hook_api", "date", "python", "platform", "effort"} < set(report)
+
+
+def test_a_store_that_claims_tenants_is_said_to() -> None:
+    claims = {"levels": ("core",), "store_url": "mine:", "tenants": True}
+    suite: Any = type("Mine", (StoreConformance,), claims)
+    assert suite.lash_title() == "(mine:) claims core; durability none; tenants"
+    assert suite.lash_told()["claimed"] == {"levels": ["core"], "durability": "none", "tenants": True}
 
 
 def test_a_class_that_claims_nothing_is_told_what_to_say(tmp_path: Path) -> None:

@@ -166,8 +166,11 @@ class RetainedBackend(Protocol):
     ) -> ExpireReport:
         """Delete the sessions whose time to live (`Commit.ttl`) is over; each goes whole, and at once.
 
+        The time to live is counted from the last commit. The store keeps its own time of each commit for that:
+        `Commit.committed_at` and `Head.updated_at` are the writer's, whose clock may be wrong.
+
         Args:
-            now: Microseconds since 1970-01-01 UTC; compared with the last commit by the store's clock.
+            now: Microseconds since 1970-01-01 UTC; compared with the store's own time of the last commit.
             budget: Seconds to work; ``None`` for as long as it takes.
             progress: Told how far it is.
             dry_run: Change nothing.

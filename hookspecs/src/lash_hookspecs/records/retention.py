@@ -110,7 +110,8 @@ class DeleteReport:
     """What deleting with a report did, or would do.
 
     Attributes:
-        session_ids: The sessions that are gone, the one asked for first.
+        session_ids: The sessions that are gone: the one asked for first, those that went along in any order. Empty
+            where it was gone already.
         nodes: Nodes that were removed.
         bytes: The size of all that was removed: payloads, documents of commits, stream entries.
         shared_nodes: Nodes of these sessions that stay, because others stand on them.
@@ -232,7 +233,8 @@ class RedactReport:
         blobs: Blobs that only what was redacted referred to, and that are gone.
         shared_blobs: Blobs that the node referred to and that something else keeps.
         sessions: The sessions that share the graph and were looked through, sorted.
-        bytes: The size of what was taken out.
+        bytes: The size of what was taken out: of each document that became smaller its bytes before less its bytes
+            after, and the size of the blobs that are gone.
         dry_run: Whether nothing was changed.
     """
 

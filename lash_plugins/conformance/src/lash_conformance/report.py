@@ -103,6 +103,8 @@ class Report:
                 told.setdefault(outcome_of(ran), {}).setdefault(_counts(ran), []).append(clause)
             for outcome in ("failed", "passed", "passed in part", "not run", "does not apply"):
                 for counts, clauses in told.get(outcome, {}).items():
+                    if len(clauses) > 1:  # else the number reads as that of all of them
+                        counts = _counts(list(self.of(subject, clauses[0]).values()), each=" each")
                     yield f"  {outcome}: {' '.join(clauses)} ({counts})"
 
 
@@ -163,21 +165,21 @@ def _clause(title: str, tests: dict[str, Ran]) -> dict[str, Any]:
     }
 
 
-def _counts(ran: list[Ran]) -> str:
+def _counts(ran: list[Ran], each: str = "") -> str:
     if not ran:
         return "no test was selected"
     if outcome_of(ran) == "does not apply":
-        return "; ".join(dict.fromkeys(each.reason for each in ran))
+        return "; ".join(dict.fromkeys(test.reason for test in ran))
     counted = [
-        f"{number} {outcome}"
+        f"{number} {outcome}{each}"
         for outcome in ("failed", "passed")
-        if (number := sum(each.outcome == outcome for each in ran))
+        if (number := sum(test.outcome == outcome for test in ran))
     ]
     reasons: dict[str, int] = {}
-    for each in ran:
-        if each.outcome == "not run":
-            reasons[each.reason] = reasons.get(each.reason, 0) + 1
-    return "; ".join([*counted, *(f"{number} not run: {reason}" for reason, number in reasons.items())])
+    for test in ran:
+        if test.outcome == "not run":
+            reasons[test.reason] = reasons.get(test.reason, 0) + 1
+    return "; ".join([*counted, *(f"{number} not run{each}: {reason}" for reason, number in reasons.items())])
 
 
 def _last_line(report: pytest.TestReport) -> str:

@@ -25,6 +25,7 @@ from lash_conformance.suites.deletion import DeletionClauses
 from lash_conformance.suites.files import FileClauses, UnreadableClauses
 from lash_conformance.suites.forks import ForkClauses, UnsharedClauses
 from lash_conformance.suites.hostile import HostileClauses
+from lash_conformance.suites.interleaving import InterleavingClauses
 from lash_conformance.suites.leases import LeaseClauses
 from lash_conformance.suites.levels import LevelClauses
 from lash_conformance.suites.listings import ListingClauses
@@ -62,6 +63,7 @@ class StoreConformance(
     FileClauses,
     UnreadableClauses,
     RetentionClauses,
+    InterleavingClauses,
     MigrationClauses,
     Suite,
 ):
@@ -74,6 +76,22 @@ class StoreConformance(
             durability = "host"
             store_url = "mystore:{folder}/sessions"
             open_store = staticmethod(open_my_store)
+
+    What the kit cannot do to any store by itself it calls a method for, a seam; a clause whose seam is not overridden
+    is reported as not run. ``place.url`` is the URL of the test's own store, ``place.fields`` what was put into it::
+
+        async def damage(self, place: Place) -> None
+            Make what is stored of the session ``chat`` unreadable, behind the store's back.
+        def blocked(self, place: Place) -> AbstractContextManager[object]
+            Hold whatever a writer waits for from entering to leaving; no coroutine, and entered with ``with``.
+        async def let_pass(self, place: Place, backend: StoreBackend, seconds: float) -> None
+            Let time pass for level ``retention``, in a store that takes no ``clock``.
+        async def make_old(self, place: Place) -> None
+            Lay down a store of the oldest version, with a session ``chat`` that has nodes; it is not there yet.
+        async def migrate(self, place: Place) -> None
+            Bring that store to this version; by default it is opened, and `migrate` called.
+        async def make_newer(self, place: Place) -> None
+            Make the store that is there, and closed, one of a later version that this one cannot read.
 
     Attributes:
         levels: The levels that the store claims (S15). A clause of another level is not run; a store that declares
@@ -106,12 +124,14 @@ class StoreConformance(
     @classmethod
     def lash_told(cls) -> dict[str, Any]:
         """Give the URL and what is claimed."""
-        return {"url": cls.store_url, "claimed": {"levels": sorted(cls.levels), "durability": cls.durability}}
+        claimed = {"levels": sorted(cls.levels), "durability": cls.durability, "tenants": cls.tenants}
+        return {"url": cls.store_url, "claimed": claimed}
 
     @classmethod
     def lash_title(cls) -> str:
         """Say the URL and what is claimed."""
-        return f"({cls.store_url}) claims {', '.join(sorted(cls.levels))}; durability {cls.durability}"
+        tenants = "; tenants" if cls.tenants else ""
+        return f"({cls.store_url}) claims {', '.join(sorted(cls.levels))}; durability {cls.durability}{tenants}"
 
     @classmethod
     def lash_opener(cls) -> Opener:

@@ -49,6 +49,22 @@ class DeletionClauses(Clauses, level="core"):
             with pytest.raises(SessionDeleted):
                 await write
 
+    async def test_S8_retention__late_writers_of_each_of_two_dead_incarnations_are_refused(
+        self, backend: StoreBackend, author: Author
+    ) -> None:
+        again = Author(backend, writer=Writer(ident(), 0))
+        for deleted_at, writer in enumerate((author, again)):
+            await writer.turn()
+            await writer.store.delete(incarnation=writer.writer.incarnation, deleted_at=deleted_at)
+        for late in (author, again):
+            for refused in (late.next(), commit(writer=late.writer)):
+                with pytest.raises(SessionDeleted):
+                    await late.store.commit(refused)
+            with pytest.raises(SessionDeleted):
+                await late.store.append("inbox", [], writer=late.writer)
+            await late.store.delete(incarnation=late.writer.incarnation, deleted_at=11)
+        assert await again.store.head() == Deleted(again.writer.incarnation, 1, 1)
+
     async def test_S8_retention__a_deleted_name_is_free_again(self, backend: StoreBackend, author: Author) -> None:
         nodes = await author.turn(writer=Writer(INCARNATION, 7))
         await author.store.delete(incarnation=INCARNATION, deleted_at=9)

@@ -16,9 +16,17 @@ from lash_hookspecs.protocols.stores import StoreBackend
 from lash_hookspecs.records.store import (
     Absent,
     Fork,
+    Writer,
 )
 
-__all__ = ["ForkClauses", "UnsharedClauses"]
+__all__ = ["ForkClauses", "UnsharedClauses", "begin_again"]
+
+
+async def begin_again(fork: Author, begun: str) -> Author:
+    """Let the name ``chat``, whose session was deleted, have another: on the graph of a fork of the dead one, or anew."""
+    if begun == "as a fork":
+        return await fork.fork("chat", fork.leaf)
+    return Author(fork.backend, writer=Writer(ident(), 0))
 
 
 class ForkClauses(Clauses, level="sharing"):
@@ -137,6 +145,34 @@ class ForkClauses(Clauses, level="sharing"):
         for member in (author, third, fork):
             await member.store.delete(incarnation=member.writer.incarnation, deleted_at=1)
         assert (await author.backend.stats()).nodes == 0
+
+    async def test_S8_retention__a_name_that_comes_back_owns_nothing_of_its_dead_incarnation(
+        self, backend: StoreBackend, author: Author
+    ) -> None:
+        """The nodes are another incarnation's: they stay as long as somebody stands on them, and no longer."""
+        a, b, _ = await author.turn(3)
+        fork = await author.fork("fork", b.node_id)
+        await author.store.delete(incarnation=INCARNATION, deleted_at=1)
+        again = await fork.fork("chat", a.node_id)
+        (own,) = await again.turn(1)
+        assert list(await fork.store.path(b.node_id)) == [a, b]
+        await fork.store.delete(incarnation=fork.writer.incarnation, deleted_at=2)
+        assert list(await again.store.graph()) == [a, own]
+        assert list(await again.store.path(own.node_id)) == [a, own]
+
+    @pytest.mark.parametrize("begun", ["as a fork", "anew"])
+    async def test_S8_retention__a_fork_outlives_each_incarnation_of_the_name_it_came_from(
+        self, backend: StoreBackend, author: Author, begun: str
+    ) -> None:
+        a, b, _ = await author.turn(3)
+        fork = await author.fork("fork", b.node_id)
+        (own,) = await fork.turn(1)
+        await author.store.delete(incarnation=INCARNATION, deleted_at=1)
+        again = await begin_again(fork, begun)
+        await again.turn(2)
+        await again.store.delete(incarnation=again.writer.incarnation, deleted_at=2)
+        assert list(await fork.store.graph()) == [a, b, own]
+        assert list(await fork.store.path(own.node_id)) == [a, b, own]
 
     async def test_S8_retention__the_ids_of_removed_nodes_are_free_for_a_fork(
         self, backend: StoreBackend, author: Author

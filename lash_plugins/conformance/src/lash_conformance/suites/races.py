@@ -75,7 +75,11 @@ class ContentionClauses(Clauses, level="concurrent"):
     impatient_url: ClassVar[str | None] = None
 
     def blocked(self, place: Place) -> AbstractContextManager[object]:
-        """Hold whatever a writer has to wait for, behind the store's back; override it where there is something."""
+        """Hold whatever a writer has to wait for, behind the store's back; override it where there is something.
+
+        No coroutine: it gives a context manager that is entered with ``with``, such as a method under
+        `contextlib.contextmanager`, and holds until it is left.
+        """
         raise NotImplementedError
 
     @needs("durable", "processes")

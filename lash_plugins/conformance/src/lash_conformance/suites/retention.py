@@ -12,6 +12,7 @@ from lash_conformance.build import Author, chain, holder, ident, node
 from lash_conformance.clauses import Clauses, needs
 from lash_conformance.looking import everything
 from lash_conformance.place import Place
+from lash_conformance.suites.forks import begin_again
 from lash_hookspecs.errors import (
     HeadRevisionConflict,
     MissingBlob,
@@ -177,6 +178,16 @@ class RetentionClauses(Clauses, level="retention"):
         await kept(author).hide([side[0]])
         (child,) = chain(1, side[1])
         await author.commit([child])
+        assert (await upkeep(author).vacuum(grace=0)).nodes == 0
+        assert [each.node_id for each in await author.store.path(child.node_id)][1:] == [*side, child.node_id]
+
+    async def test_S8_retention__vacuum_keeps_the_ancestors_of_a_newcomer_on_which_nobody_stands(
+        self, author: Author
+    ) -> None:
+        trunk, side = await branched(author)
+        await kept(author).hide([side[0]])
+        (child,) = chain(1, side[1])
+        await author.commit([child], leaf=trunk[2])  # it had read the branch before it was hidden
         assert (await upkeep(author).vacuum(grace=0)).nodes == 0
         assert [each.node_id for each in await author.store.path(child.node_id)][1:] == [*side, child.node_id]
 
@@ -380,13 +391,31 @@ class RetentionClauses(Clauses, level="retention"):
         beside = await author.fork("beside", None)
         await beside.turn(1)
         report = await kept(author).erase(incarnation=author.writer.incarnation, deleted_at=5, with_forks=True)
-        assert report.session_ids == ("chat", "fork", "grandchild")
+        assert report.session_ids[0] == "chat"
+        assert sorted(report.session_ids[1:]) == ["fork", "grandchild"]
         assert (report.nodes, report.shared_nodes, report.shared_with) == (3, 0, ())
         page = await author.backend.sessions(SessionQuery())
         assert [row.head.session_id for row in page.rows] == ["beside"]
         assert isinstance(await grandchild.store.head(), Deleted)
         with pytest.raises(SessionDeleted):
             await fork.turn(1)
+
+    @needs("sharing")
+    @pytest.mark.parametrize("begun", ["as a fork", "anew"])
+    async def test_S8_retention__with_forks_leaves_those_that_stand_on_nodes_of_a_dead_incarnation(
+        self, author: Author, begun: str
+    ) -> None:
+        """Whoever has the name now stored none of them: who goes by names alone takes the fork along."""
+        trunk = await author.turn(2)
+        fork = await author.fork("fork", trunk[0].node_id)
+        (own,) = await fork.turn(1)
+        await author.store.delete(incarnation=author.writer.incarnation, deleted_at=5)
+        again = await begin_again(fork, begun)
+        await again.turn(1)
+        report = await kept(again).erase(incarnation=again.writer.incarnation, deleted_at=6, with_forks=True)
+        assert (report.session_ids, report.nodes) == (("chat",), 1)
+        assert (report.shared_nodes, report.shared_with) == (0, ())
+        assert list(await fork.store.path(own.node_id)) == [trunk[0], own]
 
     @needs("sharing")
     async def test_S8_retention__deleting_a_fork_with_its_forks_leaves_the_session_it_came_from(
@@ -415,7 +444,9 @@ class RetentionClauses(Clauses, level="retention"):
         assert isinstance(head, Head)
         assert head.ttl == 60.0
         at = 4_000_000_000_000_000
-        assert (await upkeep(author).expire(now=0)).session_ids == ()
+        by_the_writer = 100_000_000  # its commit says two seconds after 1970; the store's own clock counts
+        assert head.updated_at + 60_000_000 < by_the_writer
+        assert (await upkeep(author).expire(now=by_the_writer)).session_ids == ()
         report = await upkeep(author).expire(now=at)
         assert (report.session_ids, report.nodes, report.done) == (("chat",), 2, True)
         assert await author.store.head() == Deleted(author.writer.incarnation, 1, at)
