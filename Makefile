@@ -12,6 +12,8 @@ TYPED     := $(wildcard hookspecs lash_core lash_plugins tests benchmarks demo)
 PYTEST_FLAGS ?= -n auto
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start hundreds of processes: without bytecode each of them would compile the project again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help venv checkers demo test apart crash race conformance scaffold soak lint format types imports specs docs changelog check bench clean

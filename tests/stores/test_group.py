@@ -255,8 +255,8 @@ def child(code: str, path: Path, *arguments: object) -> subprocess.Popen[str]:
 FILLER = """
 authors = [Author(store, f"s{number}") for number in range(8)]
 await asyncio.gather(*(author.commit(chain(1)) for author in authors))
-resource.setrlimit(resource.RLIMIT_FSIZE, (900_000, resource.RLIM_INFINITY))
-sizes = [900] * 3 + [2_000_000] + [900] * 4
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_800_000, resource.RLIM_INFINITY))
+sizes = [900] * 3 + [4_000_000] + [900] * 4
 found = await asyncio.gather(
     *(author.commit(chain(1, author.leaf, payload=b"x" * size)) for author, size in zip(authors, sizes)),
     return_exceptions=True,

@@ -26,7 +26,7 @@ def modes(context):
 
 
 def imported() -> list[str]:
-    return [name for name in sys.modules if name.startswith("_lash_local_")]
+    return [name for name in sys.modules if name.startswith("_lash_local_mine_")]
 
 
 def found(*paths: Path, **settings: bool | tuple[str, ...]) -> PluginManager:

@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 import pytest
 from hook_kinds import function
+from lash_core.plugins.manager import PluginManager
 from lash_core.runtime.runtime import LashRuntime
 from lash_hookspecs.errors import ConfigurationError, CorruptSession, SessionDeleted
 from lash_hookspecs.specs.history import HistoryEntry, HistoryRewrite, lash_rewrite_history
@@ -108,8 +109,11 @@ async def test_the_active_path_alone_needs_a_store_and_that_is_said_before_anyth
         def __getattr__(self, name: str) -> Any:
             raise AssertionError(f"{name} was asked for")
 
+    class NoPlugins(PluginManager):
+        mode = provider = tools = open_session = None  # type: ignore[assignment]  # whoever calls one fails
+
     untouched: Any = Untouched()
-    env = RuntimeEnvironment(plugins=untouched, providers=untouched, residency=PATH)
+    env = RuntimeEnvironment(plugins=NoPlugins.for_tests(), providers=untouched, residency=PATH)
     with pytest.raises(ConfigurationError) as caught:
         await LashRuntime.from_environment(env, SessionSpec(session_id="s"))
     assert str(caught.value) == ("Residency.ACTIVE_PATH_ONLY needs a store: what is not resident must be somewhere")

@@ -16,7 +16,8 @@ class Record(BaseModel):
     is never written again, so nothing is lost by it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+    # A process needs a few of the records that it imports: each is built when it is first used.
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings", defer_build=True)
 
     def to_bytes(self) -> bytes:
         """Encode as UTF-8 JSON; fields that are ``None`` are left out."""
