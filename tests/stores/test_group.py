@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sqlite3
 import struct
@@ -68,9 +69,9 @@ async def outcomes(*waited: Awaitable[Any]) -> list[Any]:
 class Held:
     """A unit that has the connection until it is let go."""
 
-    def __init__(self, store: SqliteBackend) -> None:
+    def __init__(self, store: SqliteBackend, session_id: str | None = None) -> None:
         self._begun, self._go = threading.Event(), threading.Event()
-        self._task = asyncio.ensure_future(store.write(self._wait, "the database"))
+        self._task = asyncio.ensure_future(store.write(self._wait, "the database", session_id))
 
     def _wait(self, connection: SqliteConnection) -> None:
         self._begun.set()
@@ -82,7 +83,12 @@ class Held:
 
     async def __aexit__(self, *_: object) -> None:
         self._go.set()
-        await self._task
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def cancel(self) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
 
 
 async def test_commits_that_wait_at_the_same_moment_share_a_transaction(path: Path, authors: list[Author]) -> None:
@@ -191,6 +197,19 @@ async def test_a_commit_that_is_cancelled_before_it_began_is_left_out(
     assert cancelled.cancelled()
     assert (await following).revision == 2
     assert await new.store.head() == Absent()
+
+
+async def test_a_read_waits_for_what_a_cancelled_caller_of_its_session_left_running(
+    store: SqliteBackend, authors: list[Author]
+) -> None:
+    held = Held(store, "s0")
+    async with held:
+        await held.cancel()
+        reading = asyncio.ensure_future(authors[0].store.head())
+        await asyncio.sleep(0)
+        assert isinstance(await authors[1].store.head(), Head)  # of another session, and behind it in the line
+        assert not reading.done()
+    assert isinstance(await reading, Head)
 
 
 async def test_a_commit_that_is_cancelled_in_flight_is_told_of_by_its_id(

@@ -1,8 +1,9 @@
 """What a store implements.
 
 `StoreBackend` is a database; `SessionStore` is everything about one session, in twelve methods. Both are async; a
-store over a blocking driver does each call in one hop to a thread. Every error is one of
-`lash_hookspecs.errors.StoreError` or `SessionDeleted`, with the driver's own exception as its ``__cause__``.
+store over a blocking driver does each call in one hop to a thread (`lash_hookspecs.threads.in_thread`, since a caller
+that is cancelled must leave no thread at work behind). Every error is one of `lash_hookspecs.errors.StoreError` or
+`SessionDeleted`, with the driver's own exception as its ``__cause__``.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ class SessionStore(Protocol):
         with a ``fork`` on a store without ``sharing`` is refused with `StoreError`: the runtime copies instead.
         The stored epoch becomes the larger of the two.
 
-        Cancelling the caller leaves the commit either done or not done, never half; replay it to learn which.
+        Cancelling the caller leaves the commit either done or not done, never half; replay it to learn which. A
+        cancelled call must have settled when it raises, or what is called next must wait until it has: it may not
+        come to light between two later calls (S4). `lash_hookspecs.threads.in_thread` sees to that.
         """
         ...
 
@@ -148,6 +151,9 @@ class LeasedStore(Protocol):
         Granted when there is no lease, when it has expired by the store's clock, or when its epoch is
         ``replacing`` (the caller knows that its holder is dead). A new session may be leased before its first
         commit.
+
+        A cancelled call must have settled when it raises, as in `SessionStore.commit`: whoever looks next sees the
+        lease and its epoch in the head, or neither of them (S4).
 
         Args:
             holder: Who takes it.

@@ -71,6 +71,8 @@ class GroupWriter(Worker):
         self._working = False
         self._flushing: asyncio.AbstractEventLoop | None = None
         self._last: str | None = None
+        #: Session → what its cancelled callers have left running.
+        self._left: dict[str | None, set[asyncio.Future[Any]]] = {}
         #: Seconds that a transaction takes; nobody knows before the first.
         self._mean = 0.0
         super().__init__(path, connect, timeout=timeout, name=name)
@@ -81,13 +83,14 @@ class GroupWriter(Worker):
         job = self._write(unit, row, session_id)
         self._put(job)
         self._wake.release()
-        found: T = await job.future
+        found: T = await self._answer(job)
         return found
 
     async def share(self, unit: Unit[T], row: str, session_id: str, size: int) -> T:
         """Run a unit that may share a transaction with others.
 
-        Cancelling the caller lets a unit that has begun run to its end; one that has not is left out.
+        Cancelling the caller lets a unit that has begun run to its end; one that has not is left out. Reads of the
+        same session wait for that end (`settle`).
 
         Args:
             unit: What to do: one ``begin_write``, and a ``commit`` at its end if it wrote anything.
@@ -102,8 +105,44 @@ class GroupWriter(Worker):
         if not (alone and self._done_at_once([job])):
             self._put(job)
             self._look_around(job.loop)
-        found: T = await job.future
+        found: T = await self._answer(job)
         return found
+
+    async def settle(self, session_id: str | None) -> None:
+        """Wait for what cancelled callers of a session have left running, so that a read sees what became of it."""
+        if not self._left:
+            return
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            left = [each for each in self._left.get(session_id, ()) if each.get_loop() is loop]
+        if left:
+            await asyncio.wait(left)
+
+    async def _answer(self, job: _Write) -> Any:
+        if not job.future.done():
+            try:
+                await asyncio.shield(job.future)
+            except asyncio.CancelledError:
+                self._leave(job)
+                raise
+        return job.future.result()
+
+    def _leave(self, job: _Write) -> None:
+        """Leave out the job of a caller that was cancelled, or remember that it is running."""
+        with self._lock:
+            if any(each is job for each in self._waiting):
+                job.future.cancel()
+            if job.future.done():
+                return
+            self._left.setdefault(job.session_id, set()).add(job.future)
+        job.future.add_done_callback(partial(self._forget, job.session_id))
+
+    def _forget(self, session_id: str | None, future: asyncio.Future[Any]) -> None:
+        with self._lock:
+            left = self._left[session_id]
+            left.discard(future)
+            if not left:
+                del self._left[session_id]
 
     def _write(
         self, unit: Unit[Any], row: str, session_id: str | None, *, shares: bool = False, size: int = 0

@@ -185,6 +185,7 @@ class SqliteBackend(Upkeep):
 
     async def read(self, unit: Callable[[SqliteConnection], T], row: str, session_id: str | None = None) -> T:
         """Run a unit of work that reads; its transaction ends with it."""
+        await self._writer.settle(session_id)
         return await self._reader.run(unit, row, session_id)
 
     async def write(self, unit: Callable[[SqliteConnection], T], row: str, session_id: str | None = None) -> T:

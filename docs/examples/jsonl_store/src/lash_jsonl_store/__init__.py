@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import fcntl
 import hashlib
@@ -17,6 +16,7 @@ from lash_hookspecs import Node, errors, implements
 from lash_hookspecs.records import store as rows
 from lash_hookspecs.specs.offers import OfferContext, StoreOffer, lash_offer_stores
 from lash_hookspecs.store_checks import Known, next_head, nodes_behind, page_of, record_of, walk_path
+from lash_hookspecs.threads import in_thread
 
 T = TypeVar("T")
 CAPABILITIES = rows.StoreCapabilities(levels=frozenset({"core"}), durability="host")
@@ -28,7 +28,7 @@ def stores(context: OfferContext) -> list[StoreOffer]:
 
 
 async def open_jsonl(url: str, create: bool) -> JsonlBackend:
-    return await asyncio.to_thread(JsonlBackend, Path(url.removeprefix("jsonl:").removeprefix("//")), create)
+    return await in_thread(JsonlBackend, Path(url.removeprefix("jsonl:").removeprefix("//")), create)
 
 
 @attrs.define
@@ -127,11 +127,11 @@ class JsonlBackend:
         return JsonlSession(self.folder, session_id)
 
     async def sessions(self, query: rows.SessionQuery) -> rows.SessionPage:
-        heads = [state.head for state in await asyncio.to_thread(self._living) if state.head]
+        heads = [state.head for state in await in_thread(self._living) if state.head]
         return page_of((rows.SessionRow(head, None) for head in heads), query)
 
     async def stats(self) -> rows.StoreStats:
-        states, blobs = await asyncio.to_thread(self._living), list((self.folder / "blobs").iterdir())
+        states, blobs = await in_thread(self._living), list((self.folder / "blobs").iterdir())
         nodes, commits = sum(len(state.nodes) for state in states), sum(len(state.records) for state in states)
         size = sum(path.stat().st_size for path in [*self.folder.glob("*.jsonl"), *blobs])
         return rows.StoreStats(sessions=len(states), nodes=nodes, commits=commits, blobs=len(blobs), bytes_on_disk=size)
@@ -235,7 +235,7 @@ class JsonlSession:
             fresh.replace(self._blobs / ref)
 
     async def _state(self) -> State:
-        return (await asyncio.to_thread(load, self._path))[0]
+        return (await in_thread(load, self._path))[0]
 
     async def _locked(self, work: Callable[[], T]) -> T:
         def hop() -> T:
@@ -247,4 +247,4 @@ class JsonlSession:
                 kind = errors.StoreFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else errors.StoreUnavailable
                 raise kind(f"{self._path}: {error.strerror}", session_id=self._id) from error
 
-        return await asyncio.to_thread(hop)
+        return await in_thread(hop)
