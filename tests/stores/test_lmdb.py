@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,32 +75,6 @@ async def test_a_wrong_option_is_refused_before_anything_is_made(tmp_path: Path,
     with pytest.raises(ConfigurationError):
         await store.open_lmdb(f"lmdb:{tmp_path}/store?{query}", True)
     assert not (tmp_path / "store").exists()
-
-
-@pytest.mark.parametrize("fails", [False, True])
-async def test_s4_a_caller_that_is_cancelled_twice_hears_of_it_when_the_work_has_ended(fails: bool) -> None:
-    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
-
-    def work() -> None:
-        begun.set()
-        go_on.wait()
-        ended.set()
-        if fails:
-            raise StoreUnavailable("nobody asks for this any more")
-
-    caller = asyncio.create_task(store.database.in_thread(work))
-    await asyncio.to_thread(begun.wait)
-    done = []
-    for _ in range(2):
-        caller.cancel()
-        for _ in range(5):
-            await asyncio.sleep(0)
-        done.append(caller.done())
-    go_on.set()
-    assert done == [False, False]
-    with pytest.raises(asyncio.CancelledError):
-        await caller
-    assert ended.is_set()
 
 
 async def test_an_opening_that_is_cancelled_leaves_nothing_open(tmp_path: Path) -> None:

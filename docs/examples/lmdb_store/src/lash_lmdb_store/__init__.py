@@ -11,9 +11,10 @@ import attrs
 from lash_hookspecs import implements
 from lash_hookspecs.errors import ConfigurationError
 from lash_hookspecs.specs.offers import HostOffer, OfferContext, StoreOffer, lash_offer_hosts, lash_offer_stores
+from lash_hookspecs.threads import in_thread
 
 from lash_lmdb_store.backend import CAPABILITIES, LmdbBackend
-from lash_lmdb_store.database import Database, in_thread
+from lash_lmdb_store.database import Database
 from lash_lmdb_store.host import NiceHost
 
 __all__ = ["LmdbBackend", "NiceHost", "hosts", "open_lmdb", "stores"]

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from lash_hookspecs.records.retention import CollectReport, ExpireReport, Progress, VacuumReport
 from lash_hookspecs.records.store import SessionPage, SessionQuery, SessionRow, StoreCapabilities, StoreStats
 from lash_hookspecs.store_checks import page_of
+from lash_hookspecs.threads import in_thread
 
-from lash_lmdb_store.database import Database, in_thread
+from lash_lmdb_store.database import Database
 from lash_lmdb_store.retaining import RetainedLmdbSession
 from lash_lmdb_store.rows import Life
 from lash_lmdb_store.tables import Tables

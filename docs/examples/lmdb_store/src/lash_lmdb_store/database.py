@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import fcntl
 import os
@@ -11,15 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import attrs
 import lmdb
 from lash_hookspecs.errors import StoreBusy, StoreFull, StoreUnavailable
 
-__all__ = ["Database", "Transaction", "in_thread"]
-
-T = TypeVar("T")
+__all__ = ["Database", "Transaction"]
 
 #: What the store may grow to: address space that LMDB reserves, not memory and not disk.
 MAP_SIZE = 1 << 38
@@ -29,25 +25,6 @@ READERS = 1024
 
 #: Seconds between two looks at a lock that another process holds.
 LOOK = 0.002
-
-
-async def in_thread(work: Callable[[], T]) -> T:
-    """Do something that blocks in a thread.
-
-    No thread can be stopped, so a caller that is cancelled, however often, hears of it when the work has ended: what
-    it asked for is done then, or it is not (S4).
-    """
-    running = asyncio.get_running_loop().run_in_executor(None, work)
-    cancelled: asyncio.CancelledError | None = None
-    while not running.done():
-        try:
-            await asyncio.wait([running])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is None:
-        return running.result()
-    running.exception()  # nobody else asks for it
-    raise cancelled
 
 
 @attrs.frozen

@@ -26,8 +26,9 @@ from lash_hookspecs.records.store import (
     blob_ref,
 )
 from lash_hookspecs.store_checks import Known, next_head, record_of, walk_path
+from lash_hookspecs.threads import in_thread
 
-from lash_lmdb_store.database import Database, Transaction, in_thread
+from lash_lmdb_store.database import Database, Transaction
 from lash_lmdb_store.graph import Graph
 from lash_lmdb_store.rows import Life, NodeRow, digest, number, numbered, pack, read_entry, read_record
 from lash_lmdb_store.tables import Tables
