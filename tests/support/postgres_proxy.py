@@ -14,6 +14,9 @@ __all__ = ["Proxy", "proxied"]
 
 _NAME = ".s.PGSQL.5432"
 
+#: What a client says to get what there is already; alone, it has no answer when all was sent.
+_FLUSH = b"H\0\0\0\4"
+
 
 class Proxy:
     """Passes on what a client and a server say.
@@ -85,7 +88,7 @@ class _Line:
     def up(self) -> None:
         with contextlib.suppress(OSError):
             while data := self._client.recv(1 << 16):
-                if self._answered:
+                if self._answered and data != _FLUSH:
                     self._answered = False
                     self._proxy.spoke()
                     self._dead = self._dead or self._proxy.cuts_now()
