@@ -30,9 +30,10 @@ status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(len(handles), int(status["VmRSS"].split()[0]) / 1024)
 """
 TURNS = """
-import asyncio, json, resource, sys, time
+import asyncio, json, sys, time
 from lash_core import LashRuntime, ParkedSession
 from lash_hookspecs.records.turn import TurnInput
+from memory import peak_rss
 from sessions import environment, opened
 
 async def main():
@@ -47,8 +48,7 @@ async def main():
             await runtime.park()
             times.append(time.perf_counter() - begin)
     times.sort()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(len(times), times[len(times) // 2] * 1e3, times[int(len(times) * 0.99)] * 1e3, peak)
+    print(len(times), times[len(times) // 2] * 1e3, times[int(len(times) * 0.99)] * 1e3, peak_rss())
 
 asyncio.run(main())
 """

@@ -29,16 +29,17 @@ SIX: Form = "six statements"
 FORMS: tuple[Form, ...] = (SIX, *FAST)
 
 RAW_RESUME = """
-import json, resource, sys, time
+import json, sys, time
 import psycopg
-base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+from memory import peak_rss
+base = peak_rss()
 begin = time.perf_counter()
 connection = psycopg.connect(sys.argv[1], options="-csearch_path=lash")
 connection.execute("SELECT * FROM session").fetchone()
 cursor = connection.cursor(binary=True)
 cursor.execute("SELECT node_id, parent, timestamp, kind, payload FROM node ORDER BY pos LIMIT %s", [int(sys.argv[2])])
 decoded = [json.loads(row[4]) for row in cursor.fetchall()]
-print(time.perf_counter() - begin, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) / 1024, len(decoded))
+print(time.perf_counter() - begin, peak_rss() - base, len(decoded))
 connection.close()
 """
 RAW_WRITER = """

@@ -25,30 +25,32 @@ from lash_core import LashRuntime, SessionSpec
 TITLE = "Reading a session"
 
 RESUME = """
-import asyncio, resource, sys, time
+import asyncio, sys, time
 from lash_core import LashRuntime, ParkedSession, Residency
+from memory import peak_rss
 from sessions import environment, opener
 
 async def main():
     place, residency = sys.argv[1:]
     open_store, env = opener(place), environment(None, Residency[residency])
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    base = peak_rss()
     begin = time.perf_counter()
     env = env.evolve(store=await open_store())
     runtime = await LashRuntime.resume(ParkedSession(session_id="bench", store="", revision=1), env)
     resumed = time.perf_counter()
     messages = runtime.session.resident.conversation.provider_messages()
     ready = time.perf_counter()
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base
+    grown = peak_rss() - base
     await runtime.park()
-    print(resumed - begin, ready - begin, time.perf_counter() - ready, grown / 1024, len(runtime.path), len(messages))
+    print(resumed - begin, ready - begin, time.perf_counter() - ready, grown, len(runtime.path), len(messages))
     await env.store.close()
 
 asyncio.run(main())
 """
 FLOOR = """
-import json, resource, sqlite3, sys, time
-base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+import json, sqlite3, sys, time
+from memory import peak_rss
+base = peak_rss()
 begin = time.perf_counter()
 connection = sqlite3.connect(sys.argv[1])
 connection.execute("SELECT * FROM session").fetchone()
@@ -56,7 +58,7 @@ rows = connection.execute(
     "SELECT node_id, parent, timestamp, kind, payload FROM node ORDER BY pos LIMIT ?", [sys.argv[2]]
 ).fetchall()
 decoded = [json.loads(row[4]) for row in rows]
-print(time.perf_counter() - begin, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) / 1024, len(decoded))
+print(time.perf_counter() - begin, peak_rss() - base, len(decoded))
 connection.close()
 """
 
