@@ -1,6 +1,7 @@
 """Bytes on disk of one session, beside the bytes of the JSON that the runtime hands over.
 
-That JSON is the payloads and the commits' own documents; ids, parents and times of nodes are not counted there.
+That JSON is the payloads and the commits' own documents; ids, parents and times of nodes are not counted there. Words
+in no order can hardly be compressed; passages of Python's own library are what a model reads and writes.
 """
 
 from __future__ import annotations
@@ -15,18 +16,23 @@ from sessions import fill, opened
 
 TITLE = "Bytes on disk"
 
-#: URL options, what they are called, and the goal.
-FORMS = (("", "as it is", 1.3), ("?compression=zstd", "compression=zstd", 0.5))
+#: URL options, whether of passages, what that is called, and the goal.
+FORMS = (
+    ("", False, "as it is", 1.3),
+    ("?compression=zstd", False, "compression=zstd", 0.5),
+    ("", True, "passages, as it is", 1.3),
+    ("?compression=zstd", True, "passages, compression=zstd", 0.5),
+)
 
 
 def run(sizes: Sizes) -> list[Figure]:
     """Fill a session in each form and look at the file."""
     figures = []
-    for options, shown, goal in FORMS:
+    for options, prose, shown, goal in FORMS:
         say(f"  filling {sizes.disk_turns:,} turns, {shown}")
         with tempfile.TemporaryDirectory() as folder:
             path = f"{folder}/disk.db"
-            raw = asyncio.run(fill(path + options, sizes.disk_turns))
+            raw = asyncio.run(fill(path + options, sizes.disk_turns, prose=prose))
             documents = asyncio.run(record_bytes(path))
             size = sum(file.stat().st_size for file in Path(folder).iterdir())
             figures.append(

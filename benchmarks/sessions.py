@@ -81,9 +81,9 @@ class Writer:
         return await self.runtime.session.resident.commit(self.change(payloads))
 
 
-async def fill(place: str, turns: int, session_id: str = "bench") -> int:
+async def fill(place: str, turns: int, session_id: str = "bench", *, prose: bool = False) -> int:
     """Make a session of so many turns; give the bytes of its payloads."""
-    size, workload = 0, Workload()
+    size, workload = 0, Workload(prose=prose)
     async with opened(place) as store:
         writer = await Writer.of(store, session_id)
         for turn in range(1, turns + 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import re
@@ -19,15 +20,24 @@ _TOOLS = ("read_file", "search", "list_folder", "run_query")
 
 
 class Workload:
-    """Makes turns: a question, two tool calls with their results, an answer. The same seed makes the same turns."""
+    """Makes turns: a question, two tool calls with their results, an answer. The same seed makes the same turns.
 
-    def __init__(self, seed: int = 1) -> None:
+    Args:
+        seed: What chance begins with.
+        prose: Take passages of Python's own library instead of words in no order: what a model reads and writes.
+    """
+
+    def __init__(self, seed: int = 1, *, prose: bool = False) -> None:
         self._random = random.Random(seed)
+        self._prose = prose
         docs = Path(__file__).resolve().parent.parent / "docs"
         self._words = re.findall(r"[A-Za-z][a-z]*[,.]?", "".join(p.read_text() for p in sorted(docs.glob("*.md"))))
 
     def text(self, length: int) -> str:
         """Words as often as the documentation has them, in no order: harder to compress than what people write."""
+        if self._prose:
+            begin = self._random.randrange(len(library()) - length)
+            return library()[begin : begin + length]
         words: list[str] = []
         size = 0
         while size < length:
@@ -63,6 +73,13 @@ class Workload:
             *answered,
             Message(role="assistant", turn_index=index, parts=(TextPart(text=self.text(950)),)),
         ]
+
+
+@functools.cache
+def library() -> str:
+    """Give the source of Python's own library, some megabytes of it."""
+    files = sorted(Path(json.__file__).parent.parent.glob("*.py"))
+    return "".join(file.read_text("utf-8", errors="replace") for file in files)
 
 
 def documents(payloads: Sequence[Record]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from lash_conformance.build import Author
 from lash_hookspecs.errors import ConfigurationError, StoreError, StoreUnavailable, UnsupportedSchema
+from lash_store_sql.database import connect, make_file, open_first, parse_url, prepare, read_version
 from lash_store_sql.sqlite import open_sqlite
 
 
@@ -345,3 +347,22 @@ async def test_what_a_commit_survives_is_declared(tmp_path: Path, options: str, 
     assert await store.write(lambda raw: raw.execute("PRAGMA synchronous").fetchone()[0], "the database") == level
     assert store.capabilities.durability == grade
     await store.close()
+
+
+def test_a_store_that_another_process_makes_just_now_is_not_taken_for_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    url, others = parse_url(f"sqlite:///{path}"), []
+
+    def make_it(statement: str) -> None:
+        if "user_version" in statement and not others:
+            others.append(statement)
+            with contextlib.suppress(sqlite3.OperationalError):  # the one that looks keeps it waiting
+                open_first(url, True).close()
+
+    make_file(path)
+    connection = connect(path, writes=True)
+    connection.set_trace_callback(make_it)
+    prepare(connection, path, True)
+    connection.close()
+    assert others
+    assert read_version(path) is not None

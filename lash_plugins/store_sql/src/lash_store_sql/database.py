@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -279,11 +280,26 @@ def read_version(path: Path) -> int | None:
         connection.close()
 
 
+@contextlib.contextmanager
+def _one_state(connection: SqliteConnection) -> Iterator[None]:
+    """Read one state of the database, though somebody makes it meanwhile."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
 def _version(connection: SqliteConnection, path: Path) -> int | None:
     """Give the version of the schema; ``None`` for an empty database."""
-    ((application,),) = connection.execute("PRAGMA application_id")
-    ((compatible,),) = connection.execute("PRAGMA user_version")
-    ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master")
+    with _one_state(connection):
+        ((application,),) = connection.execute("PRAGMA application_id")
+        ((compatible,),) = connection.execute("PRAGMA user_version")
+        ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master")
     if application != APPLICATION_ID:
         if tables or compatible:
             raise StoreUnavailable(f"cannot open {path}: it is a SQLite database of something else")

@@ -231,9 +231,10 @@ class GroupWriter(Worker):
             while jobs := self._claimed():
                 try:
                     outcomes = self._done(jobs)
-                finally:
-                    with self._lock:
-                        self._working = False
+                except BaseException as error:  # noqa: BLE001  whatever it is, nobody shall wait for ever
+                    outcomes = [(None, error)] * len(jobs)
+                with self._lock:
+                    self._working = False
                 self._tell(jobs, outcomes)
             with self._lock:
                 if self._closed and not self._waiting and not self._working:
