@@ -283,14 +283,13 @@ def read_version(path: Path) -> int | None:
 @contextlib.contextmanager
 def _one_state(connection: SqliteConnection) -> Iterator[None]:
     """Read one state of the database, though somebody makes it meanwhile."""
-    if connection.in_transaction:
-        yield
-        return
-    connection.execute("BEGIN")
+    own = not connection.in_transaction
+    if own:
+        connection.execute("BEGIN")
     try:
         yield
     finally:
-        if connection.in_transaction:
+        if own and connection.in_transaction:
             connection.execute("ROLLBACK")
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from lash_hookspecs.collector import collector_paused
+from lash_hookspecs.errors import CorruptSession
 from lash_hookspecs.records.graph import Node
 
 from lash_store_sql.connection import UNLIMITED, Connection, Name
@@ -34,17 +35,26 @@ def read_path(connection: Connection, name: Name, leaf: str, after: str | None, 
     """Read the nodes from the root to a leaf, root first."""
     connection.begin_read()
     stored = find(connection, name)
-    end = _place(connection, stored.graph, leaf) if stored else None
-    if stored is None or end is None:
-        raise corrupt(name.session_id, "dangling_leaf", f"leaf {leaf!r} is not stored", leaf)
+    if stored is None:
+        raise _dangling(name, leaf)
+    is_head = stored.leaf is not None and stored.leaf == connection.pack_id(leaf)
+    end = stored.leaf_pos if is_head else _place(connection, stored.graph, leaf)
+    if end is None:
+        raise _dangling(name, leaf)
     try:
         start = None if after is None else _place(connection, stored.graph, after)
         rows = _by_ranges(connection, end, start, last, after is not None)
         if not _follow(connection, rows, leaf, after, whole=last is None or len(rows) < last):
             raise _TangledError
     except _TangledError:
+        if _place(connection, stored.graph, leaf) is None:
+            raise _dangling(name, leaf) from None
         rows = _by_edges(connection, name, stored.graph, leaf, after, last)
     return load_nodes(rows)
+
+
+def _dangling(name: Name, leaf: str) -> CorruptSession:
+    return corrupt(name.session_id, "dangling_leaf", f"leaf {leaf!r} is not stored", leaf)
 
 
 def read_nodes(connection: Connection, name: Name, node_ids: Sequence[str]) -> list[Node]:
