@@ -351,7 +351,7 @@ async def test_what_a_commit_survives_is_declared(tmp_path: Path, options: str, 
 
 def test_a_store_that_another_process_makes_just_now_is_not_taken_for_something_else(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    url, others = parse_url(f"sqlite:///{path}"), []
+    url, others = parse_url(f"sqlite:///{path}"), list[str]()
 
     def make_it(statement: str) -> None:
         if "user_version" in statement and not others:
