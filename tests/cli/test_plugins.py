@@ -214,7 +214,8 @@ def test_a_required_plugin_that_is_missing_stops_what_works_with_plugins_and_not
     ):
         assert told(*arguments, code=2).endswith(f"lash: {missing}\n")
     assert f"! required plugins: {missing}\n" in told("doctor", code=1)
-    told("plugins", "list")
+    assert told("plugins", "list").endswith(f"\nlash: {missing}\n")
+    assert told("plugins", "why", "audit-log/audit", code=2) == f"lash: {missing}\n"
 
     file.write_text('[lash.plugins]\nrequired = ["compaction"]\n')
     assert told("run", "Hello", "--store", "kept:one").startswith("an answer\n")

@@ -13,7 +13,7 @@ from lash_hookspecs.markers import HookKind, hook_info
 from lash_core.cli.options import Shared, common
 from lash_core.cli.output import one_line, print_json, print_table, print_text
 from lash_core.cli.plugin_lookup import all_plugins, find_plugins
-from lash_core.plugins import PluginRecord
+from lash_core.plugins import PluginManager, PluginRecord
 from lash_core.plugins.manifest import OFFER_HOOKS, SESSION_PLUGINS, did_you_mean
 
 __all__ = ["order", "show", "why"]
@@ -56,7 +56,7 @@ def show(shared: Shared, name: str) -> None:
 @common
 def why(shared: Shared, name: str) -> None:
     """Say step by step why plugin NAME is used or not: where it was found, and what was decided."""
-    found = find_plugins(all_plugins(shared).records, name)
+    found = _found_or_required(all_plugins(shared), name)
     if shared.json:
         print_json(
             [
@@ -72,6 +72,17 @@ def why(shared: Shared, name: str) -> None:
         print_text("\n" * bool(number) + f"{one_line(record.label)} is {record.state}")
         for reason in record.chain:
             print_text(f"  {reason.step + ':':<11} {one_line(reason.told)}")
+
+
+def _found_or_required(plugins: PluginManager, name: str) -> Sequence[PluginRecord]:
+    """Find what is installed; of what is required and is not, say that."""
+    try:
+        return find_plugins(plugins.records, name)
+    except UnknownName:
+        for error in plugins.requirements():
+            if error.plugin == name:
+                raise error from None
+        raise
 
 
 @click.command()

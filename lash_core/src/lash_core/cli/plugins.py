@@ -29,9 +29,10 @@ def plugins(shared: Shared) -> None:
 def list_plugins(shared: Shared) -> None:
     """List the installed plugins with state and reason; imports none and exits 0 whatever they are like.
 
-    --json shows long offers in full.
+    --json shows long offers in full. What is required and cannot be used is told on stderr.
     """
-    records = [record for record in all_plugins(shared).records if record.origin != "app"]
+    found = all_plugins(shared)
+    records = [record for record in found.records if record.origin != "app"]
     if shared.json:
         print_json([_document(record) for record in records])
     elif not records:
@@ -44,6 +45,8 @@ def list_plugins(shared: Shared) -> None:
                 for record in records
             ],
         )
+    for error in found.requirements():
+        to_stderr(f"lash: {error.message}")
 
 
 def _offers(record: PluginRecord) -> str:

@@ -77,7 +77,7 @@ def requirements(records: Sequence[PluginRecord], settings: PluginSettings) -> I
         if not found:
             near = did_you_mean(word, {record.name for record in records} | {record.distribution for record in records})
             yield PluginError(
-                f"plugin {word!r} is required by {where}, and not installed{near or '.'} {_install(word)}"
+                f"plugin {word!r} is required by {where}, and not installed{near or '.'} {_install(word)}", plugin=word
             )
         for record in found:
             if not record.usable:
