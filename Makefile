@@ -8,7 +8,8 @@ CHECKABLE := $(VENV)/.ready-to-check
 MANIFESTS := $(wildcard hookspecs/pyproject.toml lash_core/pyproject.toml lash_plugins/*/pyproject.toml)
 TYPED     := $(wildcard hookspecs lash_core lash_plugins tests benchmarks demo docs/examples/lmdb_store)
 
-# A worker per core and one more, since tests wait for processes and disks. PYTEST_FLAGS= runs the tests in one process, PYTEST_FLAGS="-n 0 -k word" picks some.
+# A worker per core and one more, since tests wait for processes and disks.
+# PYTEST_FLAGS= runs the tests in one process, PYTEST_FLAGS="-n 0 -k word" picks some.
 WORKERS      := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 PYTEST_FLAGS ?= -n $(WORKERS)
 

@@ -13,6 +13,7 @@ import textwrap
 import threading
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,6 +28,8 @@ from lash_hookspecs.errors import (
     StoreError,
 )
 from lash_hookspecs.records.store import Absent, Head, Receipt, StreamEntry
+from lash_store_sql.database import connect
+from lash_store_sql.group import GroupWriter
 from lash_store_sql.sqlite import SqliteBackend, open_sqlite
 from lash_store_sql.sqlite_connection import SqliteConnection
 from lash_store_sql.turns import Turns
@@ -154,6 +157,43 @@ async def test_one_that_fails_behind_a_write_of_its_own_leaves_none_of_it(path: 
     with closing(sqlite3.connect(path)) as raw:
         assert raw.execute("SELECT count(*) FROM record").fetchone() == (8 + 7,)
     assert (await missing.commit(chain(1, missing.leaf))).revision == 2
+
+
+async def test_one_that_breaks_is_told_so_and_spoils_nothing(path: Path, authors: list[Author]) -> None:
+    class BrokenError(BaseException):
+        """What no unit should raise."""
+
+    def breaks(connection: SqliteConnection) -> None:
+        connection.begin_write()
+        connection.execute("UPDATE session SET state = x'00'")
+        raise BrokenError
+
+    def counts(connection: SqliteConnection) -> int:
+        connection.begin_write()
+        connection.execute("UPDATE session SET open_turn = 'marked'")
+        connection.commit()
+        return 1
+
+    begun, go = threading.Event(), threading.Event()
+
+    def holds(connection: SqliteConnection) -> None:
+        begun.set()
+        assert go.wait(20)
+
+    writer = GroupWriter(path, partial(connect, path, writes=True), timeout=5, name="test")
+    holding = asyncio.ensure_future(writer.run(holds, "nothing"))
+    assert await asyncio.to_thread(begun.wait, 20)
+    waiting = [asyncio.ensure_future(writer.share(unit, "row", unit.__name__, 1)) for unit in (counts, breaks, counts)]
+    await asyncio.sleep(0)
+    go.set()
+    first, broken, last = await outcomes(*waiting)
+    await holding
+    assert (first, type(broken), last) == (1, BrokenError, 1)
+    assert await writer.share(counts, "row", "later", 1) == 1
+    await writer.close()
+    head = await authors[0].store.head()
+    assert isinstance(head, Head)
+    assert (head.state != b"\0", head.open_turn) == (True, "marked")
 
 
 async def test_writes_of_one_session_are_done_in_their_order(store: SqliteBackend, authors: list[Author]) -> None:

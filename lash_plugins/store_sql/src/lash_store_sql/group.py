@@ -231,7 +231,7 @@ class GroupWriter(Worker):
             while jobs := self._claimed():
                 try:
                     outcomes = self._done(jobs)
-                except BaseException as error:  # noqa: BLE001  whatever it is, nobody shall wait for ever
+                except BaseException as error:  # noqa: BLE001  a fault of this class: its callers are told, and not left waiting
                     outcomes = [(None, error)] * len(jobs)
                 with self._lock:
                     self._working = False
@@ -308,7 +308,7 @@ class GroupWriter(Worker):
             result = job.unit(connection)
         except sqlite3.Error:
             raise
-        except Exception as error:
+        except BaseException as error:  # whatever it is: its caller is told, and no neighbour
             if connection.total_changes != before or not connection.in_transaction:
                 raise _ApartError from error
             return None, error

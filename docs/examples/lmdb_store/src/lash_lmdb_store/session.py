@@ -320,7 +320,11 @@ class _Records(Mapping[str, CommitRecord]):
         return read_record(row)
 
     def __iter__(self) -> Iterator[str]:
-        raise NotImplementedError("a session's commit ids are never listed")
+        for index in self.txn.keys(self.prefix):
+            key = self.txn.get(index)
+            row = self.txn.get(key) if key is not None else None
+            if row is not None:
+                yield read_record(row).commit_id
 
     def __len__(self) -> int:
         return len(self.txn.keys(self.prefix))
